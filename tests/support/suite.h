@@ -1,0 +1,56 @@
+// What every test program shares: one line to run its tests, checks that print libmcl's own message, contexts,
+// scratch directories, and an allocator that counts and can fail.
+#ifndef MCL_TESTS_SUITE_H
+#define MCL_TESTS_SUITE_H
+
+#include <check.h>
+#include <stdint.h>
+
+#include <libmcl/context.h>
+#include <libmcl/status.h>
+
+// At the end of a test file: RUN_TESTS("clusterer", a_test, another_test)
+#define RUN_TESTS(suite, ...)                                                                      \
+  int main(void) {                                                                                 \
+    const TTest *const tests[] = {__VA_ARGS__};                                                    \
+    return test_run(suite, tests, sizeof tests / sizeof *tests);                                   \
+  }
+int test_run(const char *suite, const TTest *const *tests, size_t n);
+
+// CHECK_OK(mcl_x(..., &err)): fails with libmcl's message. An mcl_error named err must be in scope.
+#define CHECK_OK(call)                                                                             \
+  do {                                                                                             \
+    mcl_status check_status = (call);                                                              \
+    ck_assert_msg(check_status == MCL_OK, #call ": %s: %s", mcl_status_name(check_status), err.message); \
+  } while (0)
+// CHECK_FAILS(MCL_E_SHAPE, "labels", mcl_x(..., &err)): the status, and a word that the message must have.
+#define CHECK_FAILS(wanted, word, call)                                                            \
+  do {                                                                                             \
+    mcl_status check_status = (call);                                                              \
+    ck_assert_msg(check_status == (wanted), #call ": %s, not " #wanted ": %s",                     \
+                  mcl_status_name(check_status), err.message);                                     \
+    ck_assert_int_eq(err.status, (wanted));                                                        \
+    ck_assert_msg(strstr(err.message, word) != NULL, "the message does not say '%s': %s", word, err.message); \
+  } while (0)
+
+mcl_context *test_context(uint32_t threads); // never NULL
+// An empty directory of this test's own, "…/scratch/NAME"; static storage.
+const char *test_directory(const char *name);
+// A path inside tests/: test_path("golden/x.npy"); static storage, overwritten by the next call.
+const char *test_path(const char *relative);
+
+// Counts what it has given; fails the n-th request from now (fail_at = n, 0: never), and all later ones if `for_ever`.
+typedef struct test_allocator {
+  mcl_allocator table;
+  int64_t live, requests, fail_at;
+  int for_ever;
+  void *lock;
+} test_allocator;
+void test_allocator_init(test_allocator *a);
+mcl_context *test_context_with(test_allocator *a, uint32_t threads);
+
+// Pseudo-random floats, the same for the same seed: uniform in [low, high), and normal.
+void test_fill(float *x, int64_t n, uint64_t seed, float low, float high);
+void test_fill_normal(float *x, int64_t n, uint64_t seed);
+
+#endif
