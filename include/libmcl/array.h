@@ -30,7 +30,8 @@ typedef struct mcl_array {
 
 /** A contiguous (row-major) view of `data` with `ndim` dimensions of the sizes in `shape`. Nothing is checked here:
  *  the call that gets the view checks it and names it. Any thread. */
-MCL_API void mcl_array_init(mcl_array *a, void *data, int32_t dtype, int32_t ndim, const int64_t *shape);
+MCL_API void mcl_array_init(mcl_array *a, void *data, int32_t dtype, int32_t ndim,
+                            const int64_t *shape);
 
 /** [rows, cols] of float32. */
 static inline mcl_array mcl_matrix_f32(float *data, int64_t rows, int64_t cols) {
@@ -43,7 +44,8 @@ static inline mcl_array mcl_matrix_f32(float *data, int64_t rows, int64_t cols) 
 }
 
 /** [n, height, width, channels] of uint8; 0..255 stands for 0..1. */
-static inline mcl_array mcl_images_u8(uint8_t *data, int64_t n, int64_t height, int64_t width, int64_t channels) {
+static inline mcl_array mcl_images_u8(uint8_t *data, int64_t n, int64_t height, int64_t width,
+                                      int64_t channels) {
   mcl_array a;
   int64_t shape[4];
   shape[0] = n;
@@ -55,7 +57,8 @@ static inline mcl_array mcl_images_u8(uint8_t *data, int64_t n, int64_t height, 
 }
 
 /** [n, height, width, channels] of float32, usually 0..1. */
-static inline mcl_array mcl_images_f32(float *data, int64_t n, int64_t height, int64_t width, int64_t channels) {
+static inline mcl_array mcl_images_f32(float *data, int64_t n, int64_t height, int64_t width,
+                                       int64_t channels) {
   mcl_array a;
   int64_t shape[4];
   shape[0] = n;

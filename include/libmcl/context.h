@@ -64,7 +64,8 @@ typedef struct mcl_context_options {
   void (*log)(void *user, int32_t level, const char *component, const char *message);
   void *log_user;
   int32_t log_level; /**< messages above it are not made; default MCL_LOG_WARN */
-  uint32_t threads;  /**< 0, the default: as many as the cores this process may use; 1: none but the caller's */
+  uint32_t
+      threads; /**< 0, the default: as many as the cores this process may use; 1: none but the caller's */
 } mcl_context_options;
 
 MCL_API void mcl_context_options_init(mcl_context_options *options, size_t struct_size);
@@ -74,13 +75,14 @@ MCL_API void mcl_context_options_init(mcl_context_options *options, size_t struc
  *  A thread that cannot be started is done without: fewer threads, the same results.
  *  Errors: MCL_E_INVALID (a field, named), MCL_E_NOMEM, MCL_E_UNSUPPORTED (an unknown tail of a newer struct; a BLIS whose
  *  layout this build does not know). */
-MCL_API MCL_CHECK mcl_status mcl_context_create(const mcl_context_options *options, mcl_context **out, mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_context_create(const mcl_context_options *options,
+                                                mcl_context **out, mcl_error *err);
 
 /** Writes one line of text, NUL-terminated, about what this context runs on: version, BLIS and the kernel chosen for this
  *  processor, the row kernels, threads. `wanted` (may be NULL) gets the bytes needed, the NUL included.
  *  Errors: MCL_E_LIMIT (capacity too small; `text` untouched). Any thread. */
-MCL_API MCL_CHECK mcl_status mcl_context_describe(const mcl_context *context, char *text, size_t capacity, size_t *wanted,
-                                                  mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_context_describe(const mcl_context *context, char *text,
+                                                  size_t capacity, size_t *wanted, mcl_error *err);
 
 /** How far a long call has come; filled by libmcl. */
 typedef struct mcl_progress {

@@ -3,7 +3,7 @@
 #define LIBMCL_EXPORT_H
 
 #if defined(__GNUC__) || defined(__clang__)
-#define MCL_API __attribute__((visibility("default")))
+#define MCL_API   __attribute__((visibility("default")))
 #define MCL_CHECK __attribute__((warn_unused_result))
 #else
 #define MCL_API
@@ -12,7 +12,7 @@
 
 #ifdef __cplusplus
 #define MCL_BEGIN_DECLS extern "C" {
-#define MCL_END_DECLS }
+#define MCL_END_DECLS   }
 #else
 #define MCL_BEGIN_DECLS
 #define MCL_END_DECLS

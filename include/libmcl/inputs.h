@@ -20,7 +20,7 @@ typedef struct mcl_inputs {
   int32_t view;           /**< 0 or 1 in training; -1: the row as it is, not augmented */
   int32_t stage;          /**< of the loop, from 0 */
   int32_t epoch;          /**< of the stage, from 0 */
-  uint64_t seed;          /**< of the loop; every random draw is a function of it and the fields above */
+  uint64_t seed; /**< of the loop; every random draw is a function of it and the fields above */
 } mcl_inputs;
 
 MCL_END_DECLS

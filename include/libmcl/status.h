@@ -43,7 +43,8 @@ typedef struct mcl_error {
   int32_t host_code;   /**< a host callback's own number, passed through unchanged; else 0 */
   int64_t row;         /**< the first offending row, -1 when there is none */
   int64_t reserved[2]; /**< zero */
-  char message[224];   /**< one sentence in UTF-8 that names the argument, row or file; "" on success */
+  char message
+      [224]; /**< one sentence in UTF-8 that names the argument, row or file; "" on success */
 } mcl_error;
 
 /** The constant's name, "MCL_E_SHAPE"; "unknown status" for others. Static storage. Any thread. */
@@ -51,7 +52,8 @@ MCL_API const char *mcl_status_name(mcl_status status);
 
 /** For host callbacks that fail: fills `err` (may be NULL) and returns `status`, so that a callback can end in
  *  `return mcl_error_set(err, MCL_E_IO, errno, "the disk is gone");`. A long message is cut at a whole character. */
-MCL_API mcl_status mcl_error_set(mcl_error *err, mcl_status status, int32_t host_code, const char *message);
+MCL_API mcl_status mcl_error_set(mcl_error *err, mcl_status status, int32_t host_code,
+                                 const char *message);
 
 /** For host callbacks that succeed: `return mcl_ok(err);`. A callback that returns 0 without having called this is
  *  taken to have failed: a Python callback that raised returns whatever was left in a register, often 0. */

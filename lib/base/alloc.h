@@ -3,6 +3,7 @@
 #define MCL_BASE_ALLOC_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <libmcl/context.h>
 
@@ -19,7 +20,7 @@ void *mcli_alloc_with(const mcl_allocator *a, size_t size);
 void mcli_free_with(const mcl_allocator *a, void *ptr);
 extern const mcl_allocator mcli_malloc_allocator;
 
-#define MCLI_NEW(c, T, n) ((T *)mcli_alloc((c), (size_t)(n), sizeof(T)))
+#define MCLI_NEW(c, T, n)  ((T *)mcli_alloc((c), (size_t)(n), sizeof(T)))
 #define MCLI_NEW0(c, T, n) ((T *)mcli_calloc((c), (size_t)(n), sizeof(T)))
 
 // *product = a * b for non-negative sizes; 0 when it does not fit in int64_t.

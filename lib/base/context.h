@@ -41,18 +41,30 @@ static inline void mcli_part(int64_t rows, int64_t parts, int64_t i, int64_t *fi
 }
 
 // ---- references ---------------------------------------------------------------------------------------------------------
-typedef struct mcli_refcount { atomic_int n; } mcli_refcount;
-static inline void mcli_ref_init(mcli_refcount *r) { atomic_init(&r->n, 1); }
-static inline void mcli_ref(mcli_refcount *r) { atomic_fetch_add_explicit(&r->n, 1, memory_order_relaxed); }
+typedef struct mcli_refcount {
+  atomic_int n;
+} mcli_refcount;
+static inline void mcli_ref_init(mcli_refcount *r) {
+  atomic_init(&r->n, 1);
+}
+static inline void mcli_ref(mcli_refcount *r) {
+  atomic_fetch_add_explicit(&r->n, 1, memory_order_relaxed);
+}
 static inline int mcli_unref_is_last(mcli_refcount *r) {
   return atomic_fetch_sub_explicit(&r->n, 1, memory_order_acq_rel) == 1;
 }
 
 // A handle that is changed by one thread at a time: enter fails with MCL_E_BUSY instead of corrupting anything.
-typedef struct mcli_guard { atomic_flag taken; } mcli_guard;
-static inline void mcli_guard_init(mcli_guard *g) { atomic_flag_clear(&g->taken); }
+typedef struct mcli_guard {
+  atomic_flag taken;
+} mcli_guard;
+static inline void mcli_guard_init(mcli_guard *g) {
+  atomic_flag_clear(&g->taken);
+}
 mcl_status mcli_guard_enter(mcli_guard *g, const char *handle, mcl_error *err);
-static inline void mcli_guard_leave(mcli_guard *g) { atomic_flag_clear_explicit(&g->taken, memory_order_release); }
+static inline void mcli_guard_leave(mcli_guard *g) {
+  atomic_flag_clear_explicit(&g->taken, memory_order_release);
+}
 
 // ---- progress -----------------------------------------------------------------------------------------------------------
 // One a long call; begin reads the host's monitor (may be NULL).
@@ -62,7 +74,8 @@ typedef struct mcli_watch {
   double began, told;
 } mcli_watch;
 
-mcl_status mcli_watch_begin(mcli_watch *w, const mcl_monitor *m, const char *phase, int64_t total, mcl_error *err);
+mcl_status mcli_watch_begin(mcli_watch *w, const mcl_monitor *m, const char *phase, int64_t total,
+                            mcl_error *err);
 // A new phase of the same call; seconds go on.
 void mcli_watch_phase(mcli_watch *w, const char *phase, int64_t total);
 // MCL_E_CANCELLED when the host asks for it. Calls the host at most ten times a second, and whenever done == total.

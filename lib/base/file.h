@@ -8,36 +8,56 @@
 #include "base/context.h"
 
 // All of a file, NUL-terminated one byte past *size, to be freed with mcli_free. MCL_E_LIMIT when larger than `limit`.
-mcl_status mcli_file_read_all(mcl_context *c, const char *path, int64_t limit, unsigned char **bytes, int64_t *size,
-                              mcl_error *err);
+mcl_status mcli_file_read_all(mcl_context *c, const char *path, int64_t limit,
+                              unsigned char **bytes, int64_t *size, mcl_error *err);
 // The same, of a file that may be gzip'ed; `limit` bounds the unpacked size too.
-mcl_status mcli_file_read_all_gz(mcl_context *c, const char *path, int64_t limit, unsigned char **bytes, int64_t *size,
-                                 mcl_error *err);
+mcl_status mcli_file_read_all_gz(mcl_context *c, const char *path, int64_t limit,
+                                 unsigned char **bytes, int64_t *size, mcl_error *err);
 
-typedef struct mcli_reader { int fd; int64_t size; char *path; mcl_context *context; } mcli_reader;
+typedef struct mcli_reader {
+  int fd;
+  int64_t size;
+  char *path;
+  mcl_context *context;
+} mcli_reader;
 mcl_status mcli_reader_open(mcl_context *c, const char *path, mcli_reader *r, mcl_error *err);
 // Exactly n bytes at `offset`, or MCL_E_IO. Several threads at once.
-mcl_status mcli_reader_at(const mcli_reader *r, int64_t offset, void *bytes, int64_t n, mcl_error *err);
+mcl_status mcli_reader_at(const mcli_reader *r, int64_t offset, void *bytes, int64_t n,
+                          mcl_error *err);
 void mcli_reader_close(mcli_reader *r); // fine when never opened but zeroed with fd = -1
 
 // Writes beside `path` under a name of its own; commit flushes, renames, and flushes the directory; abort leaves nothing.
-typedef struct mcli_writer { int fd; char *path, *temporary; mcl_context *context; } mcli_writer;
+typedef struct mcli_writer {
+  int fd;
+  char *path, *temporary;
+  mcl_context *context;
+} mcli_writer;
 mcl_status mcli_writer_open(mcl_context *c, const char *path, mcli_writer *w, mcl_error *err);
-mcl_status mcli_writer_at(mcli_writer *w, int64_t offset, const void *bytes, int64_t n, mcl_error *err);
-mcl_status mcli_writer_size(mcli_writer *w, int64_t size, mcl_error *err); // grows the file with zeros
+mcl_status mcli_writer_at(mcli_writer *w, int64_t offset, const void *bytes, int64_t n,
+                          mcl_error *err);
+mcl_status mcli_writer_size(mcli_writer *w, int64_t size,
+                            mcl_error *err); // grows the file with zeros
 mcl_status mcli_writer_commit(mcli_writer *w, mcl_error *err);
 void mcli_writer_abort(mcli_writer *w); // fine after commit, and when zeroed with fd = -1
 
-mcl_status mcli_file_write_all(mcl_context *c, const char *path, const void *bytes, int64_t n, mcl_error *err);
-mcl_status mcli_directory_make(mcl_context *c, const char *path, mcl_error *err); // parents too; fine when it is there
+mcl_status mcli_file_write_all(mcl_context *c, const char *path, const void *bytes, int64_t n,
+                               mcl_error *err);
+mcl_status mcli_directory_make(mcl_context *c, const char *path,
+                               mcl_error *err); // parents too; fine when it is there
 int mcli_file_exists(const char *path);
 mcl_status mcli_file_remove(const char *path, mcl_error *err); // fine when it is not there
 // "directory/name", to be freed; NULL without memory.
 char *mcli_path_join(mcl_context *c, const char *directory, const char *name);
 
 // Every entry of a directory but "." and "..", sorted by bytes, directories marked. To be freed with mcli_listing_free.
-typedef struct mcli_entry { char *name; int is_directory; } mcli_entry;
-typedef struct mcli_listing { mcli_entry *entries; int64_t n; } mcli_listing;
+typedef struct mcli_entry {
+  char *name;
+  int is_directory;
+} mcli_entry;
+typedef struct mcli_listing {
+  mcli_entry *entries;
+  int64_t n;
+} mcli_listing;
 mcl_status mcli_directory_list(mcl_context *c, const char *path, mcli_listing *out, mcl_error *err);
 void mcli_listing_free(mcl_context *c, mcli_listing *l);
 

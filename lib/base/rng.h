@@ -25,10 +25,10 @@ mcli_rng mcli_rng_make(uint64_t seed, uint32_t domain, uint64_t a, uint64_t b);
 
 uint32_t mcli_rng_u32(mcli_rng *r);
 uint64_t mcli_rng_u64(mcli_rng *r);
-double mcli_rng_unit(mcli_rng *r);                           // [0, 1), 53 bits
+double mcli_rng_unit(mcli_rng *r);                             // [0, 1), 53 bits
 double mcli_rng_between(mcli_rng *r, double low, double high); // [low, high)
-double mcli_rng_normal(mcli_rng *r);                         // mean 0, sd 1
-uint64_t mcli_rng_below(mcli_rng *r, uint64_t n);            // 0 .. n - 1, unbiased; n > 0
+double mcli_rng_normal(mcli_rng *r);                           // mean 0, sd 1
+uint64_t mcli_rng_below(mcli_rng *r, uint64_t n);              // 0 .. n - 1, unbiased; n > 0
 
 // A seed for a part: the same (seed, domain, a) always gives the same one.
 uint64_t mcli_rng_derive(uint64_t seed, uint32_t domain, uint64_t a);

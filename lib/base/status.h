@@ -20,23 +20,28 @@ mcl_status mcli_nomem(mcl_error *err, const char *what);
 //   status = mcli_callback_end(host->embed(user, in, out, &inner), &inner, "mcl_host_encoder.embed", err);
 // Success needs both a 0 and mcl_ok(); a status that is not one of ours becomes MCL_E_CALLBACK.
 void mcli_callback_begin(mcl_error *inner);
-mcl_status mcli_callback_end(mcl_status returned, const mcl_error *inner, const char *name, mcl_error *err);
+mcl_status mcli_callback_end(mcl_status returned, const mcl_error *inner, const char *name,
+                             mcl_error *err);
 
 // Copies an options struct of the caller into ours. *to must hold the defaults before. A caller's struct that is shorter
 // leaves our newer fields at their defaults; one that is longer must have a zero tail.
-mcl_status mcli_options_copy(void *to, size_t to_size, const void *from, const char *name, mcl_error *err);
+mcl_status mcli_options_copy(void *to, size_t to_size, const void *from, const char *name,
+                             mcl_error *err);
 
 // Writes an output struct of ours over the caller's: at most the caller's struct_size bytes, which is kept.
 // to may be NULL. MCL_E_INVALID when struct_size was never set.
-mcl_status mcli_struct_out(void *to, const void *from, size_t from_size, const char *name, mcl_error *err);
+mcl_status mcli_struct_out(void *to, const void *from, size_t from_size, const char *name,
+                           mcl_error *err);
 
 // Reads an input struct (mcl_rows, mcl_inputs, host tables) into a zeroed one of ours; same rules as options_copy.
-mcl_status mcli_struct_in(void *to, size_t to_size, const void *from, const char *name, mcl_error *err);
+mcl_status mcli_struct_in(void *to, size_t to_size, const void *from, const char *name,
+                          mcl_error *err);
 
 // The same for the init functions of options: writes at most struct_size bytes of our defaults, and struct_size first.
 void mcli_options_init(void *to, size_t struct_size, const void *defaults, size_t defaults_size);
 
 // R3: text into the caller's buffer. MCL_E_LIMIT and nothing written but *wanted when it does not fit.
-mcl_status mcli_text_out(const char *text, char *buffer, size_t capacity, size_t *wanted, mcl_error *err);
+mcl_status mcli_text_out(const char *text, char *buffer, size_t capacity, size_t *wanted,
+                         mcl_error *err);
 
 #endif

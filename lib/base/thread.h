@@ -3,6 +3,7 @@
 #ifndef MCL_BASE_THREAD_H
 #define MCL_BASE_THREAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/context.h"
@@ -10,8 +11,8 @@
 typedef struct mcli_pool mcli_pool;
 
 // `warm` runs once on every worker, all of them at once, before create returns.
-mcl_status mcli_pool_create(mcl_context *c, uint32_t threads, void (*warm)(mcl_context *c), mcli_pool **out,
-                            mcl_error *err);
+mcl_status mcli_pool_create(mcl_context *c, uint32_t threads, void (*warm)(mcl_context *c),
+                            mcli_pool **out, mcl_error *err);
 void mcli_pool_free(mcl_context *c, mcli_pool *p);
 uint32_t mcli_pool_size(const mcli_pool *p); // threads, the caller's included
 void mcli_pool_run(mcli_pool *p, uint32_t tasks, mcl_task_fn fn, void *job);
@@ -30,5 +31,6 @@ mcli_ahead *mcli_ahead_new(mcl_context *c);
 void mcli_ahead_start(mcli_ahead *a, void (*fn)(void *job), void *job);
 void mcli_ahead_wait(mcli_ahead *a); // returns when the job has ended; fine when there is none
 void mcli_ahead_free(mcl_context *c, mcli_ahead *a);
+bool mcli_thread_is_ahead(void); // on such a thread; its parallel work runs on it alone
 
 #endif

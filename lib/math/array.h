@@ -12,11 +12,13 @@ mcl_status mcli_array_check(const mcl_array *a, const char *name, mcl_error *err
 // The same for one that is written: not read-only, strides positive, no overlap of rows.
 mcl_status mcli_array_check_out(const mcl_array *a, const char *name, mcl_error *err);
 // A float matrix [rows, cols]; a negative size is not checked.
-mcl_status mcli_matrix_check(const mcl_array *a, const char *name, int64_t rows, int64_t cols, mcl_error *err);
-mcl_status mcli_matrix_check_out(const mcl_array *a, const char *name, int64_t rows, int64_t cols, mcl_error *err);
+mcl_status mcli_matrix_check(const mcl_array *a, const char *name, int64_t rows, int64_t cols,
+                             mcl_error *err);
+mcl_status mcli_matrix_check_out(const mcl_array *a, const char *name, int64_t rows, int64_t cols,
+                                 mcl_error *err);
 
 int mcli_dtype_is_float(int32_t dtype);
-int64_t mcli_dtype_size(int32_t dtype); // 0: unknown
+int64_t mcli_dtype_size(int32_t dtype);          // 0: unknown
 int64_t mcli_array_row_size(const mcl_array *a); // elements of one row: product of shape[1..]
 
 // Rows first .. first + n - 1 as contiguous float32 [n, row_size]. U8 is divided by 255; other integers are converted as
@@ -39,7 +41,7 @@ mcl_status mcli_rows_open(const mcl_rows *rows, const char *name, mcl_rows *out,
 // Rows as float32, contiguous: a pointer into the array where that is possible, else read and converted into `buffer`
 // (n * dim floats; for callbacks of other types it needs `scratch`, n * dim * 8 bytes, else NULL).
 // Finite or MCL_E_NOT_FINITE with the number of the row.
-mcl_status mcli_rows_block(const mcl_rows *opened, int64_t first, int64_t n, float *buffer, void *scratch,
-                           const float **block, mcl_error *err);
+mcl_status mcli_rows_block(const mcl_rows *opened, int64_t first, int64_t n, float *buffer,
+                           void *scratch, const float **block, mcl_error *err);
 
 #endif

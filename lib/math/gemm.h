@@ -8,18 +8,16 @@
 // transposed: A is stored [k, m], or B is stored [n, k]. Sizes may be 0. beta 0: C need not be initialised.
 // Never fails: dimensions are positive and fit, which the callers have checked.
 enum { MCLI_GEMM_TA = 1, MCLI_GEMM_TB = 2 };
-void mcli_gemm(mcl_context *c, int flags, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
-               const float *b, int64_t ldb, float beta, float *out, int64_t ldc);
+void mcli_gemm(mcl_context *c, int flags, int64_t m, int64_t n, int64_t k, float alpha,
+               const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *out,
+               int64_t ldc);
 
 // The same, cut into tiles by the size of the problem and run on the pool: the same bits for any number of threads.
-mcl_status mcli_gemm_parallel(mcl_context *c, int flags, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
-                              int64_t lda, const float *b, int64_t ldb, float beta, float *out, int64_t ldc,
-                              mcl_error *err);
+mcl_status mcli_gemm_parallel(mcl_context *c, int flags, int64_t m, int64_t n, int64_t k,
+                              float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
+                              float beta, float *out, int64_t ldc, mcl_error *err);
 
-// Once a process and thread; called by the context.
-mcl_status mcli_gemm_setup(mcl_context *c, mcl_error *err);
-void mcli_gemm_warm(mcl_context *c);
-const char *mcli_gemm_library(void);                     // "BLIS 0.9.0"
-const char *mcli_gemm_kernel(const mcl_context *c);      // "skx"
+const char *mcli_gemm_library(void);                // "BLIS 0.9.0"
+const char *mcli_gemm_kernel(const mcl_context *c); // "skx"
 
 #endif

@@ -6,12 +6,12 @@ cd "$1/include"
 failed=0
 for header in libmcl/*.h; do
   for language in "cc -std=c99 -x c" "cc -std=c11 -x c" "c++ -std=c++11 -x c++"; do
-    echo "#include <$header>" | $language -fsyntax-only -I. -Wall -Wextra -Wconversion -pedantic -Werror - ||
+    printf "#include <%s>\nextern int nothing;\n" "$header" | $language -fsyntax-only -I. -Wall -Wextra -Wconversion -pedantic -Werror - ||
       { echo "$header fails as: $language"; failed=1; }
   done
   case $(uname -m) in
   x86_64 | aarch64)
-    echo "#include <$header>" | gcc -std=c99 -x c -fsyntax-only -I. -Wpadded -Werror - ||
+    printf "#include <%s>\nextern int nothing;\n" "$header" | gcc -std=c99 -x c -fsyntax-only -I. -Wpadded -Werror - ||
       { echo "$header has a padded struct"; failed=1; } ;;
   esac
 done

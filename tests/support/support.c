@@ -21,7 +21,9 @@ int test_run(const char *suite, const TTest *const *tests, size_t n) {
   return failed != 0;
 }
 
-mcl_context *test_context(uint32_t threads) { return test_context_with(NULL, threads); }
+mcl_context *test_context(uint32_t threads) {
+  return test_context_with(NULL, threads);
+}
 
 mcl_context *test_context_with(test_allocator *a, uint32_t threads) {
   mcl_context_options o;
@@ -38,7 +40,8 @@ const char *test_directory(const char *name) {
   static char path[4096];
   char command[8300];
   const char *scratch = getenv("MCL_SCRATCH");
-  snprintf(path, sizeof path, "%s/%s-%d", scratch ? scratch : "/tmp/mcl-scratch", name, (int)getpid());
+  snprintf(path, sizeof path, "%s/%s-%d", scratch ? scratch : "/tmp/mcl-scratch", name,
+           (int)getpid());
   snprintf(command, sizeof command, "rm -rf '%s' && mkdir -p '%s'", path, path);
   ck_assert_int_eq(system(command), 0);
   return path;

@@ -1,0 +1,96 @@
+// Philox4x32-10: a counter goes in, four random words come out (Salmon, Moraes, Dror & Shaw, "Parallel Random Numbers: As
+// Easy as 1, 2, 3", SC 2011). A stream is named by (seed, domain, a, b); its i-th block is a function of the name and i,
+// so that threads, prefetching and resuming cannot change a draw.
+//
+//   key     = mix(seed, domain, b)       64 bits      (1)
+//   counter = (i, high bits of b, a)     128 bits     (2)
+//
+// b enters the key through a full 64-bit mixer and the counter directly; a, the row, enters the counter whole: no two
+// names of one seed share a (key, counter) pair unless the mixer collides and the high halves agree.
+#include "base/rng.h"
+
+#include <math.h>
+#include <string.h>
+
+static uint64_t mix(uint64_t x) { // the finaliser of splitmix64
+  x += 0x9E3779B97F4A7C15u;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+  return x ^ (x >> 31);
+}
+
+void mcli_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
+  uint32_t x0 = counter[0], x1 = counter[1], x2 = counter[2], x3 = counter[3];
+  uint32_t k0 = key[0], k1 = key[1];
+  for (int round = 0; round < 10; round++) {
+    uint64_t p = (uint64_t)0xD2511F53u * x0, q = (uint64_t)0xCD9E8D57u * x2;
+    uint32_t y0 = (uint32_t)(q >> 32) ^ x1 ^ k0, y2 = (uint32_t)(p >> 32) ^ x3 ^ k1;
+    x1 = (uint32_t)q, x3 = (uint32_t)p, x0 = y0, x2 = y2;
+    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+  }
+  out[0] = x0, out[1] = x1, out[2] = x2, out[3] = x3;
+}
+
+mcli_rng mcli_rng_make(uint64_t seed, uint32_t domain, uint64_t a, uint64_t b) {
+  mcli_rng r;
+  memset(&r, 0, sizeof r);
+  uint64_t key = mix(mix(mix(seed) ^ domain) ^ b); // (1)
+  r.key[0] = (uint32_t)key, r.key[1] = (uint32_t)(key >> 32);
+  r.counter[1] = (uint32_t)(b ^ (b >> 32)), r.counter[2] = (uint32_t)a; // (2)
+  r.counter[3] = (uint32_t)(a >> 32);
+  r.used = 4;
+  return r;
+}
+
+uint32_t mcli_rng_u32(mcli_rng *r) {
+  if (r->used == 4) {
+    mcli_philox(r->counter, r->key, r->block);
+    r->counter[0]++;
+    r->used = 0;
+  }
+  return r->block[r->used++];
+}
+
+uint64_t mcli_rng_u64(mcli_rng *r) {
+  uint64_t high = mcli_rng_u32(r);
+  return high << 32 | mcli_rng_u32(r);
+}
+
+double mcli_rng_unit(mcli_rng *r) {
+  return (double)(mcli_rng_u64(r) >> 11) * 0x1p-53;
+}
+
+double mcli_rng_between(mcli_rng *r, double low, double high) {
+  return low + (high - low) * mcli_rng_unit(r);
+}
+
+// Box and Muller; the second value of the pair is thrown away, so that every draw costs the same two units.
+double mcli_rng_normal(mcli_rng *r) {
+  double u = 1.0 - mcli_rng_unit(r), v = mcli_rng_unit(r);
+  return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
+}
+
+// Lemire's multiply-and-reject.
+uint64_t mcli_rng_below(mcli_rng *r, uint64_t n) {
+  for (;;) {
+    unsigned __int128 product = (unsigned __int128)mcli_rng_u64(r) * n;
+    if ((uint64_t)product >= n || (uint64_t)product >= (0 - n) % n)
+      return (uint64_t)(product >> 64);
+  }
+}
+
+uint64_t mcli_rng_derive(uint64_t seed, uint32_t domain, uint64_t a) {
+  return mix(mix(mix(seed) ^ domain) + a);
+}
+
+uint64_t mcli_hash(const void *bytes, uint64_t n, uint64_t seed) {
+  const unsigned char *p = bytes;
+  uint64_t h = mix(seed ^ n), word;
+  for (; n >= 8; n -= 8, p += 8) {
+    memcpy(&word, p, 8);
+    h = mix(h ^ word);
+  }
+  word = 0;
+  if (n) memcpy(&word, p, n);
+  return mix(h ^ word);
+}
