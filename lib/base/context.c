@@ -35,7 +35,7 @@ void mcl_context_options_init(mcl_context_options *o, size_t struct_size) {
   mcli_options_init(o, struct_size, &defaults, sizeof defaults);
 }
 
-static mcli_isa find_isa(void) {
+mcli_isa mcli_processor_isa(void) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -109,7 +109,7 @@ mcl_status mcl_context_create(const mcl_context_options *options, mcl_context **
   c->log = o.log;
   c->log_user = o.log_user;
   c->log_level = o.log_level;
-  c->isa = find_isa();
+  c->isa = mcli_processor_isa();
   c->process = getpid();
   s = start_workers(c, &o, err);
   if (s < 0) {

@@ -13,6 +13,7 @@
 // Instruction sets in rising order; the row kernels and BLIS's kernel are chosen by it.
 typedef enum { MCLI_ISA_BASE, MCLI_ISA_AVX2, MCLI_ISA_AVX512 } mcli_isa;
 
+mcli_isa mcli_processor_isa(void); // the highest that this processor has
 mcli_isa mcli_context_isa(const mcl_context *c);
 const mcl_allocator *mcli_context_allocator(const mcl_context *c);
 
