@@ -38,7 +38,8 @@ static int open_again(const char *path, int flags, mode_t mode) {
 mcl_status mcli_reader_open(mcl_context *c, const char *path, mcli_reader *r, mcl_error *err) {
   struct stat st;
   *r = (mcli_reader){.fd = -1, .context = c};
-  int fd = open_again(path, O_RDONLY, 0);
+  // Not blocking: opening a pipe that nobody writes to would wait for ever. Regular files do not care.
+  int fd = open_again(path, O_RDONLY | O_NONBLOCK, 0);
   if (fd < 0) return fail_errno(err, "open", path);
   mcl_status s = MCL_OK;
   if (fstat(fd, &st) != 0)
@@ -342,7 +343,12 @@ mcl_status mcli_directory_list(mcl_context *c, const char *path, mcli_listing *o
   mcli_listing l = {0};
   DIR *directory = opendir(path);
   if (!directory) return fail_errno(err, "open", path);
+  struct stat st;
   mcl_status s = MCL_OK;
+  if (fstat(dirfd(directory), &st) != 0)
+    s = fail_errno(err, "read", path);
+  else
+    l.identity[0] = (uint64_t)st.st_dev, l.identity[1] = (uint64_t)st.st_ino;
   while (s == MCL_OK) {
     errno = 0;
     struct dirent *e = readdir(directory);

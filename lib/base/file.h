@@ -57,6 +57,7 @@ typedef struct mcli_entry {
 typedef struct mcli_listing {
   mcli_entry *entries;
   int64_t n;
+  uint64_t identity[2]; // of the directory itself, whatever path led to it
 } mcli_listing;
 mcl_status mcli_directory_list(mcl_context *c, const char *path, mcli_listing *out, mcl_error *err);
 void mcli_listing_free(mcl_context *c, mcli_listing *l);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "base/file.h"
@@ -143,7 +144,39 @@ START_TEST(directories_are_made_whole_and_listed_in_order) {
 }
 END_TEST
 
+START_TEST(a_pipe_is_refused_at_once) {
+  c = test_context(1);
+  const char *d = test_directory("pipe");
+  unsigned char *bytes;
+  int64_t n;
+  ck_assert_int_eq(mkfifo(in(d, "p"), 0600), 0);
+  CHECK_FAILS(MCL_E_IO, "regular", mcli_file_read_all(c, in(d, "p"), 4, &bytes, &n, &err));
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(a_directory_reached_through_a_link_has_the_same_identity) {
+  c = test_context(1);
+  const char *d = test_directory("identity");
+  char link[8300];
+  mcli_listing l, through, other;
+  snprintf(link, sizeof link, "%s/link", d);
+  ck_assert_int_eq(symlink(".", link), 0);
+  CHECK_OK(mcli_directory_make(c, in(d, "x"), &err));
+  CHECK_OK(mcli_directory_list(c, d, &l, &err));
+  CHECK_OK(mcli_directory_list(c, link, &through, &err));
+  CHECK_OK(mcli_directory_list(c, in(d, "x"), &other, &err));
+  ck_assert_mem_eq(l.identity, through.identity, sizeof l.identity);
+  ck_assert_mem_ne(l.identity, other.identity, sizeof l.identity);
+  mcli_listing_free(c, &l);
+  mcli_listing_free(c, &through);
+  mcli_listing_free(c, &other);
+  mcl_context_unref(c);
+}
+END_TEST
+
 RUN_TESTS("base", what_is_written_is_read, an_aborted_write_leaves_the_old_file_and_nothing_else,
           a_full_disk_is_an_error_that_names_the_file, a_reader_finds_a_file_that_is_cut_short,
           gzip_is_unpacked_and_bounded_and_damage_is_found,
-          directories_are_made_whole_and_listed_in_order)
+          directories_are_made_whole_and_listed_in_order, a_pipe_is_refused_at_once,
+          a_directory_reached_through_a_link_has_the_same_identity)
