@@ -1,0 +1,341 @@
+// The encoder handle: checks what goes in and out of a table of callbacks, and keeps the order of a training step.
+//
+// The host's encoders and the built-in ones pass through here alike; nothing below knows whose table it is.
+//
+// A view (modality, view) of the batch goes through
+//
+//   empty --forward--> held --backward--> done --step--> empty                               (1)
+//
+// and a step needs at least one view done and none held. Once one is done no forward is taken: its gradients would be mixed
+// with those of the batch before.
+//
+// Callbacks write into a buffer of ours and the caller's array is written when all is well, so a failed call leaves
+// it alone, hosts see one type and layout only, and a NaN never leaves an encoder unseen.
+#include "encoder/encoder.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "math/array.h"
+
+enum { EMPTY = 0, HELD, DONE };
+enum { VIEWS = 3 }; // -1, 0, 1
+
+typedef struct slot {
+  int64_t n;
+  int32_t phase, reserved;
+} slot;
+
+struct mcl_encoder {
+  mcli_refcount refs;
+  mcli_guard guard;
+  mcl_context *context;
+  const char *name;
+  mcl_host_encoder table;
+  slot *slots;   // [modalities * VIEWS]
+  float *buffer; // [buffer_size]: what callbacks write, or gradients made plain
+  int64_t buffer_size;
+};
+
+// ---- life ------------------------------------------------------------------------------------------
+
+static void free_encoder(mcl_encoder *e) {
+  if (e->table.destroy) e->table.destroy(e->table.user);
+  mcl_context *c = e->context;
+  mcli_free(c, e->slots);
+  mcli_free(c, e->buffer);
+  mcli_free(c, e);
+  mcl_context_unref(c);
+}
+
+mcl_status mcli_encoder_create(mcl_context *c, const char *name, const mcl_host_encoder *table,
+                               mcl_encoder **out, mcl_error *err) {
+  mcl_encoder *e = MCLI_NEW0(c, mcl_encoder, 1);
+  if (!e) {
+    if (table->destroy) table->destroy(table->user);
+    return mcli_nomem(err, "the encoder");
+  }
+  mcli_ref_init(&e->refs);
+  mcli_guard_init(&e->guard);
+  e->context = mcl_context_ref(c);
+  e->name = name;
+  e->table = *table;
+  if (e->table.projection_dim == 0) e->table.projection_dim = e->table.dim;
+  if (e->table.modalities == 0) e->table.modalities = 1;
+  e->slots = MCLI_NEW0(c, slot, e->table.modalities * VIEWS);
+  if (!e->slots) {
+    free_encoder(e);
+    return mcli_nomem(err, "the encoder");
+  }
+  *out = e;
+  return mcl_ok(err);
+}
+
+mcl_encoder *mcl_encoder_ref(mcl_encoder *encoder) {
+  if (encoder) mcli_ref(&encoder->refs);
+  return encoder;
+}
+
+void mcl_encoder_unref(mcl_encoder *encoder) {
+  if (encoder && mcli_unref_is_last(&encoder->refs)) free_encoder(encoder);
+}
+
+int32_t mcl_encoder_dim(const mcl_encoder *encoder) {
+  return encoder ? encoder->table.dim : 0;
+}
+
+int32_t mcl_encoder_projection_dim(const mcl_encoder *encoder) {
+  return encoder ? encoder->table.projection_dim : 0;
+}
+
+int32_t mcl_encoder_modalities(const mcl_encoder *encoder) {
+  return encoder ? encoder->table.modalities : 0;
+}
+
+// ---- around a callback -----------------------------------------------------------------------------
+
+static mcl_status enter(mcl_encoder *e, int has, const char *verb, mcl_error *err) {
+  if (!has)
+    return mcli_fail(err, MCL_E_UNSUPPORTED, "this encoder has no %s: the host left it NULL", verb);
+  return mcli_guard_enter(&e->guard, "encoder", err);
+}
+
+static mcl_status ended(const mcl_encoder *e, const char *verb, mcl_status returned,
+                        const mcl_error *inner, mcl_error *err) {
+  char name[64];
+  snprintf(name, sizeof name, "%s.%s", e->name, verb);
+  return mcli_callback_end(returned, inner, name, err);
+}
+
+static slot *slot_of(const mcl_encoder *e, const mcl_inputs *in) {
+  return &e->slots[in->modality * VIEWS + in->view + 1];
+}
+
+static int any(const mcl_encoder *e, int32_t phase) {
+  for (int32_t i = 0; i < e->table.modalities * VIEWS; i++)
+    if (e->slots[i].phase == phase) return 1;
+  return 0;
+}
+
+static void give_up(mcl_encoder *e) {
+  for (int32_t i = 0; i < e->table.modalities * VIEWS; i++) e->slots[i] = (slot){0};
+}
+
+// The caller's inputs into *in, checked as far as they do not depend on the network.
+static mcl_status take_inputs(const mcl_encoder *e, mcl_inputs *in, const mcl_inputs *given,
+                              mcl_error *err) {
+  mcl_status s = mcli_struct_in(in, sizeof *in, given, "mcl_inputs", err);
+  if (s < 0) return s;
+  if (in->n < 0 || in->n > INT32_MAX)
+    return mcli_fail(err, MCL_E_INVALID, "in->n is %lld, not 0..%d", (long long)in->n, INT32_MAX);
+  if (in->modality < 0 || in->modality >= e->table.modalities)
+    return mcli_fail(err, MCL_E_INVALID, "in->modality is %d, not 0..%d", in->modality,
+                     e->table.modalities - 1);
+  if (in->view < -1 || in->view > 1)
+    return mcli_fail(err, MCL_E_INVALID, "in->view is %d, not -1, 0 or 1", in->view);
+  return MCL_OK;
+}
+
+static mcl_status take_data(const mcl_inputs *in, mcl_error *err) {
+  if (!in->data && !in->indices && in->n > 0)
+    return mcli_fail(err, MCL_E_INVALID, "in->data and in->indices are both NULL");
+  if (!in->data) return MCL_OK;
+  mcl_status s = mcli_array_check(in->data, "in->data", err);
+  if (s < 0) return s;
+  if (in->data->shape[0] != in->n)
+    return mcli_fail(err, MCL_E_SHAPE, "in->data has %lld rows but in->n is %lld",
+                     (long long)in->data->shape[0], (long long)in->n);
+  return MCL_OK;
+}
+
+static mcl_status reserve(mcl_encoder *e, int64_t n, int64_t dim, mcl_error *err) {
+  int64_t size;
+  if (!mcli_mul(n, dim, &size)) return mcli_nomem(err, "the rows of a batch");
+  if (size <= e->buffer_size) return MCL_OK;
+  float *larger = MCLI_NEW(e->context, float, size);
+  if (!larger) return mcli_nomem(err, "the rows of a batch");
+  mcli_free(e->context, e->buffer);
+  e->buffer = larger;
+  e->buffer_size = size;
+  return MCL_OK;
+}
+
+typedef mcl_status (*rows_fn)(void *, const mcl_inputs *, const mcl_array *, mcl_error *);
+
+// embed and forward: the callback fills the buffer, which is looked at and copied to the caller.
+static mcl_status make_rows(mcl_encoder *e, const char *verb, rows_fn fn, const mcl_inputs *in,
+                            int32_t dim, const mcl_array *out, mcl_error *err) {
+  mcl_status s = reserve(e, in->n, dim, err);
+  if (s < 0) return s;
+  mcl_array rows = mcl_matrix_f32(e->buffer, in->n, dim);
+  mcl_error inner;
+  mcli_callback_begin(&inner);
+  s = ended(e, verb, fn(e->table.user, in, &rows, &inner), &inner, err);
+  if (s < 0) return s;
+  int64_t bad = mcli_first_not_finite(e->buffer, in->n, dim);
+  if (bad >= 0)
+    return mcli_fail_row(err, MCL_E_NOT_FINITE, bad, "%s.%s gave a NaN or infinity in row %lld",
+                         e->name, verb, (long long)bad);
+  mcli_array_store(out, 0, in->n, e->buffer);
+  return mcl_ok(err);
+}
+
+// ---- the verbs -------------------------------------------------------------------------------------
+
+mcl_status mcl_encoder_embed(mcl_encoder *encoder, const mcl_inputs *in, const mcl_array *out,
+                             mcl_error *err) {
+  mcl_encoder *e = encoder;
+  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  mcl_inputs ours;
+  mcl_status s = take_inputs(e, &ours, in, err);
+  if (s == MCL_OK) s = take_data(&ours, err);
+  if (s == MCL_OK) s = mcli_matrix_check_out(out, "out", ours.n, e->table.dim, err);
+  if (s < 0) return s;
+  s = enter(e, e->table.embed != NULL, "embed", err);
+  if (s < 0) return s;
+  if (ours.n == 0)
+    s = mcl_ok(err);
+  else
+    s = make_rows(e, "embed", e->table.embed, &ours, e->table.dim, out, err);
+  mcli_guard_leave(&e->guard);
+  return s;
+}
+
+static mcl_status forward(mcl_encoder *e, const mcl_inputs *in, const mcl_array *out,
+                          mcl_error *err) {
+  if (any(e, DONE))
+    return mcli_fail(err, MCL_E_STATE, "forward after a backward: mcl_encoder_step first");
+  slot *view = slot_of(e, in);
+  *view = (slot){0};
+  mcl_status s = make_rows(e, "forward", e->table.forward, in, e->table.projection_dim, out, err);
+  if (s == MCL_OK) *view = (slot){.n = in->n, .phase = HELD};
+  return s;
+}
+
+mcl_status mcl_encoder_forward(mcl_encoder *encoder, const mcl_inputs *in, const mcl_array *out,
+                               mcl_error *err) {
+  mcl_encoder *e = encoder;
+  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  mcl_inputs ours;
+  mcl_status s = take_inputs(e, &ours, in, err);
+  if (s == MCL_OK) s = take_data(&ours, err);
+  if (s == MCL_OK) s = mcli_matrix_check_out(out, "out", ours.n, e->table.projection_dim, err);
+  if (s < 0) return s;
+  s = enter(e, e->table.forward != NULL, "forward", err);
+  if (s < 0) return s;
+  s = forward(e, &ours, out, err);
+  mcli_guard_leave(&e->guard);
+  return s;
+}
+
+// The gradient as contiguous float32, in the caller's array where it is so already.
+static mcl_status take_gradient(mcl_encoder *e, int64_t n, const mcl_array *grad,
+                                const float **rows, mcl_error *err) {
+  int64_t dim = e->table.projection_dim;
+  mcl_status s = reserve(e, n, dim, err);
+  if (s < 0) return s;
+  const float *plain = n > 0 ? mcli_array_plain(grad, 0) : NULL;
+  if (!plain && n > 0) mcli_array_load(grad, 0, n, e->buffer);
+  *rows = plain ? plain : e->buffer;
+  int64_t bad = mcli_first_not_finite(*rows, n, dim);
+  if (bad < 0) return MCL_OK;
+  return mcli_fail_row(err, MCL_E_NOT_FINITE, bad, "grad has a NaN or infinity in row %lld",
+                       (long long)bad);
+}
+
+static mcl_status backward(mcl_encoder *e, const mcl_inputs *in, const mcl_array *grad,
+                           mcl_error *err) {
+  slot *view = slot_of(e, in);
+  if (view->phase != HELD)
+    return mcli_fail(err, MCL_E_STATE, "%s of modality %d, view %d",
+                     view->phase == DONE ? "a second backward" : "backward without a forward",
+                     in->modality, in->view);
+  if (view->n != in->n)
+    return mcli_fail(err, MCL_E_SHAPE, "in->n is %lld but forward had %lld rows", (long long)in->n,
+                     (long long)view->n);
+  const float *rows;
+  mcl_status s = take_gradient(e, in->n, grad, &rows, err);
+  if (s < 0) return s;
+  mcl_array ours = mcl_matrix_f32((float *)(uintptr_t)rows, in->n, e->table.projection_dim);
+  ours.flags = MCL_ARRAY_READONLY;
+  mcl_error inner;
+  mcli_callback_begin(&inner);
+  s = ended(e, "backward", e->table.backward(e->table.user, in, &ours, &inner), &inner, err);
+  if (s < 0) {
+    give_up(e);
+    return s;
+  }
+  view->phase = DONE;
+  return mcl_ok(err);
+}
+
+mcl_status mcl_encoder_backward(mcl_encoder *encoder, const mcl_inputs *in, const mcl_array *grad,
+                                mcl_error *err) {
+  mcl_encoder *e = encoder;
+  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  mcl_inputs ours;
+  mcl_status s = take_inputs(e, &ours, in, err);
+  if (s == MCL_OK) s = mcli_matrix_check(grad, "grad", ours.n, e->table.projection_dim, err);
+  if (s < 0) return s;
+  s = enter(e, e->table.backward != NULL, "backward", err);
+  if (s < 0) return s;
+  s = backward(e, &ours, grad, err);
+  mcli_guard_leave(&e->guard);
+  return s;
+}
+
+static mcl_status step(mcl_encoder *e, const mcl_step *given, mcl_error *err) {
+  if (any(e, HELD))
+    return mcli_fail(err, MCL_E_STATE, "step while a view still waits for its backward");
+  if (!any(e, DONE)) return mcli_fail(err, MCL_E_STATE, "step without a backward");
+  mcl_error inner;
+  mcli_callback_begin(&inner);
+  mcl_status s = ended(e, "step", e->table.step(e->table.user, given, &inner), &inner, err);
+  give_up(e);
+  return s < 0 ? s : mcl_ok(err);
+}
+
+mcl_status mcl_encoder_step(mcl_encoder *encoder, const mcl_step *step_, mcl_error *err) {
+  mcl_encoder *e = encoder;
+  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  mcl_step ours;
+  mcl_status s = mcli_struct_in(&ours, sizeof ours, step_, "mcl_step", err);
+  if (s < 0) return s;
+  if (!isfinite(ours.learning_rate) || ours.learning_rate < 0)
+    return mcli_fail(err, MCL_E_INVALID, "step->learning_rate is %g, not finite and at least 0",
+                     ours.learning_rate);
+  s = enter(e, e->table.step != NULL, "step", err);
+  if (s < 0) return s;
+  s = step(e, &ours, err);
+  mcli_guard_leave(&e->guard);
+  return s;
+}
+
+mcl_status mcl_encoder_save(mcl_encoder *encoder, const char *path, mcl_error *err) {
+  mcl_encoder *e = encoder;
+  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
+  mcl_status s = enter(e, e->table.save != NULL, "save", err);
+  if (s < 0) return s;
+  mcl_error inner;
+  mcli_callback_begin(&inner);
+  s = ended(e, "save", e->table.save(e->table.user, path, &inner), &inner, err);
+  mcli_guard_leave(&e->guard);
+  return s < 0 ? s : mcl_ok(err);
+}
+
+mcl_status mcl_encoder_load(mcl_encoder *encoder, const char *path, mcl_error *err) {
+  mcl_encoder *e = encoder;
+  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
+  mcl_status s = enter(e, e->table.load != NULL, "load", err);
+  if (s < 0) return s;
+  mcl_error inner;
+  mcli_callback_begin(&inner);
+  s = ended(e, "load", e->table.load(e->table.user, path, &inner), &inner, err);
+  if (s == MCL_OK) give_up(e);
+  mcli_guard_leave(&e->guard);
+  return s < 0 ? s : mcl_ok(err);
+}
