@@ -4,6 +4,7 @@
 #define MCL_TESTS_SUITE_H
 
 #include <check.h>
+#include <pthread.h>
 #include <stdint.h>
 
 #include <libmcl/context.h>
@@ -46,7 +47,7 @@ typedef struct test_allocator {
   mcl_allocator table;
   int64_t live, requests, fail_at;
   int for_ever;
-  void *lock;
+  pthread_mutex_t lock;
 } test_allocator;
 void test_allocator_init(test_allocator *a);
 mcl_context *test_context_with(test_allocator *a, uint32_t threads);

@@ -1,6 +1,5 @@
 #include "support/suite.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,12 +55,12 @@ const char *test_path(const char *relative) {
 
 static void *counting_alloc(void *user, size_t size, size_t alignment) {
   test_allocator *a = user;
-  pthread_mutex_lock(a->lock);
+  pthread_mutex_lock(&a->lock);
   a->requests++;
   int fail = a->fail_at > 0 && --a->fail_at == 0;
   if (fail && a->for_ever) a->fail_at = 1;
   if (!fail) a->live++;
-  pthread_mutex_unlock(a->lock);
+  pthread_mutex_unlock(&a->lock);
   void *p = NULL;
   if (fail || posix_memalign(&p, alignment, size)) return NULL;
   return p;
@@ -70,9 +69,9 @@ static void *counting_alloc(void *user, size_t size, size_t alignment) {
 static void counting_free(void *user, void *ptr, size_t size, size_t alignment) {
   test_allocator *a = user;
   (void)size, (void)alignment;
-  pthread_mutex_lock(a->lock);
+  pthread_mutex_lock(&a->lock);
   a->live--;
-  pthread_mutex_unlock(a->lock);
+  pthread_mutex_unlock(&a->lock);
   free(ptr);
 }
 
@@ -82,8 +81,7 @@ void test_allocator_init(test_allocator *a) {
   a->table.user = a;
   a->table.alloc = counting_alloc;
   a->table.free = counting_free;
-  a->lock = malloc(sizeof(pthread_mutex_t));
-  pthread_mutex_init(a->lock, NULL);
+  pthread_mutex_init(&a->lock, NULL);
 }
 
 void test_fill(float *x, int64_t n, uint64_t seed, float low, float high) {
