@@ -27,7 +27,9 @@ typedef struct mcl_rows {
 } mcl_rows;
 
 /** Reads rows first .. first + n - 1 as float32 (or `out`'s own float type) into `out`, [n, dim]. For host clusterers.
- *  Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_LIMIT (rows out of range), what `read` returns. */
+ *  Numbers of another type than `out`'s go through memory from malloc, at most 256 KiB or one row. Where `read` fails,
+ *  the rows that came before stay in `out`.
+ *  Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_LIMIT (rows out of range), MCL_E_NOMEM, what `read` returns. */
 MCL_API MCL_CHECK mcl_status mcl_rows_read(const mcl_rows *rows, int64_t first, int64_t n,
                                            const mcl_array *out, mcl_error *err);
 

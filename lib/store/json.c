@@ -1,0 +1,323 @@
+// JSON (RFC 8259), as much of it as the library needs.
+//
+// Why not a library: jansson and its like allocate by malloc or by a process-wide setting, and build a tree; here
+// everything must come from the context's allocator, and what is read is one bounded header of a fixed form. A cursor
+// that decodes strings where they stand needs no memory and no recursion at all: a decoded string is never
+// longer than its source, and the NUL behind it takes the place of the closing quote.
+#include "store/json.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+// ---- UTF-8 (RFC 3629) --------------------------------------------------------------------------------
+
+// Length of the character at p of at most n bytes, 0 when it is none.
+static int64_t utf8_character(const unsigned char *p, int64_t n) {
+  if (p[0] < 0x80) return 1;
+  if (p[0] < 0xC2 || p[0] > 0xF4) return 0; // a continuation, an overlong form, beyond U+10FFFF
+  int64_t length = p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
+  if (length > n) return 0;
+  for (int64_t i = 1; i < length; i++)
+    if ((p[i] & 0xC0) != 0x80) return 0;
+  if (p[0] == 0xE0 && p[1] < 0xA0) return 0; // overlong
+  if (p[0] == 0xED && p[1] > 0x9F) return 0; // surrogates
+  if (p[0] == 0xF0 && p[1] < 0x90) return 0; // overlong
+  if (p[0] == 0xF4 && p[1] > 0x8F) return 0; // beyond U+10FFFF
+  return length;
+}
+
+int mcli_utf8_valid(const char *bytes, int64_t n) {
+  for (int64_t i = 0; i < n;) {
+    int64_t length = utf8_character((const unsigned char *)bytes + i, n - i);
+    if (length == 0) return 0;
+    i += length;
+  }
+  return 1;
+}
+
+static char *utf8_put(char *to, uint32_t code) {
+  if (code < 0x80) {
+    *to++ = (char)code;
+    return to;
+  }
+  if (code < 0x800) {
+    *to++ = (char)(0xC0 | code >> 6);
+  } else {
+    if (code < 0x10000) {
+      *to++ = (char)(0xE0 | code >> 12);
+    } else {
+      *to++ = (char)(0xF0 | code >> 18);
+      *to++ = (char)(0x80 | (code >> 12 & 63));
+    }
+    *to++ = (char)(0x80 | (code >> 6 & 63));
+  }
+  *to++ = (char)(0x80 | (code & 63));
+  return to;
+}
+
+// ---- reading ---------------------------------------------------------------------------------------
+
+void mcli_json_begin(mcli_json *j, char *text, int64_t n) {
+  *j = (mcli_json){.at = text, .begin = text, .end = text + n};
+  // A byte beyond the end that belongs to no token saves every look-ahead a comparison.
+  text[n] = 0;
+}
+
+void mcli_json_fail(mcli_json *j, const char *problem) {
+  if (j->problem) return;
+  j->problem = problem;
+  j->place = j->at - j->begin;
+}
+
+// The next byte that is not white space; 0 at the end and after a problem.
+static char peek(mcli_json *j) {
+  while (!j->problem && (*j->at == ' ' || *j->at == '\t' || *j->at == '\n' || *j->at == '\r'))
+    j->at++;
+  return j->problem ? 0 : *j->at;
+}
+
+static int take(mcli_json *j, char wanted, const char *problem) {
+  if (peek(j) != wanted) {
+    mcli_json_fail(j, problem);
+    return 0;
+  }
+  j->at++;
+  return 1;
+}
+
+void mcli_json_open(mcli_json *j, char bracket) {
+  take(j, bracket, bracket == '{' ? "an object was expected" : "an array was expected");
+  j->after_value = 0;
+}
+
+int mcli_json_more(mcli_json *j, char bracket) {
+  char next = peek(j);
+  if (next == bracket) {
+    j->at++;
+    j->after_value = 1;
+    return 0;
+  }
+  if (j->after_value && take(j, ',', "a comma or the end of the list was expected")) {
+    if (peek(j) == bracket) mcli_json_fail(j, "a comma stands before the end of a list");
+    j->after_value = 0;
+  }
+  return !j->problem;
+}
+
+static int hex4(const char *p, uint32_t *code) {
+  *code = 0;
+  for (int i = 0; i < 4; i++) {
+    char c = p[i];
+    uint32_t digit;
+    if (c >= '0' && c <= '9')
+      digit = (uint32_t)(c - '0');
+    else if (c >= 'a' && c <= 'f')
+      digit = (uint32_t)(c - 'a' + 10);
+    else if (c >= 'A' && c <= 'F')
+      digit = (uint32_t)(c - 'A' + 10);
+    else
+      return 0; // the 0 behind the text too, so nothing beyond it is read
+    *code = *code * 16 + digit;
+  }
+  return 1;
+}
+
+// \uXXXX, or two of them for a character beyond U+FFFF. j->at stands behind the u.
+static char *unescape_code(mcli_json *j, char *to) {
+  uint32_t code, low;
+  if (!hex4(j->at, &code)) {
+    mcli_json_fail(j, "\\u needs four hexadecimal digits");
+    return to;
+  }
+  j->at += 4;
+  if (code >= 0xD800 && code < 0xE000) {
+    if (code >= 0xDC00 || j->at[0] != '\\' || j->at[1] != 'u' || !hex4(j->at + 2, &low) ||
+        low < 0xDC00 || low > 0xDFFF) {
+      mcli_json_fail(j, "half of a surrogate pair stands alone");
+      return to;
+    }
+    j->at += 6;
+    code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+  }
+  if (code == 0) mcli_json_fail(j, "a string holds a NUL");
+  return utf8_put(to, code);
+}
+
+static char *unescape(mcli_json *j, char *to) {
+  static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
+  char name = *j->at;
+  const char *found = name ? strchr(names, name) : NULL;
+  if (name == 'u') {
+    j->at++;
+    return unescape_code(j, to);
+  }
+  if (!found) {
+    mcli_json_fail(j, "an unknown escape stands in a string");
+    return to;
+  }
+  j->at++;
+  *to++ = values[found - names];
+  return to;
+}
+
+char *mcli_json_string(mcli_json *j) {
+  char *nothing = j->end; // where begin has put a NUL
+  if (!take(j, '"', "a string was expected")) return nothing;
+  char *text = j->at, *to = j->at;
+  while (!j->problem && *j->at != '"') {
+    unsigned char c = (unsigned char)*j->at;
+    int64_t length = c < 0x20 ? 0 : utf8_character((unsigned char *)j->at, j->end - j->at);
+    if (length == 0) {
+      mcli_json_fail(j, j->at >= j->end ? "a string has no end"
+                        : c < 0x20      ? "a control character stands in a string"
+                                        : "a string is not UTF-8");
+    } else if (c == '\\') {
+      j->at++;
+      to = unescape(j, to);
+    } else {
+      memmove(to, j->at, (size_t)length);
+      to += length;
+      j->at += length;
+    }
+  }
+  if (j->problem) return nothing;
+  j->at++;
+  *to = 0;
+  j->after_value = 1;
+  return text;
+}
+
+char *mcli_json_key(mcli_json *j) {
+  char *key = mcli_json_string(j);
+  take(j, ':', "a colon was expected");
+  return key;
+}
+
+int64_t mcli_json_count(mcli_json *j) {
+  int64_t value = 0;
+  char first = peek(j);
+  if (first < '0' || first > '9') {
+    mcli_json_fail(j, "a non-negative integer was expected");
+    return 0;
+  }
+  do {
+    if (!mcli_mul(value, 10, &value) || __builtin_add_overflow(value, *j->at - '0', &value)) {
+      mcli_json_fail(j, "an integer is too large");
+      return 0;
+    }
+    j->at++;
+  } while (first != '0' && *j->at >= '0' && *j->at <= '9');
+  if ((*j->at >= '0' && *j->at <= '9') || *j->at == '.' || *j->at == 'e' || *j->at == 'E') {
+    mcli_json_fail(j, "a non-negative integer was expected");
+    return 0;
+  }
+  j->after_value = 1;
+  return value;
+}
+
+void mcli_json_end(mcli_json *j) {
+  peek(j);
+  if (!j->problem && j->at != j->end) mcli_json_fail(j, "something follows the end");
+}
+
+// ---- writing ---------------------------------------------------------------------------------------
+
+void mcli_text_begin(mcli_text *t, mcl_context *c) {
+  *t = (mcli_text){.context = c};
+}
+
+void mcli_text_free(mcli_text *t) {
+  mcli_free(t->context, t->data);
+  *t = (mcli_text){.context = t->context};
+}
+
+// Room for n more bytes and a NUL.
+static int make_room(mcli_text *t, int64_t n) {
+  if (t->failed) return 0;
+  if (t->n + n < t->capacity) return 1;
+  int64_t wanted = t->capacity ? t->capacity : 256;
+  while (wanted <= t->n + n) wanted *= 2;
+  char *larger = mcli_realloc(t->context, t->data, (size_t)wanted, 1);
+  if (!larger) {
+    t->failed = 1;
+    return 0;
+  }
+  t->data = larger;
+  t->capacity = wanted;
+  return 1;
+}
+
+static void add_bytes(mcli_text *t, const char *bytes, int64_t n) {
+  if (!make_room(t, n)) return;
+  memcpy(t->data + t->n, bytes, (size_t)n);
+  t->n += n;
+  t->data[t->n] = 0;
+}
+
+void mcli_text_add(mcli_text *t, const char *text) {
+  add_bytes(t, text, (int64_t)strlen(text));
+}
+
+void mcli_text_format(mcli_text *t, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  int n = vsnprintf(NULL, 0, format, arguments);
+  va_end(arguments);
+  if (n < 0) t->failed = 1;
+  if (n < 0 || !make_room(t, n)) return;
+  va_start(arguments, format);
+  vsnprintf(t->data + t->n, (size_t)n + 1, format, arguments);
+  va_end(arguments);
+  t->n += n;
+}
+
+static void quote_character(mcli_text *t, const char *p, int64_t length) {
+  static const char names[] = "\"\\bfnrt", values[] = "\"\\\b\f\n\r\t";
+  const char *found = strchr(values, *p);
+  if (length == 0)
+    mcli_text_add(t, "\xEF\xBF\xBD"); // U+FFFD
+  else if (found)
+    add_bytes(t, (char[]){'\\', names[found - values]}, 2);
+  else if ((unsigned char)*p < 0x20 || *p == 0x7F)
+    mcli_text_format(t, "\\u%04x", (unsigned)*p);
+  else
+    add_bytes(t, p, length);
+}
+
+void mcli_text_quote(mcli_text *t, const char *text) {
+  int64_t n = (int64_t)strlen(text);
+  mcli_text_add(t, "\"");
+  for (int64_t i = 0; i < n;) {
+    int64_t length = utf8_character((const unsigned char *)text + i, n - i);
+    quote_character(t, text + i, length);
+    i += length ? length : 1;
+  }
+  mcli_text_add(t, "\"");
+}
+
+// The shortest of 15, 16 and 17 digits that reads back as x. printf writes the locale's decimal point, which JSON does
+// not know; whatever it is, it is the only thing in the number that is no digit, sign or e.
+void mcli_text_number(mcli_text *t, double x) {
+  char text[40];
+  double back = 0;
+  if (!isfinite(x)) {
+    mcli_text_add(t, "null");
+    return;
+  }
+  for (int digits = 15; digits <= 17; digits++) {
+    snprintf(text, sizeof text, "%.*g", digits, x);
+    if (sscanf(text, "%lf", &back) == 1 && back == x) break;
+  }
+  char *from = text, *to = text;
+  for (int pointed = 0; *from; from++) {
+    if (strchr("0123456789+-e", *from)) {
+      *to++ = *from;
+    } else if (!pointed) {
+      *to++ = '.';
+      pointed = 1; // a decimal point of several bytes becomes one
+    }
+  }
+  add_bytes(t, text, to - text);
+}

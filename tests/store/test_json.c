@@ -1,0 +1,328 @@
+// The JSON that headers and reports need.
+#include <locale.h>
+#include <math.h>
+
+#include "store/json.h"
+#include "store/store_test.h"
+
+// The cursor on a copy in a block of exactly the text's size and the byte it asks for, so that a sanitizer sees every
+// step too far.
+static mcli_json *begin(mcli_json *j, const char *text) {
+  size_t n = strlen(text);
+  char *copy = malloc(n + 1);
+  memcpy(copy, text, n);
+  mcli_json_begin(j, copy, (int64_t)n);
+  return j;
+}
+
+static void check_string(const char *text, const char *wanted) {
+  mcli_json j;
+  const char *got = mcli_json_string(begin(&j, text));
+  mcli_json_end(&j);
+  ck_assert_msg(!j.problem, "%s: %s at %d", text, j.problem, (int)j.place);
+  ck_assert_str_eq(got, wanted);
+  free(j.begin);
+}
+
+static void check_no_string(const char *text, const char *word) {
+  mcli_json j;
+  ck_assert_str_eq(mcli_json_string(begin(&j, text)), "");
+  ck_assert_msg(j.problem && strstr(j.problem, word), "%s: %s", text,
+                j.problem ? j.problem : "accepted");
+  free(j.begin);
+}
+
+START_TEST(utf8_is_told_from_what_only_looks_like_it) {
+  const char *good[] = {"",
+                        "a",
+                        "\x7F",
+                        "\xC2\x80",
+                        "\xDF\xBF",
+                        "\xE0\xA0\x80",
+                        "\xED\x9F\xBF",
+                        "\xEE\x80\x80",
+                        "\xEF\xBF\xBF",
+                        "\xF0\x90\x80\x80",
+                        "\xF4\x8F\xBF\xBF",
+                        "a\xC3\xA4z"};
+  const char *bad[] = {"\x80",
+                       "\xBF",
+                       "\xC0\x80",
+                       "\xC1\xBF",
+                       "\xC2",
+                       "\xC2"
+                       "a",
+                       "\xE0\x9F\xBF",
+                       "\xE1\x80",
+                       "\xED\xA0\x80",
+                       "\xED\xBF\xBF",
+                       "\xF0\x8F\xBF\xBF",
+                       "\xF4\x90\x80\x80",
+                       "\xF5\x80\x80\x80",
+                       "\xFF",
+                       "a\xE2\x82",
+                       "\xF0\x9F\x98",
+                       "\xC2\xC2\x80"};
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+    ck_assert_msg(mcli_utf8_valid(good[i], (int64_t)strlen(good[i])), "good[%zu]", i);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    ck_assert_msg(!mcli_utf8_valid(bad[i], (int64_t)strlen(bad[i])), "bad[%zu]", i);
+}
+END_TEST
+
+START_TEST(strings_are_decoded) {
+  check_string("\"\"", "");
+  check_string(" \"plain\" \n", "plain");
+  check_string("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\/\b\f\n\r\t");
+  check_string("\"\\u0041\\u00e4\\u20AC\\uFFFF\"", "A\xC3\xA4\xE2\x82\xAC\xEF\xBF\xBF");
+  check_string("\"\\uD83D\\uDE00\\uDBFF\\uDFFF\"", "\xF0\x9F\x98\x80\xF4\x8F\xBF\xBF");
+  check_string("\"\xC3\xA4\xF0\x9F\x98\x80\x7F\"", "\xC3\xA4\xF0\x9F\x98\x80\x7F");
+}
+END_TEST
+
+START_TEST(strings_that_are_none_are_refused) {
+  check_no_string("", "string was expected");
+  check_no_string("'a'", "string was expected");
+  check_no_string("\"a", "no end");
+  check_no_string("\"a\\", "escape");
+  check_no_string("\"a\\\"", "no end");
+  check_no_string("\"\\x41\"", "escape");
+  check_no_string("\"\\u12", "hexadecimal");
+  check_no_string("\"\\u12g4\"", "hexadecimal");
+  check_no_string("\"\\u0000\"", "NUL");
+  check_no_string("\"\\uD83D\"", "surrogate");
+  check_no_string("\"\\uD83D\\n\"", "surrogate");
+  check_no_string("\"\\uD83D\\u0041\"", "surrogate");
+  check_no_string("\"\\uDE00\"", "surrogate");
+  check_no_string("\"\\uD83D\\u", "surrogate");
+  check_no_string("\"a\nb\"", "control");
+  check_no_string("\"\x1F\"", "control");
+  check_no_string("\"\xC3\"", "UTF-8");
+  check_no_string("\"\xED\xA0\x80\"", "UTF-8");
+}
+END_TEST
+
+START_TEST(a_nul_in_the_middle_ends_no_text) {
+  char text[] = "\"a\0b\" ";
+  mcli_json j;
+  mcli_json_begin(&j, text, 5);
+  mcli_json_string(&j);
+  ck_assert_ptr_nonnull(strstr(j.problem, "control"));
+  char after[] = "1\0 ";
+  mcli_json_begin(&j, after, 2);
+  ck_assert_int_eq(mcli_json_count(&j), 1);
+  mcli_json_end(&j);
+  ck_assert_ptr_nonnull(strstr(j.problem, "follows"));
+}
+END_TEST
+
+START_TEST(counts_are_non_negative_integers) {
+  const char *good[] = {"0", "7", " 42 ", "9223372036854775807"};
+  const int64_t values[] = {0, 7, 42, INT64_MAX};
+  const char *bad[] = {"",
+                       "-1",
+                       "-0",
+                       "+1",
+                       "01",
+                       "00",
+                       "1.0",
+                       "1e3",
+                       "0E1",
+                       "0x10",
+                       "9223372036854775808",
+                       "99999999999999999999",
+                       "true",
+                       "null",
+                       "\"1\"",
+                       "1 2",
+                       "1a",
+                       "[]",
+                       ".5"};
+  mcli_json j;
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    ck_assert_int_eq(mcli_json_count(begin(&j, good[i])), values[i]);
+    mcli_json_end(&j);
+    ck_assert_msg(!j.problem, "%s", good[i]);
+    free(j.begin);
+  }
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    mcli_json_count(begin(&j, bad[i]));
+    mcli_json_end(&j);
+    ck_assert_msg(j.problem != NULL, "%s", bad[i]);
+    free(j.begin);
+  }
+}
+END_TEST
+
+// {"key": [count, ...], ...}: the sum of the counts, -1 with a problem.
+static int64_t sum_of_lists(const char *text) {
+  mcli_json j;
+  int64_t sum = 0;
+  mcli_json_open(begin(&j, text), '{');
+  while (mcli_json_more(&j, '}')) {
+    mcli_json_key(&j);
+    mcli_json_open(&j, '[');
+    while (mcli_json_more(&j, ']')) sum += mcli_json_count(&j);
+  }
+  mcli_json_end(&j);
+  if (j.problem) sum = -1;
+  free(j.begin);
+  return sum;
+}
+
+START_TEST(lists_and_objects_follow_the_grammar) {
+  ck_assert_int_eq(sum_of_lists("{}"), 0);
+  ck_assert_int_eq(sum_of_lists(" { } "), 0);
+  ck_assert_int_eq(sum_of_lists("{\"a\":[]}"), 0);
+  ck_assert_int_eq(sum_of_lists("{\"a\":[1]}"), 1);
+  ck_assert_int_eq(sum_of_lists("{\"a\":[1,2],\"b\":[30 , 400 ]\n,\t\"c\" : [ ] }"), 433);
+  const char *bad[] = {"",
+                       "{",
+                       "[",
+                       "{]",
+                       "{}}",
+                       "{} {}",
+                       "{,}",
+                       "{\"a\"}",
+                       "{\"a\":}",
+                       "{\"a\":[1}",
+                       "{\"a\":[1,]}",
+                       "{\"a\":[,1]}",
+                       "{\"a\":[1 2]}",
+                       "{\"a\":[1],}",
+                       "{\"a\":[1]\"b\":[2]}",
+                       "{\"a\" [1]}",
+                       "{a:[1]}",
+                       "{\"a\":[1]",
+                       "{\"a\":[1",
+                       "{\"a\":[[1]]}",
+                       "{\"a\":1}",
+                       "{\"a\":{}}"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    ck_assert_msg(sum_of_lists(bad[i]) == -1, "%s", bad[i]);
+}
+END_TEST
+
+START_TEST(the_first_problem_stays_with_its_place) {
+  mcli_json j;
+  mcli_json_open(begin(&j, "{\"a\" 1"), '{');
+  while (mcli_json_more(&j, '}')) {
+    mcli_json_key(&j);
+    mcli_json_count(&j);
+  }
+  mcli_json_fail(&j, "mine");
+  mcli_json_end(&j);
+  ck_assert_str_eq(j.problem, "a colon was expected");
+  ck_assert_int_eq(j.place, 5);
+  free(j.begin);
+}
+END_TEST
+
+START_TEST(damaged_texts_are_read_without_a_step_too_far) {
+  const char text[] =
+      "{\"a\\u00e4\\ud83d\\ude00\":[1,22,333],\"b\\n\xC3\xA4\":[9223372036854775807]}";
+  mcli_rng r = mcli_rng_make(1, MCLI_RNG_DATA, 0, 0);
+  for (int trial = 0; trial < 20000; trial++) {
+    char damaged[sizeof text];
+    memcpy(damaged, text, sizeof text);
+    for (uint64_t times = mcli_rng_below(&r, 4); times <= 3; times++)
+      damaged[mcli_rng_below(&r, sizeof text - 1)] =
+          "{}[]\",:\\u0d8\n\xC3\xFF"[mcli_rng_below(&r, 15)];
+    damaged[mcli_rng_below(&r, sizeof text)] = 0;
+    sum_of_lists(damaged);
+  }
+}
+END_TEST
+
+START_TEST(what_is_quoted_is_read_back) {
+  const char *texts[] = {"", "plain", "\"\\/\b\f\n\r\t", "\x01\x1F\x7F",
+                         "\xC3\xA4\xF0\x9F\x98\x80"};
+  mcl_context *c = test_context(1);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    mcli_text t;
+    mcli_text_begin(&t, c);
+    mcli_text_quote(&t, texts[i]);
+    check_string(t.data, texts[i]);
+    mcli_text_free(&t);
+  }
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(bytes_that_are_not_utf8_are_replaced_when_quoted) {
+  mcl_context *c = test_context(1);
+  mcli_text t;
+  mcli_text_begin(&t, c);
+  mcli_text_quote(&t, "a\xFFz\xC3");
+  ck_assert_str_eq(t.data, "\"a\xEF\xBF\xBDz\xEF\xBF\xBD\"");
+  mcli_text_free(&t);
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(numbers_read_back_as_they_were) {
+  const double values[] = {0, -1, 0.1, 1.0 / 3, 1e300, -2.5e-310, 123456789012345678.0, 0.5};
+  const char *wanted[] = {"0", "-1", "0.1", "0.3333333333333333", "1e+300", NULL, NULL, "0.5"};
+  mcl_context *c = test_context(1);
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+    mcli_text t;
+    mcli_text_begin(&t, c);
+    mcli_text_number(&t, values[i]);
+    ck_assert(strtod(t.data, NULL) == values[i]);
+    if (wanted[i]) ck_assert_str_eq(t.data, wanted[i]);
+    mcli_text_free(&t);
+  }
+  mcli_text t;
+  mcli_text_begin(&t, c);
+  mcli_text_number(&t, NAN);
+  mcli_text_number(&t, -INFINITY);
+  ck_assert_str_eq(t.data, "nullnull");
+  mcli_text_free(&t);
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(numbers_have_a_point_whatever_the_locale) {
+  const char *names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "ps_AF.UTF-8"};
+  mcl_context *c = test_context(1);
+  for (int i = 0; i < 4; i++) {
+    if (!setlocale(LC_NUMERIC, names[i])) continue;
+    mcli_text t;
+    mcli_text_begin(&t, c);
+    mcli_text_number(&t, -1.25e-7);
+    ck_assert_str_eq(t.data, "-1.25e-07");
+    mcli_text_free(&t);
+    setlocale(LC_NUMERIC, "C");
+  }
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(a_text_without_memory_says_so_and_keeps_nothing) {
+  test_allocator a;
+  test_allocator_init(&a);
+  mcl_context *c = test_context_with(&a, 1);
+  int64_t live = a.live;
+  for (int64_t at = 1; at <= 3; at++) {
+    mcli_text t;
+    mcli_text_begin(&t, c);
+    a.fail_at = at;
+    for (int i = 0; i < 300; i++) mcli_text_format(&t, "%d,", i);
+    ck_assert_int_eq(t.failed, 1);
+    mcli_text_add(&t, "more");
+    ck_assert(t.data == NULL || strstr(t.data, "more") == NULL);
+    mcli_text_free(&t);
+    ck_assert_int_eq(a.live, live);
+  }
+  a.fail_at = 0;
+  mcl_context_unref(c);
+}
+END_TEST
+
+RUN_TESTS("json", utf8_is_told_from_what_only_looks_like_it, strings_are_decoded,
+          strings_that_are_none_are_refused, a_nul_in_the_middle_ends_no_text,
+          counts_are_non_negative_integers, lists_and_objects_follow_the_grammar,
+          the_first_problem_stays_with_its_place, damaged_texts_are_read_without_a_step_too_far,
+          what_is_quoted_is_read_back, bytes_that_are_not_utf8_are_replaced_when_quoted,
+          numbers_read_back_as_they_were, numbers_have_a_point_whatever_the_locale,
+          a_text_without_memory_says_so_and_keeps_nothing)
