@@ -17,6 +17,7 @@ typedef struct mcli_rows_kernels {
   float (*squared_distance)(const float *a, const float *b, int64_t n);
   void (*axpy)(float s, const float *x, float *y, int64_t n); // y += s x
   void (*scale)(float s, float *x, int64_t n);                // x *= s
+  void (*add_scaled)(double s, const float *x, double *y, int64_t n); // y += s x, in double
   // x_i = exp(x_i - shift), their sum returned. At most 2 ulp from exp of the rounded difference; below -87 it is 0.
   float (*exp_sum)(float *x, float shift, int64_t n);
   int64_t (*argmin)(const float *a, int64_t n); // the lowest index among equals; n > 0

@@ -127,6 +127,18 @@ START_TEST(axpy_and_scale_round_twice_and_once){FOR_EVERY_ISA_AND_SIZE({
   ck_assert(y[n] == 7);
 })} END_TEST
 
+    START_TEST(add_scaled_rounds_in_double){FOR_EVERY_ISA_AND_SIZE({
+      double y[MOST + 1];
+      for (int64_t i = 0; i < n; i++) y[i] = b[i];
+      y[n] = 7;
+      k->add_scaled(0.3, a, y, n);
+      for (int64_t i = 0; i < n; i++) {
+        double product = 0.3 * (double)a[i];
+        ck_assert(y[i] == (double)b[i] + product);
+      }
+      ck_assert(y[n] == 7);
+    })} END_TEST
+
     START_TEST(max_is_the_largest_wherever_it_stands){FOR_EVERY_ISA_AND_SIZE({
       for (int64_t i = 0; i < n; i++) {
         float before = a[i];
@@ -324,7 +336,7 @@ RUN_TESTS("rows", dot_adds_in_the_order_of_formula_1_on_every_isa,
           sum_adds_in_the_order_of_formula_1_on_every_isa,
           squared_distance_adds_in_the_order_of_formula_1_on_every_isa,
           sum_squares_is_accurate_to_double, sum_squares_neither_overflows_nor_vanishes,
-          axpy_and_scale_round_twice_and_once, max_is_the_largest_wherever_it_stands,
+          axpy_and_scale_round_twice_and_once, add_scaled_rounds_in_double, max_is_the_largest_wherever_it_stands,
           argmin_and_argmax_find_the_place_wherever_it_is,
           argmin_and_argmax_take_the_first_of_equals, nan_gives_an_index_inside_the_row,
           exp_is_within_two_ulp_of_exp_in_double,

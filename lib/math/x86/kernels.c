@@ -145,6 +145,10 @@ static void scale(float s, float *x, int64_t n) {
   for (int64_t i = 0; i < n; i++) x[i] *= s;
 }
 
+static void add_scaled(double s, const float *x, double *y, int64_t n) {
+  for (int64_t i = 0; i < n; i++) y[i] += s * (double)x[i];
+}
+
 // NaN never compares greater, so all but one in the first place are passed over.
 static float max(const float *a, int64_t n) {
   vector m[PARTS];
@@ -273,6 +277,7 @@ const mcli_rows_kernels NAME(MCLI_ISA_NAME) = {
     .squared_distance = squared_distance,
     .axpy = axpy,
     .scale = scale,
+    .add_scaled = add_scaled,
     .exp_sum = exp_sum,
     .argmin = argmin,
     .argmax = argmax,
