@@ -1,0 +1,134 @@
+// Colour jitter, grey, blur and noise, on float images.
+//
+// Luma and blends are torchvision's (functional_tensor.py), so that published settings mean the
+// same here:
+//
+//   L          = .2989 R + .587 G + .114 B                                  (1)
+//   brightness:  x' = f x                                                    (2)
+//   contrast:    x' = f x + (1 - f) mean(L)                                  (3)
+//   saturation:  x' = f x + (1 - f) L                                        (4)
+//   hue:         h' = (h + turn) mod 1 in HSV                                (5)
+//
+// (2) to (5) clamp to 0..1. (5) is done without a branch on the sector, which a NaN would send
+// anywhere; for n = 5, 3, 1 (R, G, B), with V the largest channel and C the largest less the
+// smallest:
+//
+//   k = (n + 6 h') mod 6,   x' = V - C max(0, min(k, 4 - k, 1))             (6)
+#include "image/colour.h"
+
+#include <math.h>
+
+// Not fmin: a NaN stays.
+static float unit(float x) {
+  return x < 0 ? 0 : x > 1 ? 1 : x;
+}
+
+static float luma(const float *p) {
+  return 0.2989F * p[0] + 0.587F * p[1] + 0.114F * p[2];
+} // (1)
+
+void mcli_brightness(float *x, int64_t n, int32_t c, float factor) {
+  for (int64_t i = 0; i < n * c; i++) x[i] = unit(factor * x[i]);
+}
+
+void mcli_contrast(float *x, int64_t n, int32_t c, float factor) {
+  double sum = 0;
+  if (c == 3)
+    for (int64_t i = 0; i < n; i++) sum += luma(x + 3 * i);
+  else
+    for (int64_t i = 0; i < n * c; i++) sum += x[i];
+  float rest = (1 - factor) * (float)(sum / (double)(c == 3 ? n : n * c));
+  for (int64_t i = 0; i < n * c; i++) x[i] = unit(factor * x[i] + rest);
+}
+
+void mcli_saturation(float *x, int64_t n, float factor) {
+  for (float *p = x; p < x + 3 * n; p += 3) {
+    float rest = (1 - factor) * luma(p);
+    for (int k = 0; k < 3; k++) p[k] = unit(factor * p[k] + rest);
+  }
+}
+
+void mcli_grey(float *x, int64_t n) {
+  for (float *p = x; p < x + 3 * n; p += 3) p[0] = p[1] = p[2] = luma(p);
+}
+
+// Six times the hue of a pixel of chroma above 0: which edge of the hexagon, and how far along it.
+static float sextant(const float *p, float largest, float chroma) {
+  if (p[0] == largest) return (p[1] - p[2]) / chroma;
+  if (p[1] == largest) return (p[2] - p[0]) / chroma + 2;
+  return (p[0] - p[1]) / chroma + 4;
+}
+
+void mcli_hue(float *x, int64_t n, float turn) {
+  static const float offset[3] = {5, 3, 1};
+  for (float *p = x; p < x + 3 * n; p += 3) {
+    float high = fmaxf(p[0], fmaxf(p[1], p[2])), low = fminf(p[0], fminf(p[1], p[2]));
+    float chroma = high - low;
+    if (chroma > 0) {
+      float h = sextant(p, high, chroma) + 6 * turn; // -4 .. 8
+      for (int k = 0; k < 3; k++) {
+        float at = h + offset[k];
+        at -= 6 * floorf(at / 6);
+        p[k] = high - chroma * fmaxf(0, fminf(fminf(at, 4 - at), 1)); // (6)
+      }
+    }
+    for (int k = 0; k < 3; k++) p[k] = unit(p[k]);
+  }
+}
+
+// ---- blur
+// --------------------------------------------------------------------------------------------
+
+// SimCLR's widest window is a tenth of the side; 65,535 is the longest side there is.
+enum { BLUR_MOST = 2 * (65535 / 20) + 1 };
+
+static int64_t mirror(int64_t i, int64_t n) {
+  return i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
+}
+
+// Along one axis: `n` places `step` apart, each of `run` floats side by side.
+static void blur_line(const float *in, int64_t n, int64_t step, int64_t run, const float *weight,
+                      int32_t radius, float *out) {
+  for (int64_t i = 0; i < n; i++) {
+    float *to = out + i * step;
+    for (int64_t j = 0; j < run; j++) to[j] = 0;
+    for (int32_t k = -radius; k <= radius; k++) {
+      const float w = weight[k + radius], *from = in + mirror(i + k, n) * step;
+      for (int64_t j = 0; j < run; j++) to[j] += w * from[j];
+    }
+  }
+}
+
+static void gaussian(float *weight, int32_t radius, double sigma) {
+  double sum = 0;
+  for (int32_t k = -radius; k <= radius; k++) sum += exp(-0.5 * k * k / (sigma * sigma));
+  for (int32_t k = -radius; k <= radius; k++)
+    weight[k + radius] = (float)(exp(-0.5 * k * k / (sigma * sigma)) / sum);
+}
+
+void mcli_blur(float *x, int32_t h, int32_t w, int32_t c, double sigma, int32_t radius_y,
+               int32_t radius_x, float *spare) {
+  float weight[BLUR_MOST];
+  int64_t row = (int64_t)w * c;
+  gaussian(weight, radius_y, sigma);
+  blur_line(x, h, row, row, weight, radius_y, spare);
+  gaussian(weight, radius_x, sigma);
+  for (int32_t y = 0; y < h; y++)
+    blur_line(spare + y * row, w, c, c, weight, radius_x, x + y * row);
+}
+
+// ---- noise
+// -------------------------------------------------------------------------------------------
+
+// Box and Muller in float32, both values of each pair: the tail ends at 5.8 standard deviations,
+// where 2^-24 does.
+void mcli_noise(float *x, int64_t n, float sd, mcli_rng *rng) {
+  for (int64_t i = 0; i < n; i += 2) {
+    float u = (float)((mcli_rng_u32(rng) >> 8) + 1) * 0x1p-24F; // (0, 1]
+    float angle = (float)(mcli_rng_u32(rng) >> 8) * (0x1p-24F * 6.2831853F);
+    float radius = sd * sqrtf(-2 * logf(u)), sine, cosine;
+    sincosf(angle, &sine, &cosine);
+    x[i] += radius * cosine;
+    if (i + 1 < n) x[i + 1] += radius * sine;
+  }
+}
