@@ -32,7 +32,7 @@ static inline mcl_array matrix(void *data, int32_t dtype, int64_t rows, int64_t 
 
 // "directory/name"; static storage of four.
 static inline const char *in(const char *directory, const char *name) {
-  static char paths[4][4200];
+  static char paths[4][8400];
   static int next;
   char *path = paths[next++ % 4];
   snprintf(path, sizeof paths[0], "%s/%s", directory, name);
