@@ -27,6 +27,10 @@ typedef struct mcli_raster {
 mcl_status mcli_png_read(const mcli_encoded *in, mcli_raster *out, mcl_error *err);
 mcl_status mcli_jpeg_read(const mcli_encoded *in, mcli_raster *out, mcl_error *err);
 
+// A checked copy; from NULL: the defaults.
+mcl_status mcli_image_options_read(const mcl_image_options *from, mcl_image_options *o,
+                                   mcl_error *err);
+
 // MCL_E_LIMIT where the sides or their product exceed the options, MCL_E_FORMAT where one is 0.
 mcl_status mcli_image_check_size(const mcl_image_options *o, int64_t height, int64_t width,
                                  mcl_error *err);

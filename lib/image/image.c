@@ -36,8 +36,8 @@ static mcl_status check_range(const char *name, int64_t value, int64_t low, int6
                    (long long)value, (long long)low, (long long)high);
 }
 
-static mcl_status read_options(const mcl_image_options *from, mcl_image_options *o,
-                               mcl_error *err) {
+mcl_status mcli_image_options_read(const mcl_image_options *from, mcl_image_options *o,
+                                   mcl_error *err) {
   *o = defaults;
   mcl_status s = MCL_OK;
   if (from) s = mcli_options_copy(o, sizeof *o, from, "mcl_image_options", err);
@@ -70,7 +70,7 @@ static mcl_status check_encoded(mcl_context *c, const mcl_image_options *from, c
                                 size_t n, mcl_image_options *o, mcl_error *err) {
   if (!c) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
   if (!bytes) return mcli_fail(err, MCL_E_INVALID, "bytes is NULL");
-  mcl_status s = read_options(from, o, err);
+  mcl_status s = mcli_image_options_read(from, o, err);
   if (s == MCL_OK && (uint64_t)n > (uint64_t)o->max_bytes)
     return mcli_fail(err, MCL_E_LIMIT, "the file has %llu bytes, max_bytes is %lld",
                      (unsigned long long)n, (long long)o->max_bytes);
