@@ -1,0 +1,67 @@
+// The dataset handle inside: what all kinds share, and the table that tells them apart.
+//
+// A kind's struct begins with mcl_dataset, so that a pointer to one is a pointer to the other.
+// Kinds to come (pairs of image and caption, text) fill in one more table; nothing here knows which
+// kinds there are.
+#ifndef MCL_DATASET_DATASET_H
+#define MCL_DATASET_DATASET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libmcl/dataset.h>
+
+#include "base/context.h"
+
+typedef struct mcli_dataset_kind {
+  const char *name; // "array", "folder": for messages
+  // Rows into `out`; all arguments have been checked, n > 0. On failure `out` is untouched.
+  mcl_status (*load)(mcl_dataset *d, const int64_t *indices, int64_t n, int32_t modality,
+                     const mcl_array *out, mcl_error *err);
+  // The name of a row of a dataset that wraps no other; NULL: its number.
+  const char *(*row_name)(const mcl_dataset *d, int64_t row);
+  // Frees what the kind added; of a half-built dataset too. NULL: nothing.
+  void (*destroy)(mcl_dataset *d);
+} mcli_dataset_kind;
+
+struct mcl_dataset {
+  mcli_refcount refs;
+  const mcli_dataset_kind *kind;
+  mcl_context *context; // a reference
+  mcl_dataset *inner;   // what is wrapped, a reference; NULL: nothing
+  int64_t *inner_rows;  // [rows]: row i is row inner_rows[i] of inner; NULL: row i is row i
+  int64_t rows;
+  uint64_t fingerprint;
+  int32_t modalities;
+  int32_t classes;    // labels are below it; 0: none
+  mcl_array *shapes;  // [modalities], of one row, data NULL; NULL: the host holds the data
+  int32_t *labels;    // [rows]; NULL: none
+  int32_t *codes;     // [rows]; NULL: none
+  char **class_names; // [classes]; NULL: none here
+  int64_t files, skipped;
+  int32_t cached;
+};
+
+// `size` bytes, zeroed but for one reference, the kind, the context and `modalities` zeroed shapes;
+// NULL without memory.
+mcl_dataset *mcli_dataset_new(mcl_context *c, size_t size, const mcli_dataset_kind *kind,
+                              int32_t modalities);
+// The same around another: with its shapes, labels, codes, report, rows and `inner`; copies them
+// for `rows` rows by inner_rows where that is not NULL. It takes inner_rows over, also when it
+// fails.
+mcl_dataset *mcli_dataset_wrap(mcl_context *c, size_t size, const mcli_dataset_kind *kind,
+                               mcl_dataset *inner, int64_t *inner_rows, int64_t rows);
+// The shape of every row of a modality.
+void mcli_dataset_set_shape(mcl_dataset *d, int32_t modality, int32_t dtype, int32_t ndim,
+                            const int64_t *shape);
+// `d` is a dataset whose modality 0 is [h, w, c] of uint8.
+mcl_status mcli_dataset_check_images(const mcl_dataset *d, mcl_error *err);
+
+// Each of n indices is in 0 .. rows - 1.
+mcl_status mcli_dataset_check_indices(const int64_t *indices, int64_t n, int64_t rows,
+                                      mcl_error *err);
+
+// The last part of a path that leaves room in a message for what is wrong with it.
+const char *mcli_path_tail(const char *path);
+
+#endif

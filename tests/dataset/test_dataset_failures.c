@@ -1,0 +1,250 @@
+// Every request for memory fails in turn, once and for ever: the right error, nothing written,
+// nothing leaked, and the same call succeeds afterwards with the same rows.
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "dataset/data.h"
+
+static mcl_context *c;
+static mcl_error err;
+static test_allocator memory;
+static char directory[4096];
+
+enum { N = 6, H = 6, W = 4, C = 2, ROW = H * W * C };
+static uint8_t bytes[N * ROW];
+static const int32_t labels[N] = {0, 1, 2, 0, 1, 2};
+static mcl_dataset *inner;
+static int destroyed;
+
+static const char *in(const char *name) {
+  static char path[2][8300];
+  static int turn;
+  turn = !turn;
+  snprintf(path[turn], sizeof path[turn], "%s/%s", directory, name);
+  return path[turn];
+}
+
+static void put_png(const char *name, uint64_t seed) {
+  uint8_t pixels[H * W * 3];
+  fill_bytes(pixels, sizeof pixels, seed);
+  mcl_array a;
+  mcl_array_init(&a, pixels, MCL_U8, 3, (int64_t[]){H, W, 3});
+  CHECK_OK(mcl_image_write_png(c, in(name), &a, &err));
+}
+
+static void put_idx(const char *name, int ndim) {
+  unsigned char file[256] = {0, 0, 8, (unsigned char)ndim, 0, 0, 0, N, 0, 0, 0, 3, 0, 0, 0, 2};
+  CHECK_OK(mcli_file_write_all(c, in(name), file, 4 + 4 * ndim + (ndim == 3 ? N * 6 : N), &err));
+}
+
+static void start(uint32_t threads) {
+  test_allocator_init(&memory);
+  c = test_context_with(&memory, threads);
+  fill_bytes(bytes, sizeof bytes, 6);
+  inner = array_of(c, bytes, N, H, W, C, labels);
+  snprintf(directory, sizeof directory, "%s", test_directory("failures"));
+  CHECK_OK(mcli_directory_make(c, in("f/k0/deep"), &err));
+  CHECK_OK(mcli_directory_make(c, in("f/k1"), &err));
+  put_png("f/k0/0.png", 0);
+  put_png("f/k0/deep/1.png", 1);
+  put_png("f/k1/2.png", 2);
+  put_png("f/3.png", 3);
+  CHECK_OK(mcli_file_write_all(c, in("f/k1/bad.png"), "bad", 3, &err));
+  put_idx("images", 3);
+  put_idx("labels", 1);
+  char command[8500];
+  snprintf(command, sizeof command, "gzip -k '%s'", in("images"));
+  ck_assert_int_eq(system(command), 0);
+}
+
+static void stop(void) {
+  mcl_dataset_unref(inner);
+  mcl_context_unref(c);
+  ck_assert_int_eq(memory.live, 0);
+}
+
+// ---- what is made
+// ----------------------------------------------------------------------------------
+
+static mcl_status host_shape(void *user, int32_t modality, mcl_array *row, mcl_error *e) {
+  (void)user, (void)modality;
+  row->dtype = MCL_F64, row->ndim = 1, row->shape[0] = 3;
+  return mcl_ok(e);
+}
+static mcl_status host_load(void *user, const int64_t *indices, int64_t n, int32_t modality,
+                            const mcl_array *out, mcl_error *e) {
+  (void)user, (void)modality;
+  for (int64_t i = 0; i < 3 * n; i++) ((double *)out->data)[i] = (double)indices[i / 3];
+  return mcl_ok(e);
+}
+static void host_destroy(void *user) {
+  (void)user;
+  destroyed++;
+}
+
+static mcl_status make_array(mcl_dataset **out) {
+  mcl_array a = mcl_images_u8(bytes, N, W, H, C);
+  a.strides[1] = C, a.strides[2] = W * C; // turned, so that the hash needs a copy of each row
+  return mcl_dataset_create_array(c, &a, labels, out, &err);
+}
+static mcl_status make_idx(mcl_dataset **out) {
+  return mcl_dataset_create_idx(c, in("images"), in("labels"), out, &err);
+}
+static mcl_status make_idx_gz(mcl_dataset **out) {
+  return mcl_dataset_create_idx(c, in("images.gz"), in("labels"), out, &err);
+}
+static mcl_status make_host(mcl_dataset **out) {
+  mcl_host_dataset t;
+  mcl_struct_init(&t, sizeof t);
+  t.rows = N, t.modalities = 2, t.shape = host_shape, t.load = host_load, t.destroy = host_destroy;
+  return mcl_dataset_create_host(c, &t, out, &err);
+}
+static mcl_status make_bare_host(mcl_dataset **out) {
+  mcl_host_dataset t;
+  mcl_struct_init(&t, sizeof t);
+  t.rows = N, t.modalities = 2, t.destroy = host_destroy;
+  return mcl_dataset_create_host(c, &t, out, &err);
+}
+static mcl_status make_folder_with(mcl_dataset **out, int64_t cache_bytes) {
+  mcl_folder_options o;
+  mcl_folder_options_init(&o, sizeof o);
+  o.height = o.width = 5;
+  o.cache_bytes = cache_bytes;
+  return mcl_dataset_create_folder(c, in("f"), &o, NULL, out, &err);
+}
+static mcl_status make_folder(mcl_dataset **out) {
+  return make_folder_with(out, 1 << 20);
+}
+static mcl_status make_uncached(mcl_dataset **out) {
+  return make_folder_with(out, 0);
+}
+static mcl_status make_subset(mcl_dataset **out) {
+  return mcl_dataset_create_subset(c, inner, (int64_t[]){5, 3, 3, 0}, 4, out, &err);
+}
+static mcl_status make_resized(mcl_dataset **out) {
+  return mcl_dataset_create_resized(c, inner, 3, 5, MCL_FILTER_TRIANGLE, out, &err);
+}
+static mcl_status make_randbits(mcl_dataset **out) {
+  return mcl_dataset_create_randbits(c, inner, 4, 1, out, &err);
+}
+// A wrapper of wrappers: labels and codes are copied at each.
+static mcl_status make_stack(mcl_dataset **out) {
+  mcl_dataset *bits = NULL, *small = NULL;
+  mcl_status s = mcl_dataset_create_randbits(c, inner, 2, 1, &bits, &err);
+  if (s == MCL_OK) s = mcl_dataset_create_resized(c, bits, 3, 2, MCL_FILTER_BOX, &small, &err);
+  if (s == MCL_OK) s = mcl_dataset_create_subset(c, small, (int64_t[]){1, 2, 4}, 3, out, &err);
+  mcl_dataset_unref(bits);
+  mcl_dataset_unref(small);
+  return s;
+}
+
+typedef mcl_status (*maker)(mcl_dataset **out);
+static const maker makers[] = {make_array,     make_idx,      make_idx_gz,   make_host,
+                               make_bare_host, make_folder,   make_uncached, make_subset,
+                               make_resized,   make_randbits, make_stack};
+enum { MAKERS = sizeof makers / sizeof *makers };
+
+// How many requests the call makes: each fails in turn.
+static int fail_each(maker make, int for_ever) {
+  int64_t live = memory.live;
+  for (int n = 1;; n++) {
+    mcl_dataset *d = NULL;
+    destroyed = 0;
+    memory.fail_at = n, memory.for_ever = for_ever;
+    mcl_status s = make(&d);
+    memory.fail_at = 0, memory.for_ever = 0;
+    if (s == MCL_OK) {
+      mcl_dataset_unref(d);
+      ck_assert_int_eq(memory.live, live);
+      return n - 1;
+    }
+    ck_assert_msg(s == MCL_E_NOMEM, "request %d: %s: %s", n, mcl_status_name(s), err.message);
+    ck_assert_ptr_null(d);
+    ck_assert_int_eq(memory.live, live);
+    if (make == make_host || make == make_bare_host) ck_assert_int_eq(destroyed, 1);
+  }
+}
+
+START_TEST(making_a_dataset_survives_every_failed_request) {
+  start(1);
+  for (int k = 0; k < MAKERS; k++)
+    for (int for_ever = 0; for_ever < 2; for_ever++)
+      ck_assert_int_gt(fail_each(makers[k], for_ever), 1);
+  stop();
+}
+END_TEST
+
+START_TEST(making_a_folder_on_two_threads_survives_every_failed_request) {
+  start(2);
+  fail_each(make_folder, 0);
+  fail_each(make_uncached, 0);
+  fail_each(make_resized, 0);
+  stop();
+}
+END_TEST
+
+// A batch in float32, of every kind.
+static mcl_status load(mcl_dataset *d, float *out) {
+  mcl_array row, a;
+  CHECK_OK(mcl_dataset_shape(d, 0, &row, &err));
+  int64_t shape[4] = {3, row.shape[0], row.shape[1], row.shape[2]};
+  mcl_array_init(&a, out, MCL_F32, row.ndim + 1, shape);
+  return mcl_dataset_load(d, (int64_t[]){2, 0, 2}, 3, 0, &a, &err);
+}
+
+START_TEST(loading_survives_every_failed_request) {
+  enum { MOST = 3 * H * W * (C + 4) };
+  start(1);
+  for (int k = 0; k < MAKERS; k++) {
+    static float out[MOST], wanted[MOST];
+    mcl_dataset *d = NULL;
+    if (makers[k] == make_bare_host) continue;
+    CHECK_OK(makers[k](&d));
+    CHECK_OK(load(d, wanted));
+    int64_t live = memory.live;
+    for (int n = 1;; n++) {
+      for (int i = 0; i < MOST; i++) out[i] = -1;
+      memory.fail_at = n;
+      mcl_status s = load(d, out);
+      memory.fail_at = 0;
+      ck_assert_int_eq(memory.live, live);
+      if (s == MCL_OK) break;
+      ck_assert_msg(s == MCL_E_NOMEM, "maker %d, request %d: %s", k, n, err.message);
+      for (int i = 0; i < MOST; i++) ck_assert(out[i] == -1);
+    }
+    mcl_array row;
+    CHECK_OK(mcl_dataset_shape(d, 0, &row, &err));
+    int64_t numbers = 3;
+    for (int i = 0; i < row.ndim; i++) numbers *= row.shape[i];
+    ck_assert_mem_eq(out, wanted, (size_t)numbers * sizeof *out);
+    mcl_dataset_unref(d);
+  }
+  stop();
+}
+END_TEST
+
+START_TEST(a_file_is_never_left_out_for_want_of_memory) {
+  start(1);
+  int64_t live = memory.live;
+  for (int n = 1;; n++) {
+    mcl_dataset *d = NULL;
+    memory.fail_at = n;
+    mcl_status s = make_folder(&d);
+    memory.fail_at = 0;
+    if (s < 0) continue;
+    ck_assert_int_eq(mcl_dataset_rows(d), 4);
+    ck_assert_int_eq(report_of(d).skipped, 1);
+    mcl_dataset_unref(d);
+    break;
+  }
+  ck_assert_int_eq(memory.live, live);
+  stop();
+}
+END_TEST
+
+RUN_TESTS("dataset", making_a_dataset_survives_every_failed_request,
+          making_a_folder_on_two_threads_survives_every_failed_request,
+          loading_survives_every_failed_request, a_file_is_never_left_out_for_want_of_memory)
