@@ -50,8 +50,7 @@ START_TEST(utf8_is_told_from_what_only_looks_like_it) {
                        "\xC0\x80",
                        "\xC1\xBF",
                        "\xC2",
-                       "\xC2"
-                       "a",
+                       "\xC2\x61",
                        "\xE0\x9F\xBF",
                        "\xE1\x80",
                        "\xED\xA0\x80",
@@ -157,17 +156,17 @@ END_TEST
 // {"key": [count, ...], ...}: the sum of the counts, -1 with a problem.
 static int64_t sum_of_lists(const char *text) {
   mcli_json j;
-  int64_t sum = 0;
+  uint64_t sum = 0; // damaged texts may add up to anything
   mcli_json_open(begin(&j, text), '{');
   while (mcli_json_more(&j, '}')) {
     mcli_json_key(&j);
     mcli_json_open(&j, '[');
-    while (mcli_json_more(&j, ']')) sum += mcli_json_count(&j);
+    while (mcli_json_more(&j, ']')) sum += (uint64_t)mcli_json_count(&j);
   }
   mcli_json_end(&j);
-  if (j.problem) sum = -1;
+  int64_t result = j.problem ? -1 : (int64_t)sum;
   free(j.begin);
-  return sum;
+  return result;
 }
 
 START_TEST(lists_and_objects_follow_the_grammar) {
