@@ -51,6 +51,35 @@ uint32_t mcli_rng_u32(mcli_rng *r) {
   return r->block[r->used++];
 }
 
+// Four blocks side by side: ten rounds are a chain of multiplications, in which one block alone mostly waits. Twice as fast
+// as one by one; eight are no faster.
+enum { LANES = 4 };
+
+static void philox_lanes(mcli_rng *r, uint32_t *out) {
+  uint32_t x0[LANES], x1[LANES], x2[LANES], x3[LANES], k0 = r->key[0], k1 = r->key[1];
+  for (uint32_t i = 0; i < LANES; i++) {
+    x0[i] = r->counter[0] + i, x1[i] = r->counter[1];
+    x2[i] = r->counter[2], x3[i] = r->counter[3];
+  }
+  for (int round = 0; round < 10; round++) {
+    for (int i = 0; i < LANES; i++) {
+      uint64_t p = (uint64_t)0xD2511F53u * x0[i], q = (uint64_t)0xCD9E8D57u * x2[i];
+      uint32_t y0 = (uint32_t)(q >> 32) ^ x1[i] ^ k0, y2 = (uint32_t)(p >> 32) ^ x3[i] ^ k1;
+      x1[i] = (uint32_t)q, x3[i] = (uint32_t)p, x0[i] = y0, x2[i] = y2;
+    }
+    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+  }
+  for (int i = 0; i < LANES; i++, out += 4)
+    out[0] = x0[i], out[1] = x1[i], out[2] = x2[i], out[3] = x3[i];
+  r->counter[0] += LANES;
+}
+
+void mcli_rng_fill(mcli_rng *r, uint32_t *out, int64_t n) {
+  for (; n > 0 && r->used < 4; n--) *out++ = r->block[r->used++];
+  for (; n >= 4 * LANES; n -= 4 * LANES, out += 4 * LANES) philox_lanes(r, out);
+  for (; n > 0; n--) *out++ = mcli_rng_u32(r);
+}
+
 uint64_t mcli_rng_u64(mcli_rng *r) {
   uint64_t high = mcli_rng_u32(r);
   return high << 32 | mcli_rng_u32(r);

@@ -24,6 +24,7 @@ typedef struct mcli_rng {
 mcli_rng mcli_rng_make(uint64_t seed, uint32_t domain, uint64_t a, uint64_t b);
 
 uint32_t mcli_rng_u32(mcli_rng *r);
+void mcli_rng_fill(mcli_rng *r, uint32_t *out, int64_t n); // the next n of them, faster
 uint64_t mcli_rng_u64(mcli_rng *r);
 double mcli_rng_unit(mcli_rng *r);                             // [0, 1), 53 bits
 double mcli_rng_between(mcli_rng *r, double low, double high); // [low, high)

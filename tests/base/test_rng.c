@@ -79,6 +79,19 @@ START_TEST(a_hash_depends_on_every_byte_and_the_length) {
 }
 END_TEST
 
-RUN_TESTS("base", philox_gives_the_published_words, streams_differ_in_every_part_of_their_name,
+START_TEST(filling_gives_the_words_one_by_one) {
+  for (int before = 0; before < 6; before++)
+    for (int64_t n = 0; n < 90; n++) {
+      uint32_t filled[90];
+      mcli_rng a = mcli_rng_make(1, 2, 3, 4), b = a;
+      for (int i = 0; i < before; i++) ck_assert_uint_eq(mcli_rng_u32(&a), mcli_rng_u32(&b));
+      mcli_rng_fill(&a, filled, n);
+      for (int64_t i = 0; i < n; i++) ck_assert_uint_eq(filled[i], mcli_rng_u32(&b));
+      ck_assert_uint_eq(mcli_rng_u32(&a), mcli_rng_u32(&b));
+    }
+}
+END_TEST
+
+RUN_TESTS("base", filling_gives_the_words_one_by_one, philox_gives_the_published_words, streams_differ_in_every_part_of_their_name,
           normals_have_their_moments, below_is_unbiased_and_in_range,
           a_hash_depends_on_every_byte_and_the_length)
