@@ -226,13 +226,20 @@ const float *mcli_array_plain(const mcl_array *a, int64_t first) {
   return (const float *)a->data + first * row;
 }
 
+// n / 255 in pieces of a fixed size, which the compiler turns into vector code: four divisions at a time.
+static void load_bytes(const uint8_t *restrict in, int64_t n, float *restrict out) {
+  enum { PIECE = 16 };
+  for (; n >= PIECE; n -= PIECE, in += PIECE, out += PIECE)
+    for (int k = 0; k < PIECE; k++) out[k] = (float)in[k] / 255.0f;
+  for (int64_t i = 0; i < n; i++) out[i] = (float)in[i] / 255.0f;
+}
+
 // One dense row of the commonest types without a switch an element.
 static void load_dense(const mcl_array *a, int64_t at, int64_t n, float *out) {
   if (a->dtype == MCL_F32) {
     memcpy(out, (const float *)a->data + at, (size_t)n * sizeof *out);
   } else if (a->dtype == MCL_U8) {
-    const uint8_t *in = (const uint8_t *)a->data + at;
-    for (int64_t i = 0; i < n; i++) out[i] = (float)in[i] / 255.0f;
+    load_bytes((const uint8_t *)a->data + at, n, out);
   } else {
     for (int64_t i = 0; i < n; i++) out[i] = load_one(a->data, a->dtype, at + i);
   }
