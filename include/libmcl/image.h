@@ -49,10 +49,10 @@ MCL_API void mcl_image_options_init(mcl_image_options *options, size_t struct_si
 
 /** Reads the size of an encoded PNG or JPEG, as it is seen: EXIF orientation applied. `channels`
  *  gets 1 for a grey image, 3 for one in colour, transparent or not. Each of the three outputs may
- *  be NULL. `options` NULL: the defaults. Errors: MCL_E_INVALID; MCL_E_FORMAT (neither PNG nor
- *  JPEG, or a damaged header); MCL_E_LIMIT (options); MCL_E_UNSUPPORTED (12-bit, lossless or
- *  hierarchical JPEG, colour spaces other than grey, RGB, YCbCr, CMYK, YCCK); MCL_E_NOMEM. Any
- *  thread. */
+ *  be NULL. `options` NULL: the defaults.
+ *  Errors: MCL_E_INVALID; MCL_E_FORMAT (neither PNG nor JPEG, or a damaged header); MCL_E_LIMIT
+ *  (options); MCL_E_UNSUPPORTED (12-bit, lossless or hierarchical JPEG, colour spaces other than
+ *  grey, RGB, YCbCr, CMYK, YCCK); MCL_E_NOMEM. Any thread. */
 MCL_API MCL_CHECK mcl_status mcl_image_size(mcl_context *context, const mcl_image_options *options,
                                             const void *bytes, size_t n, int32_t *height,
                                             int32_t *width, int32_t *channels, mcl_error *err);
@@ -63,8 +63,9 @@ MCL_API MCL_CHECK mcl_status mcl_image_size(mcl_context *context, const mcl_imag
  *  to 8 are applied, in PNG too. CMYK is turned to RGB by multiplication; with Adobe's marker its
  *  inks are read inverted. Pixels are 8 bits throughout: 16-bit PNGs are rounded, and MCL_F32 gets
  *  0..255 divided by 255. Same size: no resampling, the pixels are exact. A palette index past the
- *  palette is black. Chunks and markers that do not change the pixels are skipped unread. Errors:
- *  as mcl_image_size(); MCL_E_FORMAT also for damaged or missing pixel data; MCL_E_SHAPE,
+ *  palette is black. Chunks and markers that do not change the pixels are skipped unread.
+ *  Memory comes from the context, but libjpeg's own, from malloc, which max_pixels bounds.
+ *  Errors: as mcl_image_size(); MCL_E_FORMAT also for damaged or missing pixel data; MCL_E_SHAPE,
  *  MCL_E_DTYPE (`out`). `out` is written on success only. Any thread. */
 MCL_API MCL_CHECK mcl_status mcl_image_decode(mcl_context *context,
                                               const mcl_image_options *options, const void *bytes,
@@ -72,8 +73,9 @@ MCL_API MCL_CHECK mcl_status mcl_image_decode(mcl_context *context,
 
 /** Writes `image`, [h, w, c] (or [h, w]) of MCL_U8, or of MCL_F32 as 0..1 (clamped and rounded; NaN
  *  is 0), as an 8-bit PNG. c is 1 (grey), 3 (RGB) or 4 (RGB and alpha, not premultiplied); sides
- *  are 1 .. 1,000,000. The file appears whole or not at all. Errors: MCL_E_INVALID, MCL_E_SHAPE,
- *  MCL_E_DTYPE, MCL_E_IO (the file that was there stays), MCL_E_NOMEM. Any thread. */
+ *  are 1 .. 1,000,000. The file appears whole or not at all.
+ *  Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_IO (the file that was there stays),
+ *  MCL_E_NOMEM. Any thread. */
 MCL_API MCL_CHECK mcl_status mcl_image_write_png(mcl_context *context, const char *path,
                                                  const mcl_array *image, mcl_error *err);
 
@@ -130,8 +132,8 @@ typedef struct mcl_augmenter_options {
 
 MCL_API void mcl_augmenter_options_init(mcl_augmenter_options *options, size_t struct_size);
 
-/** `options` NULL: the defaults. Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED,
- *  MCL_E_NOMEM. */
+/** `options` NULL: the defaults.
+ *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED, MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_augmenter_create(mcl_context *context,
                                                   const mcl_augmenter_options *options,
                                                   mcl_augmenter **out, mcl_error *err);
@@ -139,13 +141,14 @@ MCL_API MCL_CHECK mcl_status mcl_augmenter_create(mcl_context *context,
 /** One view of each image of in->data, [n, h, w, c] of MCL_U8 (divided by 255) or any float type,
  *  into `out`, [n, height, width, c] of any float type. in->view -1: nothing is drawn, the images
  *  are only resized.
- *
- *  Every draw for image i is a function of in->seed, in->stage, in->epoch, in->view and in->indices[i] alone: which images stand
- *  beside it in the batch, and the number of threads, never matter. A crop is sampled bilinearly between the image's pixels;
- *  where it is larger than the output the filter is widened (MCL_FILTER_TRIANGLE).
- *  Values are taken as they are: NaN stays in its image.
- *  Errors: MCL_E_INVALID (data or indices NULL, a view under -1), MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_LIMIT (an image of 2^31 numbers or
- *  more), MCL_E_NOMEM, MCL_E_CALLBACK (the host's runner; only then may `out` have been written). Any thread. */
+ *  Every draw for image i is a function of in->seed, in->stage, in->epoch, in->view and
+ *  in->indices[i] alone: which images stand beside it in the batch, and the number of threads,
+ *  never matter. A crop is sampled bilinearly between the image's pixels; where it is
+ *  larger than the output the filter is widened (MCL_FILTER_TRIANGLE). Values are taken as they
+ *  are: NaN stays in its image.
+ *  Errors: MCL_E_INVALID (data or indices NULL, a view under -1), MCL_E_SHAPE, MCL_E_DTYPE,
+ *  MCL_E_LIMIT (an image of 2^31 numbers or more), MCL_E_NOMEM, MCL_E_CALLBACK (the host's runner;
+ *  only then may `out` have been written). Any thread. */
 MCL_API MCL_CHECK mcl_status mcl_augmenter_apply(const mcl_augmenter *augmenter,
                                                  const mcl_inputs *in, const mcl_array *out,
                                                  mcl_error *err);

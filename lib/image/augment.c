@@ -2,13 +2,13 @@
 //
 // One image at a time, in scratch memory of the worker, so that nothing is allocated an image:
 //
-//   source [h, w, c] -> crop, resize, flip -> x [oh, ow, ic] -> colour, blur, noise -> out [oh, ow, c]
-//                 \--------------- resize ------------------> the extra channels ----/
+//   source [h, w, c] -> crop, resize, flip -> [oh, ow, ic] -> colour, blur, noise -> [oh, ow, c]
+//                 \---------- resize --------> the extra channels -------------------/
 //
 // Crop, resize and flip are one resampling: a box with real-valued corners decides the weights
 // (image/resize.h), and a mirrored image is the same weights in reverse. The box is drawn as
 // torchvision's RandomResizedCrop, without its rounding to whole pixels, which leaves a 14 x 14
-// image only a few dozen different crops:
+// image with hardly a hundred different square crops:
 //
 //   A = U(min, max) h w  (or the side: A = U(sqrt min, sqrt max)^2 h w)            (1)
 //   r = exp U(-log max_aspect, log max_aspect)                                     (2)
@@ -56,8 +56,7 @@ void mcl_augmenter_options_init(mcl_augmenter_options *options, size_t struct_si
   mcli_options_init(options, struct_size, &defaults, sizeof defaults);
 }
 
-// ---- the handle
-// --------------------------------------------------------------------------------------
+// ---- the handle ---------------------------------------------------------------------------------
 
 static mcl_status check_int(const char *name, int32_t value, int32_t high, mcl_error *err) {
   if (value >= 0 && value <= high) return MCL_OK;
@@ -131,8 +130,7 @@ void mcl_augmenter_unref(mcl_augmenter *augmenter) {
   mcl_context_unref(c);
 }
 
-// ---- one call
-// ----------------------------------------------------------------------------------------
+// ---- one call -----------------------------------------------------------------------------------
 
 typedef struct augment_job {
   const mcl_augmenter_options *o;
@@ -178,8 +176,7 @@ static desk desk_of(const augment_job *j, uint32_t worker) {
   return d;
 }
 
-// ---- crop
-// --------------------------------------------------------------------------------------------
+// ---- crop ---------------------------------------------------------------------------------------
 
 // The largest centred rectangle whose aspect is allowed.
 static mcli_box centre_crop(double h, double w, double aspect_max) {
@@ -211,8 +208,7 @@ static mcli_box draw_crop(const mcl_augmenter_options *o, double h, double w, mc
   return centre_crop(h, w, o->crop_aspect_max);
 }
 
-// ---- colour
-// ------------------------------------------------------------------------------------------
+// ---- colour -------------------------------------------------------------------------------------
 
 static int happens(double probability, mcli_rng *rng) {
   return probability > 0 && mcli_rng_unit(rng) < probability;
@@ -257,8 +253,7 @@ static void change(const augment_job *j, float *x, float *spare, mcli_rng *rng) 
   if (o->noise > 0) mcli_noise(x, n * j->ic, (float)o->noise, rng);
 }
 
-// ---- one image
-// ---------------------------------------------------------------------------------------
+// ---- one image ----------------------------------------------------------------------------------
 
 // Channels first .. first + n - 1 of pixels of `from` channels to the same of `to` channels.
 static void copy_channels(const float *in, int64_t pixels, int32_t from, int32_t in_first,
@@ -315,8 +310,7 @@ static void augment_task(void *job, uint32_t task, uint32_t worker) {
   }
 }
 
-// ---- the call
-// ----------------------------------------------------------------------------------------
+// ---- the call -----------------------------------------------------------------------------------
 
 static mcl_status check_arrays(const mcl_augmenter_options *o, const mcl_inputs *in,
                                const mcl_array *out, mcl_error *err) {

@@ -19,7 +19,7 @@ void mcli_grey(float *x, int64_t n); // c = 3
 void mcli_blur(float *x, int32_t h, int32_t w, int32_t c, double sigma, int32_t radius_y,
                int32_t radius_x, float *spare);
 
-// x += sd * normal, n values, two from each pair of the stream.
+// x += sd * normal, n values; draws a whole number of blocks of 32 words.
 void mcli_noise(float *x, int64_t n, float sd, mcli_rng *rng);
 
 #endif

@@ -26,8 +26,7 @@ void mcl_image_options_init(mcl_image_options *options, size_t struct_size) {
   mcli_options_init(options, struct_size, &defaults, sizeof defaults);
 }
 
-// ---- checks
-// ------------------------------------------------------------------------------------------
+// ---- checks -------------------------------------------------------------------------------------
 
 static mcl_status check_range(const char *name, int64_t value, int64_t low, int64_t high,
                               mcl_error *err) {
@@ -95,8 +94,7 @@ static mcl_status check_out(const mcl_array *out, mcl_error *err) {
   return MCL_OK;
 }
 
-// ---- decoding
-// ----------------------------------------------------------------------------------------
+// ---- decoding -----------------------------------------------------------------------------------
 
 static mcl_status read_raster(const mcli_encoded *in, mcli_raster *raster, mcl_error *err) {
   static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};

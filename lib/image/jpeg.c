@@ -44,8 +44,7 @@ typedef struct jpeg_job {
 
 typedef mcl_status (*jpeg_step)(jpeg_job *job, mcl_error *err);
 
-// ---- libjpeg's callbacks
-// -----------------------------------------------------------------------------
+// ---- libjpeg's callbacks ------------------------------------------------------------------------
 
 static void on_error(j_common_ptr jpeg) {
   jpeg_job *job = jpeg->client_data;
@@ -94,8 +93,7 @@ static void on_progress(j_common_ptr jpeg) {
   longjmp(job->jump, 1);
 }
 
-// ---- errors
-// ------------------------------------------------------------------------------------------
+// ---- errors -------------------------------------------------------------------------------------
 
 static mcl_status jpeg_failure(jpeg_job *job, mcl_error *err) {
   char text[JMSG_LENGTH_MAX];
@@ -126,8 +124,7 @@ static mcl_status guarded(jpeg_job *job, jpeg_step step, mcl_error *err) {
   return step(job, err);
 }
 
-// ---- reading
-// -----------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 
 // What libjpeg shall give: grey, RGB, or CMYK to be converted here.
 static mcl_status choose_colours(jpeg_job *job, mcl_error *err) {

@@ -40,8 +40,7 @@ typedef struct png_job {
 
 typedef mcl_status (*png_step)(png_job *job, mcl_error *err);
 
-// ---- libpng's callbacks
-// ------------------------------------------------------------------------------
+// ---- libpng's callbacks -------------------------------------------------------------------------
 
 static void on_error(png_structp png, png_const_charp message) {
   png_job *job = png_get_error_ptr(png);
@@ -76,8 +75,7 @@ static void on_read(png_structp png, png_bytep to, size_t n) {
   job->at += n;
 }
 
-// ---- errors
-// ------------------------------------------------------------------------------------------
+// ---- errors -------------------------------------------------------------------------------------
 
 static mcl_status png_failure(const png_job *job, mcl_error *err) {
   if (job->no_memory) return mcli_nomem(err, "a PNG");
@@ -96,8 +94,7 @@ static mcl_status guarded(png_job *job, png_step step, mcl_error *err) {
   return s == MCL_OK && job->no_memory ? png_failure(job, err) : s;
 }
 
-// ---- reading
-// -----------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 
 // IHDR stands first, at a fixed place: its size is judged before libpng sees it.
 static mcl_status check_header(const mcli_encoded *in, mcl_error *err) {
@@ -188,8 +185,7 @@ mcl_status mcli_png_read(const mcli_encoded *in, mcli_raster *out, mcl_error *er
   return MCL_OK;
 }
 
-// ---- writing
-// -----------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------
 
 static void on_write(png_structp png, png_bytep bytes, size_t n) {
   png_job *job = png_get_io_ptr(png);

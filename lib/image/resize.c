@@ -31,8 +31,7 @@
 
 typedef float vec4 __attribute__((vector_size(16)));
 
-// ---- weights
-// -----------------------------------------------------------------------------------------
+// ---- weights ------------------------------------------------------------------------------------
 
 int32_t mcli_taps_most(double length, int32_t out, int filter) {
   double s = length / out;
@@ -54,6 +53,7 @@ void mcli_taps_place(mcli_taps *taps, void *words, int32_t out, int32_t most) {
   taps->divisor = 1;
 }
 
+// Rounded down; what is below 0, where casting rounds up, is below `low` anyway.
 static int32_t clamp(double x, int32_t low, int32_t high) {
   return x < low ? low : x > high ? high : (int32_t)x;
 }
@@ -61,8 +61,8 @@ static int32_t clamp(double x, int32_t low, int32_t high) {
 // (3) and (4) for one output, not yet normalised. The pixels [*first, *first + count).
 static int32_t triangle(double centre, double s, int32_t in, int32_t *first, float *weight) {
   double wide = s > 1 ? s : 1;
-  int32_t low = clamp(floor(centre - wide + 0.5), 0, in - 1);
-  int32_t high = clamp(floor(centre + wide + 0.5), low + 1, in);
+  int32_t low = clamp(centre - wide + 0.5, 0, in - 1);
+  int32_t high = clamp(centre + wide + 0.5, low + 1, in);
   *first = low;
   for (int32_t j = low; j < high; j++) {
     double w = 1 - fabs(j + 0.5 - centre) / wide;
@@ -72,7 +72,7 @@ static int32_t triangle(double centre, double s, int32_t in, int32_t *first, flo
 }
 
 static int32_t box(double from, double to, int32_t in, int32_t *first, float *weight) {
-  int32_t low = clamp(floor(from), 0, in - 1), high = clamp(ceil(to), low + 1, in);
+  int32_t low = clamp(from, 0, in - 1), high = clamp(ceil(to), low + 1, in);
   *first = low;
   for (int32_t j = low; j < high; j++) {
     double w = fmin(to, j + 1.0) - fmax(from, j);
@@ -118,8 +118,7 @@ void mcli_taps_fill(mcli_taps *taps, int32_t in, double from, double length, int
   }
 }
 
-// ---- rows
-// --------------------------------------------------------------------------------------------
+// ---- rows ---------------------------------------------------------------------------------------
 
 // row[i] = sum_k weight[k] in[k * stride + i], four taps a pass: each pass over the row costs a
 // load and a store.
@@ -149,8 +148,7 @@ void mcli_taps_fill(mcli_taps *taps, int32_t in, double from, double length, int
 SUM_ROWS(sum_rows_u8, uint8_t)
 SUM_ROWS(sum_rows_f32, float)
 
-// ---- columns
-// -----------------------------------------------------------------------------------------
+// ---- columns ------------------------------------------------------------------------------------
 
 static vec4 load4(const float *p) {
   vec4 v;
@@ -205,8 +203,7 @@ void mcli_resample_f32(const float *in, int32_t w, int32_t c, const mcli_taps *t
   }
 }
 
-// ---- whole images of bytes
-// ---------------------------------------------------------------------------
+// ---- whole images of bytes ----------------------------------------------------------------------
 
 // The whole image, or the largest rectangle around its centre with the aspect of the output. Where
 // nothing is scaled the corner is rounded down to a pixel: half a pixel's shift would blur for

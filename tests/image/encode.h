@@ -42,8 +42,7 @@ static inline void bytes_insert(bytes *b, size_t at, const void *data, size_t n)
   *b = whole;
 }
 
-// ---- PNG
-// ---------------------------------------------------------------------------------------------
+// ---- PNG ----------------------------------------------------------------------------------------
 
 typedef struct png_spec {
   int width, height, depth, colour, interlace;
@@ -122,8 +121,7 @@ static inline void png_add_chunk(bytes *b, const char *name, const void *data, u
   free(chunk);
 }
 
-// ---- JPEG
-// --------------------------------------------------------------------------------------------
+// ---- JPEG ---------------------------------------------------------------------------------------
 
 typedef struct jpeg_spec {
   int width, height, quality, progressive, arithmetic, restart;

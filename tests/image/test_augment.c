@@ -248,8 +248,7 @@ START_TEST(strided_and_half_precision_arrays_are_taken) {
 }
 END_TEST
 
-// ---- the draws
-// ---------------------------------------------------------------------------------------
+// ---- the draws ----------------------------------------------------------------------------------
 
 // On a picture of its own coordinates a view tells its box: two places a known number of output
 // pixels apart.
@@ -439,8 +438,7 @@ START_TEST(the_defaults_are_simclrs) {
 }
 END_TEST
 
-// ---- refusals
-// ----------------------------------------------------------------------------------------
+// ---- refusals -----------------------------------------------------------------------------------
 
 START_TEST(each_option_is_checked_and_named) {
   context = test_context(1);

@@ -137,6 +137,26 @@ START_TEST(noise_is_normal) {
 }
 END_TEST
 
+START_TEST(noise_is_box_and_mullers_of_its_stream) {
+  enum { PAIRS = 16, MANY = 2 * PAIRS * 500 };
+  static float x[MANY];
+  uint32_t k[2 * PAIRS];
+  mcli_rng r = mcli_rng_make(5, MCLI_RNG_AUGMENT, 2, 3), s = r;
+  mcli_noise(x, MANY, 1, &r);
+  for (int b = 0; b < MANY; b += 2 * PAIRS) {
+    mcli_rng_fill(&s, k, 2 * PAIRS);
+    for (int i = 0; i < PAIRS; i++) {
+      uint32_t u = k[i], v = k[PAIRS + i];
+      double radius = sqrt(-2 * log(((u >> 8) + 1) / 16777216.)); // (7)
+      double angle = ((v >> 8) / 16777216. - .5) * acos(0);       // (8)
+      double large = radius * cos(angle) * (u & 1 ? -1 : 1), small = radius * sin(angle);
+      ck_assert_double_eq_tol(x[b + i], v & 1 ? small : large, 1e-6); // (9)
+      ck_assert_double_eq_tol(x[b + PAIRS + i], v & 1 ? large : small, 1e-6);
+    }
+  }
+}
+END_TEST
+
 START_TEST(not_a_number_stays_and_harms_nobody) {
   float x[6] = {NAN, 0.5F, 0.2F, 0.1F, 0.9F, 0.4F}, y[3] = {0.1F, 0.9F, 0.4F};
   mcli_hue(x, 2, 0.3F);
@@ -151,4 +171,4 @@ END_TEST
 RUN_TESTS("image", brightness_multiplies_and_clamps, contrast_blends_with_the_mean_luma,
           saturation_blends_with_each_pixels_luma, hue_turns_the_colour_circle,
           grey_repeats_the_luma, blur_is_the_mirrored_gaussian_sum, noise_is_normal,
-          not_a_number_stays_and_harms_nobody)
+          noise_is_box_and_mullers_of_its_stream, not_a_number_stays_and_harms_nobody)
