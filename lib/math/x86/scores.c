@@ -1,0 +1,143 @@
+// Scores of rows against packed centroids: one source, compiled once for each instruction set.
+//
+// BLIS packs both operands. Against ten or a hundred centroids, packing the rows costs as much as the product. Here a block
+// of HIGH rows by WIDE panels of centroids is held in registers, the rows' numbers are broadcast from where they lie, and
+// the centroids were packed once (math/scores.c):
+//
+//   for d: for each of HIGH rows i: acc[i][..] += x_id * c_d[..]                             (1)
+//   out = bias - acc
+//
+// A sum runs over d in order, whatever the block's shape; so a score depends on its row and centroid only. Products are
+// fused with additions where the processor can (-ffp-contract=fast for this file): bits differ from one instruction set to
+// another, and callers must not depend on them.
+#include <math.h>
+#include <string.h>
+
+#include "math/x86/kernels.h"
+
+#if defined(__AVX512F__)
+enum { BYTES = 64 };
+#elif defined(__AVX__)
+enum { BYTES = 32 };
+#else
+enum { BYTES = 16 };
+#endif
+enum { WIDTH = BYTES / 4, PARTS = MCLI_PANEL / WIDTH };
+
+// Accumulators must hide the latency of two FMAs a cycle and leave registers for a panel and a broadcast: 12 x 2 of the 32
+// registers of AVX-512, 6 x 2 of the 16 of AVX2 and 2 x 4 of SSE's (a panel is 1, 2 and 4 registers). LOW is for the rows
+// that are left.
+#if defined(__AVX512F__)
+enum { HIGH = 12, LOW = 4, WIDE = 2 };
+#elif defined(__AVX__)
+enum { HIGH = 6, LOW = 2, WIDE = 1 };
+#else
+enum { HIGH = 2, LOW = 1, WIDE = 1 };
+#endif
+
+typedef float vector __attribute__((vector_size(BYTES)));
+typedef uint32_t bits __attribute__((vector_size(BYTES)));
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+INLINE vector load(const float *p) {
+  vector v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+// (1) for `rows` x `wide` panels, both constants of the caller.
+INLINE void block(int rows, int wide, const float *x, int64_t dim, const float *packed,
+                  const float *bias, float *out, int64_t stride) {
+  vector acc[HIGH][WIDE * PARTS] = {{{0}}};
+  const float *second = packed + dim * MCLI_PANEL;
+  for (int64_t d = 0; d < dim; d++) {
+    vector c[WIDE * PARTS];
+    UNROLL for (int v = 0; v < wide * PARTS; v++) c[v] =
+        load((v < PARTS ? packed : second) + d * MCLI_PANEL + v % PARTS * WIDTH);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < wide * PARTS; v++) acc[r][v] +=
+        x[r * dim + d] * c[v];
+  }
+  UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < wide * PARTS; v++) {
+    vector score = load(bias + v * WIDTH) - acc[r][v];
+    memcpy(out + r * stride + v * WIDTH, &score, sizeof score);
+  }
+}
+
+INLINE void strip(int wide, const float *x, int64_t n, int64_t dim, const float *packed,
+                  const float *bias, float *out, int64_t stride) {
+  int64_t i = 0;
+  for (; i + HIGH <= n; i += HIGH)
+    block(HIGH, wide, x + i * dim, dim, packed, bias, out + i * stride, stride);
+  for (; i + LOW <= n; i += LOW)
+    block(LOW, wide, x + i * dim, dim, packed, bias, out + i * stride, stride);
+  for (; i < n; i++) block(1, wide, x + i * dim, dim, packed, bias, out + i * stride, stride);
+}
+
+static void score(const float *x, int64_t n, int64_t dim, const float *packed, int64_t panels,
+                  const float *bias, float *out) {
+  int64_t stride = panels * MCLI_PANEL, p = 0;
+  for (; p + WIDE <= panels; p += WIDE)
+    strip(WIDE, x, n, dim, packed + p * dim * MCLI_PANEL, bias + p * MCLI_PANEL,
+          out + p * MCLI_PANEL, stride);
+  for (; p < panels; p++)
+    strip(1, x, n, dim, packed + p * dim * MCLI_PANEL, bias + p * MCLI_PANEL, out + p * MCLI_PANEL,
+          stride);
+}
+
+// ---- the smallest ------------------------------------------------------------------------------------
+
+// Shuffles want constants: built at run time they cost more than the scan. Row t of turns: lane j from lane j + 2^t, for
+// t below log2 WIDTH; places: 0, 1, 2 ...
+enum { TURNS = WIDTH == 16 ? 4 : WIDTH == 8 ? 3 : 2 };
+#define PLACES(first)                                                                              \
+  {                                                                                                \
+    (first) % WIDTH, ((first) + 1) % WIDTH, ((first) + 2) % WIDTH, ((first) + 3) % WIDTH,          \
+        ((first) + 4) % WIDTH, ((first) + 5) % WIDTH, ((first) + 6) % WIDTH,                       \
+        ((first) + 7) % WIDTH, ((first) + 8) % WIDTH, ((first) + 9) % WIDTH,                       \
+        ((first) + 10) % WIDTH, ((first) + 11) % WIDTH, ((first) + 12) % WIDTH,                    \
+        ((first) + 13) % WIDTH, ((first) + 14) % WIDTH, ((first) + 15) % WIDTH                     \
+  }
+static const uint32_t turns[4][MCLI_PANEL] = {PLACES(1), PLACES(2), PLACES(4), PLACES(8)};
+static const uint32_t places[MCLI_PANEL] = PLACES(0);
+
+INLINE bits load_bits(const uint32_t *p) {
+  bits v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+INLINE bits turn(bits v, int t) {
+  return __builtin_shuffle(v, load_bits(turns[t]));
+}
+
+INLINE vector smaller(vector a, vector b) {
+  bits less = (bits)(a < b);
+  return (vector)((less & (bits)a) | (~less & (bits)b));
+}
+
+// Two scans: the smallest, then how many are at most `limit` and where. Where it is one, the sum of places is its place.
+static int64_t nearest(const float *scores, int64_t n, float slack, float *least) {
+  vector low = load(scores);
+  for (int64_t i = WIDTH; i < n; i += WIDTH) low = smaller(load(scores + i), low);
+  UNROLL for (int t = 0; t < TURNS; t++) low = smaller((vector)turn((bits)low, t), low);
+  *least = low[0];
+  float limit = *least + slack;
+  bits many = {0}, where = {0}, place = load_bits(places);
+  for (int64_t i = 0; i < n; i += WIDTH, place += WIDTH) {
+    bits within = (bits)(load(scores + i) <= limit); // -1 or 0
+    many -= within;
+    where += within & place;
+  }
+  UNROLL for (int t = 0; t < TURNS; t++) {
+    many += turn(many, t);
+    where += turn(where, t);
+  }
+  return many[0] == 1 ? (int64_t)where[0] : -1;
+}
+
+#define PASTE(a, b) a##b
+#define NAME(isa)   PASTE(mcli_scores_kernels_, isa)
+
+const mcli_scores_kernels NAME(MCLI_ISA_NAME) = {.score = score, .nearest = nearest};

@@ -1,0 +1,91 @@
+// Scores against their plain twin, on every instruction set of this processor and at odd shapes.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "math/scores.h"
+#include "support/suite.h"
+
+// Sums of d products in float32 are within d u of sum |x c|, whatever the order.
+static void compare(const mcli_scores_kernels *k, int64_t n, int64_t dim, int64_t centroids) {
+  int64_t panels = mcli_panels(centroids), wide = panels * MCLI_PANEL;
+  float *x = malloc(sizeof(float) * (size_t)(n * dim)),
+        *c = malloc(sizeof(float) * (size_t)(centroids * dim));
+  float *packed = malloc(sizeof(float) * (size_t)(wide * dim)),
+        *bias = malloc(sizeof(float) * (size_t)wide);
+  float *out = malloc(sizeof(float) * (size_t)(n * wide + 1)),
+        *alone = malloc(sizeof(float) * (size_t)wide);
+  test_fill_normal(x, n * dim, 1);
+  test_fill_normal(c, centroids * dim, 2);
+  test_fill_normal(bias, wide, 3);
+  out[n * wide] = 7;
+  mcli_scores_pack(c, centroids, dim, packed);
+  k->score(x, n, dim, packed, panels, bias, out);
+  for (int64_t i = 0; i < n; i++) {
+    for (int64_t j = 0; j < wide; j++) {
+      double wanted = bias[j], bound = fabs(bias[j]);
+      for (int64_t d = 0; d < dim && j < centroids; d++) {
+        wanted -= (double)x[i * dim + d] * c[j * dim + d];
+        bound += fabs((double)x[i * dim + d] * c[j * dim + d]);
+      }
+      ck_assert_double_eq_tol(out[i * wide + j], wanted, (double)(dim + 2) * 0x1p-24 * bound);
+    }
+    k->score(x + i * dim, 1, dim, packed, panels, bias, alone);
+    ck_assert_mem_eq(alone, out + i * wide, sizeof(float) * (size_t)wide);
+  }
+  ck_assert(out[n * wide] == 7);
+  free(x), free(c), free(packed), free(bias), free(out), free(alone);
+}
+
+START_TEST(scores_are_their_plain_twin_and_the_same_for_a_row_alone) {
+  for (int isa = MCLI_ISA_BASE; isa <= MCLI_ISA_AVX512; isa++) {
+    const mcli_scores_kernels *k = mcli_scores_kernels_for((mcli_isa)isa);
+    if (!k) continue;
+    for (int64_t n = 1; n <= 29; n += 1 + n / 5)
+      for (int64_t dim = 1; dim <= 130; dim += 1 + dim)
+        for (int64_t centroids = 1; centroids <= 67; centroids += 1 + centroids / 2)
+          compare(k, n, dim, centroids);
+  }
+}
+END_TEST
+
+START_TEST(nearest_is_the_smallest_wherever_it_stands) {
+  for (int isa = MCLI_ISA_BASE; isa <= MCLI_ISA_AVX512; isa++) {
+    const mcli_scores_kernels *k = mcli_scores_kernels_for((mcli_isa)isa);
+    for (int64_t n = 16; k && n <= 304; n += 48)
+      for (int64_t at = 0; at < n; at++) {
+        float scores[304], least;
+        test_fill(scores, n, (uint64_t)at, -1, 1);
+        scores[at] = -3;
+        ck_assert_int_eq(k->nearest(scores, n, 1.5f, &least), at);
+        ck_assert(least == -3);
+      }
+  }
+}
+END_TEST
+
+START_TEST(nearest_does_not_choose_between_scores_within_slack) {
+  for (int isa = MCLI_ISA_BASE; isa <= MCLI_ISA_AVX512; isa++) {
+    const mcli_scores_kernels *k = mcli_scores_kernels_for((mcli_isa)isa);
+    float scores[48], least;
+    for (int64_t other = 0; k && other < 48; other++) {
+      for (int j = 0; j < 48; j++) scores[j] = INFINITY;
+      scores[17] = -3;
+      if (other == 17) continue;
+      scores[other] = -2.5f;
+      ck_assert_int_eq(k->nearest(scores, 48, 0.5f, &least), -1);
+      ck_assert_int_eq(k->nearest(scores, 48, 0.25f, &least), 17);
+      scores[other] = -3;
+      ck_assert_int_eq(k->nearest(scores, 48, 0, &least), -1);
+    }
+    // 257 equals: a count that wraps at a byte would see one.
+    float many[272];
+    for (int j = 0; j < 272; j++) many[j] = j < 257 ? 1 : 9;
+    if (k) ck_assert_int_eq(k->nearest(many, 272, 0.5f, &least), -1);
+  }
+}
+END_TEST
+
+RUN_TESTS("scores", scores_are_their_plain_twin_and_the_same_for_a_row_alone,
+          nearest_is_the_smallest_wherever_it_stands,
+          nearest_does_not_choose_between_scores_within_slack)
