@@ -1,0 +1,171 @@
+// How rows are cut, so that sums over them have the same bits for any number of threads, and later of processes.
+//
+// Rows are cut into blocks of 1024, blocks into at most 64 segments of nearly equal length. A segment's partial results
+// are made block after block in row order (1), and the totals segment after segment (2). Both orders follow from the
+// number of rows alone. Only a few segments are under way at once, one a slot: a wave. How many slots there are decides
+// memory and speed but not the order of any addition, so it may follow the number of threads.
+//
+// An array's segments run whole, in tasks. A callback must be called on the caller's thread: there the next block of each
+// slot is read first and then worked on in tasks, which leaves (1) and (2) as they are.
+#include "clusterer/sweep.h"
+
+#include <string.h>
+
+#include "base/rng.h"
+#include "math/array.h"
+
+static int is_plain(const mcl_rows *r) {
+  return r->array && mcli_array_plain(r->array, 0) != NULL;
+}
+
+mcl_status mcli_sweep_open(mcl_context *c, const mcl_rows *rows, mcli_sweep *s, mcl_error *err) {
+  memset(s, 0, sizeof *s);
+  s->context = c;
+  s->rows = *rows;
+  s->blocks = (rows->rows + MCLI_SWEEP_BLOCK - 1) / MCLI_SWEEP_BLOCK;
+  s->segments = (uint32_t)(s->blocks < MCLI_SWEEP_SEGMENTS ? s->blocks : MCLI_SWEEP_SEGMENTS);
+  s->slots = mcli_workers(c) < s->segments ? mcli_workers(c) : s->segments;
+  if (s->slots == 0) s->slots = 1;
+  int64_t most = rows->rows < MCLI_SWEEP_BLOCK ? rows->rows : MCLI_SWEEP_BLOCK;
+  int64_t numbers = (most > 0 ? most : 1) * rows->dim;
+  if (!is_plain(rows)) s->buffers = MCLI_NEW(c, float, numbers * s->slots);
+  if (!rows->array && rows->dtype != MCL_F32) s->scratch = MCLI_NEW(c, double, numbers);
+  int missing =
+      (!is_plain(rows) && !s->buffers) || (!rows->array && rows->dtype != MCL_F32 && !s->scratch);
+  if (!missing) return MCL_OK;
+  mcli_sweep_close(s);
+  return mcli_nomem(err, "a block of rows");
+}
+
+void mcli_sweep_close(mcli_sweep *s) {
+  if (!s->context) return;
+  mcli_free(s->context, s->buffers);
+  mcli_free(s->context, s->scratch);
+  memset(s, 0, sizeof *s);
+}
+
+static mcl_status load(const mcli_sweep *s, int64_t number, uint32_t slot, mcli_block *b,
+                       mcl_error *err) {
+  b->first = number * MCLI_SWEEP_BLOCK;
+  b->n = s->rows.rows - b->first;
+  if (b->n > MCLI_SWEEP_BLOCK) b->n = MCLI_SWEEP_BLOCK;
+  b->slot = slot;
+  float *buffer = s->buffers ? s->buffers + (int64_t)slot * MCLI_SWEEP_BLOCK * s->rows.dim : NULL;
+  if (!s->rows.array || !s->finite)
+    return mcli_rows_block(&s->rows, b->first, b->n, buffer, s->scratch, &b->x, err);
+  b->x = mcli_array_plain(s->rows.array, b->first);
+  if (!b->x) mcli_array_load(s->rows.array, b->first, b->n, buffer), b->x = buffer;
+  return MCL_OK;
+}
+
+// ---- one wave --------------------------------------------------------------------------------------
+
+typedef struct wave {
+  const mcli_sweep *sweep;
+  mcli_block_fn block;
+  void *job;
+  uint32_t first, n;                      // segments
+  mcli_block blocks[MCLI_SWEEP_SEGMENTS]; // read by the caller; n == 0: none this time
+  mcl_status status[MCLI_SWEEP_SEGMENTS];
+  mcl_error errors[MCLI_SWEEP_SEGMENTS];
+} wave;
+
+static void segment_of(const wave *w, uint32_t slot, int64_t *first, int64_t *n) {
+  mcli_part(w->sweep->blocks, w->sweep->segments, (int64_t)w->first + slot, first, n);
+}
+
+static void run_segment(void *job, uint32_t slot, uint32_t worker) {
+  wave *w = job;
+  (void)worker;
+  int64_t first, n;
+  segment_of(w, slot, &first, &n);
+  for (int64_t i = 0; i < n && w->status[slot] == MCL_OK; i++) {
+    mcli_block b;
+    w->status[slot] = load(w->sweep, first + i, slot, &b, &w->errors[slot]);
+    if (w->status[slot] == MCL_OK) w->status[slot] = w->block(w->job, &b, &w->errors[slot]);
+  }
+}
+
+static void run_block(void *job, uint32_t slot, uint32_t worker) {
+  wave *w = job;
+  (void)worker;
+  if (w->blocks[slot].n > 0) w->status[slot] = w->block(w->job, &w->blocks[slot], &w->errors[slot]);
+}
+
+static mcl_status first_failure(const wave *w, mcl_error *err) {
+  for (uint32_t i = 0; i < w->n; i++) {
+    if (w->status[i] == MCL_OK) continue;
+    if (err) *err = w->errors[i];
+    return w->status[i];
+  }
+  return MCL_OK;
+}
+
+static mcl_status run_read_wave(wave *w, mcl_error *err) {
+  int64_t first, n, longest;
+  segment_of(w, 0, &first, &longest); // segments never grow longer
+  for (int64_t i = 0; i < longest; i++) {
+    for (uint32_t slot = 0; slot < w->n; slot++) {
+      segment_of(w, slot, &first, &n);
+      w->blocks[slot].n = 0;
+      if (i >= n) continue;
+      mcl_status s = load(w->sweep, first + i, slot, &w->blocks[slot], err);
+      if (s < 0) return s;
+    }
+    mcl_status s = mcli_parallel(w->sweep->context, w->n, run_block, w, err);
+    if (s == MCL_OK) s = first_failure(w, err);
+    if (s < 0) return s;
+  }
+  return MCL_OK;
+}
+
+mcl_status mcli_sweep_run(const mcli_sweep *s, mcli_block_fn block, mcli_wave_fn after, void *job,
+                          mcl_error *err) {
+  wave *w = MCLI_NEW0(s->context, wave, 1);
+  if (!w) return mcli_nomem(err, "a pass over rows");
+  w->sweep = s;
+  w->block = block;
+  w->job = job;
+  mcl_status status = MCL_OK;
+  for (uint32_t first = 0; first < s->segments && status == MCL_OK; first += s->slots) {
+    w->first = first;
+    w->n = s->segments - first < s->slots ? s->segments - first : s->slots;
+    status = s->rows.array ? mcli_parallel(s->context, w->n, run_segment, w, err)
+                           : run_read_wave(w, err);
+    if (status == MCL_OK) status = first_failure(w, err);
+    if (status < 0) break;
+    int64_t begun, n;
+    segment_of(w, w->n - 1, &begun, &n);
+    status = after(job, w->n, begun + n, s->blocks, err);
+  }
+  mcli_free(s->context, w);
+  return status;
+}
+
+// ---- some of the rows --------------------------------------------------------------------------------
+
+void mcli_sweep_draw(uint64_t seed, uint64_t a, uint64_t b, int64_t rows, int64_t n, int64_t *at) {
+  mcli_rng r = mcli_rng_make(seed, MCLI_RNG_KMEANS, a, b);
+  for (int64_t i = 0; i < n; i++) {
+    int64_t first, share;
+    mcli_part(rows, n, i, &first, &share);
+    at[i] = first + (int64_t)mcli_rng_below(&r, (uint64_t)share);
+  }
+}
+
+// Wanted rows that share a block are read together, from the first to the last of them.
+mcl_status mcli_sweep_gather(const mcli_sweep *s, const int64_t *at, int64_t n, float *out,
+                             mcl_error *err) {
+  int64_t dim = s->rows.dim;
+  for (int64_t i = 0, next; i < n; i = next) {
+    int64_t block = at[i] / MCLI_SWEEP_BLOCK;
+    for (next = i + 1; next < n && at[next] / MCLI_SWEEP_BLOCK == block;) next++;
+    const float *x;
+    mcl_status status =
+        mcli_rows_block(&s->rows, at[i], at[next - 1] - at[i] + 1, s->buffers, s->scratch, &x, err);
+    if (status < 0) return status;
+    for (int64_t r = i; r < next; r++)
+      memcpy(out + r * dim, x + (at[r] - at[i]) * dim, (size_t)dim * sizeof *out);
+  }
+  return MCL_OK;
+}

@@ -1,0 +1,82 @@
+// One fit's training rows, and the centroids as they move.
+#ifndef MCL_CLUSTERER_TRAIN_H
+#define MCL_CLUSTERER_TRAIN_H
+
+#include <libmcl/clusterer.h>
+
+#include "clusterer/assign.h"
+#include "clusterer/sweep.h"
+
+// What one slot of a sweep has gathered since it was last added to the totals.
+typedef struct mcli_slot {
+  mcli_scorer scorer;
+  int32_t labels[MCLI_SWEEP_BLOCK];
+  double *sums;     // [k, dim]: rows gained less rows lost, by cluster
+  int64_t *counts;  // [k]
+  uint8_t *touched; // [k]: clusters whose sums and counts are not zero
+  double inertia;
+  int64_t changed;
+} mcli_slot;
+
+// Rows and where they belong now.
+typedef struct mcli_members {
+  const mcli_sweep *sweep;
+  float *norms;     // [rows]
+  int32_t *labels;  // [rows], -1: in no cluster's sums
+  float *distances; // [rows], to the row's centroid, roughly
+} mcli_members;
+
+// A restart in the making.
+typedef struct mcli_state {
+  mcli_centres *centres;
+  double *sums;    // [k, dim] of the members, normalised in cosine
+  int64_t *counts; // [k]; rows of zeros in cosine are in no cluster
+  uint8_t *alive;  // [k]: may be chosen by rows
+  double *moves;   // [k]: squared moves of the last update
+  double inertia;  // mean squared distance, roughly, before the last update
+  int64_t changed, repairs;
+  int32_t iterations, converged;
+} mcli_state;
+
+typedef struct mcli_training {
+  mcl_context *context;
+  const mcl_kmeans_options *options;
+  mcli_watch *watch;
+  mcli_members members; // of the training rows
+  mcli_slot *slots;     // [n_slots]
+  int64_t told;         // iteration for the watch
+  double variance;      // mean over columns
+  mcli_state state;
+  uint32_t n_slots;
+  uint32_t restart;
+} mcli_training;
+
+mcl_status mcli_state_open(mcl_context *c, int32_t k, int32_t dim, int32_t metric, mcli_state *s,
+                           mcl_error *err);
+void mcli_state_close(mcl_context *c, mcli_state *s); // fine when zeroed
+
+mcl_status mcli_slots_open(mcl_context *c, uint32_t n, int32_t k, int32_t dim, mcli_slot **out,
+                           mcl_error *err);
+void mcli_slots_close(mcl_context *c, mcli_slot *slots, uint32_t n); // NULL is fine
+
+// Lengths of all rows into norms [rows], and the mean over columns of their variance. Every row is checked.
+mcl_status mcli_survey(mcl_context *c, const mcli_sweep *s, int32_t metric, float *norms,
+                       double *variance, mcl_error *err);
+
+// How many distinct rows there are, counted until `most` are found; in cosine after normalising, without zero rows.
+mcl_status mcli_count_distinct(mcl_context *c, const mcli_sweep *s, int32_t metric, int64_t most,
+                               int64_t *distinct, mcl_error *err);
+
+// Places centroids by options.init, which is not MCL_INIT_GIVEN, and marks those placed as alive.
+mcl_status mcli_seed(mcli_training *t, mcl_error *err);
+
+// Moves centroids until they stay, by options.method.
+mcl_status mcli_lloyd(mcli_training *t, mcl_error *err);
+mcl_status mcli_minibatch(mcli_training *t, mcl_error *err);
+
+// Starts clusters without members anew by options.empty, and counts them in state.repairs. `with_sums`: their first member
+// moves over in labels, sums and counts too.
+mcl_status mcli_repair(mcl_context *c, int32_t policy, const mcli_members *m, mcli_state *s,
+                       int with_sums, mcl_error *err);
+
+#endif

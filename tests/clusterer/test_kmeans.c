@@ -1,0 +1,520 @@
+// Does fit find what it should, and does its report say so? Against a plain twin in double, and scikit-learn.
+#include "clusterer/clusters.h"
+
+#include <stdio.h>
+
+#include "golden/kmeans.h"
+
+// ---- a plain twin: Lloyd's algorithm in double -------------------------------------------------------------
+
+typedef struct twin {
+  double *c; // [k, dim]
+  int32_t *labels;
+  double inertia;
+} twin;
+
+static double *in_double(const float *x, int64_t n, int32_t dim, int unit) {
+  double *y = malloc((size_t)n * (size_t)dim * sizeof *y);
+  for (int64_t i = 0; i < n; i++) {
+    double square = 0;
+    for (int32_t d = 0; d < dim; d++) square += (double)x[i * dim + d] * x[i * dim + d];
+    for (int32_t d = 0; d < dim; d++)
+      y[i * dim + d] = x[i * dim + d] / (unit && square > 0 ? sqrt(square) : 1);
+  }
+  return y;
+}
+
+static double twin_label(const double *x, const double *c, int32_t k, int32_t dim, int32_t *label) {
+  double least = INFINITY;
+  for (int32_t j = 0; j < k; j++) {
+    double d2 = 0;
+    for (int32_t d = 0; d < dim; d++) d2 += (x[d] - c[j * dim + d]) * (x[d] - c[j * dim + d]);
+    if (d2 < least) least = d2, *label = j;
+  }
+  return least;
+}
+
+static void twin_means(twin *t, const double *x, int64_t n, int32_t dim, int32_t k, int unit) {
+  double *sums = calloc((size_t)k * (size_t)dim, sizeof *sums),
+         *counts = calloc((size_t)k, sizeof *counts);
+  for (int64_t i = 0; i < n; i++) {
+    counts[t->labels[i]]++;
+    for (int32_t d = 0; d < dim; d++) sums[t->labels[i] * dim + d] += x[i * dim + d];
+  }
+  for (int32_t j = 0; j < k; j++) {
+    double square = 0;
+    for (int32_t d = 0; d < dim; d++) square += sums[j * dim + d] * sums[j * dim + d];
+    for (int32_t d = 0; d < dim; d++)
+      t->c[j * dim + d] = sums[j * dim + d] / (unit ? sqrt(square) : counts[j]);
+  }
+  free(sums);
+  free(counts);
+}
+
+static twin twin_fit(const float *rows, int64_t n, int32_t dim, int32_t k, const float *start,
+                     int unit) {
+  double *x = in_double(rows, n, dim, unit);
+  twin t = {in_double(start, k, dim, unit), malloc((size_t)n * sizeof(int32_t)), 0};
+  for (int64_t i = 0; i < n; i++) t.labels[i] = -1;
+  for (int changed = 1; changed;) {
+    changed = 0;
+    t.inertia = 0;
+    for (int64_t i = 0; i < n; i++) {
+      int32_t label = 0;
+      t.inertia += twin_label(x + i * dim, t.c, k, dim, &label) / (double)n;
+      changed += label != t.labels[i];
+      t.labels[i] = label;
+    }
+    if (changed) twin_means(&t, x, n, dim, k, unit);
+  }
+  free(x);
+  return t;
+}
+
+static void compare_with_twin(int32_t metric, int64_t n, int32_t dim, int32_t k, uint64_t seed) {
+  mcl_context *c = test_context(2);
+  float *x = mixture(n, dim, k, 1.5f, seed);
+  mcl_kmeans_options o = kmeans_options(k, metric);
+  o.init = MCL_INIT_GIVEN;
+  o.tolerance = 0;
+  o.max_iterations = 1000;
+  mcl_clusterer *clusterer = make(c, &o);
+  give(clusterer, x, k, dim);
+  mcl_clusterer_report r = fit(clusterer, x, n, dim);
+  int32_t *labels = labels_of(clusterer, x, n, dim, NULL);
+  twin t = twin_fit(x, n, dim, k, x, metric == MCL_COSINE);
+  ck_assert_int_eq(r.converged, 1);
+  ck_assert_int_eq(r.k_effective, k);
+  for (int64_t i = 0; i < n; i++) ck_assert_msg(labels[i] == t.labels[i], "row %d", (int)i);
+  ck_assert_double_eq_tol(r.inertia, t.inertia, 1e-6 * t.inertia);
+  if (metric == MCL_COSINE) ck_assert_double_eq_tol(r.mean_cosine, 1 - t.inertia / 2, 1e-6);
+  free(t.c);
+  free(t.labels);
+  free(labels);
+  free(x);
+  mcl_clusterer_unref(clusterer);
+  mcl_context_unref(c);
+}
+
+START_TEST(lloyd_l2_is_its_plain_twin_in_double) {
+  compare_with_twin(MCL_L2, 3000, 17, 9, 1);
+  compare_with_twin(MCL_L2, 5000, 40, 33, 2);
+}
+END_TEST
+
+START_TEST(lloyd_cosine_is_its_plain_twin_in_double) {
+  compare_with_twin(MCL_COSINE, 3000, 17, 9, 3);
+  compare_with_twin(MCL_COSINE, 5000, 40, 33, 4);
+}
+END_TEST
+
+// ---- scikit-learn --------------------------------------------------------------------------------------------
+
+static uint64_t state;
+static int draw(void) {
+  state = state * 6364136223846793005u + 1442695040888963407u;
+  return (int)((state >> 40) % 1024);
+}
+
+// kmeans.py makes the same.
+static float *golden_rows(const struct golden *g) {
+  float *x = malloc((size_t)(g->n * g->dim) * sizeof *x);
+  int *centres = malloc((size_t)(g->groups * g->dim) * sizeof *centres);
+  state = 12345;
+  for (int i = 0; i < g->groups * g->dim; i++) centres[i] = draw();
+  for (int i = 0; i < g->n; i++)
+    for (int d = 0; d < g->dim; d++) {
+      int a = draw(), b = draw();
+      x[i * g->dim + d] = (float)(centres[i % g->groups * g->dim + d] + a + b - 1023) / 1024.0f;
+    }
+  free(centres);
+  return x;
+}
+
+START_TEST(inertia_is_scikit_learns_from_the_same_centres) {
+  const struct golden *g = &golden[_i];
+  mcl_context *c = test_context(2);
+  float *x = golden_rows(g);
+  mcl_kmeans_options o = kmeans_options(g->k, MCL_L2);
+  o.init = MCL_INIT_GIVEN;
+  o.max_iterations = 300;
+  mcl_clusterer *k = make(c, &o);
+  give(k, x, g->k, g->dim);
+  mcl_clusterer_report r = fit(k, x, g->n, g->dim);
+  ck_assert_double_eq_tol(r.inertia, g->inertia, 1e-3 * g->inertia);
+  free(x);
+  mcl_clusterer_unref(k);
+  mcl_context_unref(c);
+}
+END_TEST
+
+// ---- seeding and restarts ------------------------------------------------------------------------------------
+
+static double inertia_with(int32_t init, int32_t method, int32_t restarts, int64_t max_train_rows) {
+  mcl_context *c = test_context(2);
+  float *x = mixture(20000, 12, 25, 6, 5);
+  mcl_kmeans_options o = kmeans_options(25, MCL_L2);
+  o.init = init;
+  o.method = method;
+  o.restarts = restarts;
+  o.max_train_rows = max_train_rows;
+  o.minibatch_rows = 1000;
+  mcl_clusterer *k = make(c, &o);
+  mcl_clusterer_report r = fit(k, x, 20000, 12);
+  ck_assert_int_eq(r.rows, 20000);
+  free(x);
+  mcl_clusterer_unref(k);
+  mcl_context_unref(c);
+  return r.inertia;
+}
+
+// Well separated groups: with one centroid each the inertia is dim = 12, and a missed group adds several times that.
+START_TEST(kmeanspp_finds_separated_groups) {
+  ck_assert_double_eq_tol(inertia_with(MCL_INIT_KMEANSPP, MCL_LLOYD, 3, 0), 12, 0.2);
+}
+END_TEST
+
+START_TEST(more_restarts_are_never_worse) {
+  double one = inertia_with(MCL_INIT_RANDOM, MCL_LLOYD, 1, 0);
+  double six = inertia_with(MCL_INIT_RANDOM, MCL_LLOYD, 6, 0);
+  ck_assert_double_le(six, one * (1 + 1e-6));
+  ck_assert_double_lt(six, 0.999 * one);
+}
+END_TEST
+
+START_TEST(minibatch_comes_near_to_lloyd) {
+  ck_assert_double_eq_tol(inertia_with(MCL_INIT_KMEANSPP, MCL_MINIBATCH, 3, 0), 12, 0.4);
+}
+END_TEST
+
+START_TEST(training_on_a_sample_reports_all_rows) {
+  double sampled = inertia_with(MCL_INIT_KMEANSPP, MCL_LLOYD, 3, 2000);
+  ck_assert_double_eq_tol(sampled, 12, 0.4);
+  ck_assert(sampled != inertia_with(MCL_INIT_KMEANSPP, MCL_LLOYD, 3, 0));
+}
+END_TEST
+
+START_TEST(seeds_choose_the_result) {
+  mcl_context *c = test_context(1);
+  float *x = mixture(3000, 8, 4, 0.5f, 6);
+  mcl_kmeans_options o = kmeans_options(12, MCL_COSINE);
+  double inertia[3];
+  for (int i = 0; i < 3; i++) {
+    o.seed = i == 1;
+    mcl_clusterer *k = make(c, &o);
+    inertia[i] = fit(k, x, 3000, 8).inertia;
+    mcl_clusterer_unref(k);
+  }
+  ck_assert(inertia[0] == inertia[2]);
+  ck_assert(inertia[0] != inertia[1]);
+  free(x);
+  mcl_context_unref(c);
+}
+END_TEST
+
+// ---- the report ----------------------------------------------------------------------------------------------
+
+static void recount(int32_t metric, int32_t method) {
+  enum { N = 5000, DIM = 10, K = 14 };
+  mcl_context *c = test_context(2);
+  float *x = mixture(N, DIM, 9, 1, 7);
+  memset(x + 3 * DIM, 0, DIM * sizeof *x);
+  memset(x + 4000 * DIM, 0, DIM * sizeof *x);
+  mcl_kmeans_options o = kmeans_options(K, metric);
+  o.method = method;
+  o.minibatch_rows = 300;
+  o.max_iterations = 7; // not converged: the last labels must be of the last centroids all the same
+  mcl_clusterer *k = make(c, &o);
+  mcl_clusterer_report r = fit(k, x, N, DIM);
+  double *distances = malloc(N * sizeof *distances), inertia = 0, cosine = 0, squares = 0;
+  int32_t *labels = labels_of(k, x, N, DIM, distances);
+  float *centroids = centroids_of(k, r.k_effective, DIM);
+  int64_t sizes[K], counted[K] = {0};
+  mcl_error err;
+  CHECK_OK(mcl_clusterer_sizes(k, sizes, r.k_effective, &err));
+  for (int i = 0; i < N; i++) {
+    double dot = 0, xx = 0, cc = 0;
+    for (int d = 0; d < DIM; d++) {
+      double a = x[i * DIM + d], b = centroids[labels[i] * DIM + d];
+      dot += a * b, xx += a * a, cc += b * b;
+    }
+    double cos = xx > 0 ? dot / sqrt(xx * cc) : 0;
+    double wanted = metric == MCL_COSINE ? 2 - 2 * cos : xx - 2 * dot + cc;
+    ck_assert_double_eq_tol(distances[i], wanted, 2e-6 * (1 + wanted));
+    inertia += distances[i];
+    cosine += cos;
+    counted[labels[i]]++;
+  }
+  ck_assert_double_eq_tol(r.inertia, inertia / N, 1e-12 * r.inertia);
+  ck_assert_double_eq_tol(r.mean_cosine, cosine / N, 1e-6);
+  ck_assert_int_eq(r.zero_rows, metric == MCL_COSINE ? 2 : 0);
+  if (metric == MCL_COSINE) ck_assert(labels[3] == 0 && distances[3] == 2);
+  for (int j = 0; j < r.k_effective; j++) {
+    ck_assert_int_eq(sizes[j], counted[j]);
+    squares += (double)sizes[j] * (double)sizes[j];
+  }
+  ck_assert_double_eq_tol(r.imbalance, r.k_effective * squares / ((double)N * N), 1e-12);
+  ck_assert_int_eq(r.k, K);
+  ck_assert_int_eq(r.distinct, K);
+  free(distances);
+  free(labels);
+  free(centroids);
+  free(x);
+  mcl_clusterer_unref(k);
+  mcl_context_unref(c);
+}
+
+START_TEST(report_sizes_and_inertia_are_those_of_assign) {
+  recount(MCL_L2, MCL_LLOYD);
+  recount(MCL_COSINE, MCL_LLOYD);
+  recount(MCL_L2, MCL_MINIBATCH);
+  recount(MCL_COSINE, MCL_MINIBATCH);
+}
+END_TEST
+
+// ---- degenerate rows -----------------------------------------------------------------------------------------
+
+static mcl_clusterer_report fit_repeated(int64_t n, int64_t distinct, int32_t metric, int32_t empty,
+                                         int32_t init) {
+  enum { DIM = 6, K = 20 };
+  mcl_context *c = test_context(2);
+  float *x = malloc((size_t)n * DIM * sizeof *x);
+  test_fill_normal(x, distinct * DIM, 11);
+  for (int64_t i = distinct; i < n; i++)
+    memcpy(x + i * DIM, x + i % distinct * DIM, DIM * sizeof *x);
+  mcl_kmeans_options o = kmeans_options(K, metric);
+  o.empty = empty;
+  o.init = init;
+  mcl_clusterer *k = make(c, &o);
+  mcl_clusterer_report r = fit(k, x, n, DIM);
+  int32_t *labels = labels_of(k, x, n, DIM, NULL);
+  int64_t seen[K] = {0}, sizes[K];
+  for (int64_t i = 0; i < n; i++) {
+    ck_assert_int_ge(labels[i], 0);
+    ck_assert_int_lt(labels[i], r.k_effective);
+    seen[labels[i]]++;
+  }
+  mcl_error err;
+  CHECK_OK(mcl_clusterer_sizes(k, sizes, r.k_effective, &err));
+  for (int32_t j = 0; j < r.k_effective; j++) ck_assert(seen[j] > 0 && seen[j] == sizes[j]);
+  free(labels);
+  free(x);
+  mcl_clusterer_unref(k);
+  mcl_context_unref(c);
+  return r;
+}
+
+START_TEST(fewer_distinct_rows_than_k_is_reported) {
+  static const int32_t inits[] = {MCL_INIT_KMEANSPP, MCL_INIT_RANDOM};
+  for (int32_t metric = MCL_COSINE; metric <= MCL_L2; metric++)
+    for (int32_t empty = MCL_EMPTY_FARTHEST; empty <= MCL_EMPTY_SHRINK_K; empty++)
+      for (int i = 0; i < 2; i++) {
+        mcl_clusterer_report r = fit_repeated(500, 7, metric, empty, inits[i]);
+        ck_assert_int_eq(r.distinct, 7);
+        ck_assert_int_le(r.k_effective, 7);
+        if (empty == MCL_EMPTY_FARTHEST || inits[i] == MCL_INIT_KMEANSPP) {
+          ck_assert_int_eq(r.k_effective, 7);
+          ck_assert_double_eq_tol(r.inertia, 0, 1e-12);
+        }
+        ck_assert_int_eq(r.k, 20);
+      }
+}
+END_TEST
+
+START_TEST(k_equal_to_rows_gives_every_row_its_cluster) {
+  for (int32_t metric = MCL_COSINE; metric <= MCL_L2; metric++) {
+    mcl_clusterer_report r = fit_repeated(20, 20, metric, MCL_EMPTY_FARTHEST, MCL_INIT_KMEANSPP);
+    ck_assert_int_eq(r.k_effective, 20);
+    ck_assert_double_eq_tol(r.inertia, 0, 1e-12);
+    ck_assert_double_eq(r.imbalance, 1);
+  }
+}
+END_TEST
+
+START_TEST(all_rows_equal_is_one_cluster) {
+  for (int32_t metric = MCL_COSINE; metric <= MCL_L2; metric++) {
+    mcl_clusterer_report r = fit_repeated(3000, 1, metric, MCL_EMPTY_FARTHEST, MCL_INIT_KMEANSPP);
+    ck_assert_int_eq(r.k_effective, 1);
+    ck_assert_int_eq(r.distinct, 1);
+    ck_assert_int_eq(r.converged, 1);
+  }
+}
+END_TEST
+
+START_TEST(rows_of_zeros_alone_are_one_cluster_at_cosine_zero) {
+  mcl_context *c = test_context(1);
+  float x[40] = {0};
+  mcl_kmeans_options o = kmeans_options(3, MCL_COSINE);
+  mcl_clusterer *k = make(c, &o);
+  mcl_clusterer_report r = fit(k, x, 10, 4);
+  ck_assert_int_eq(r.k_effective, 1);
+  ck_assert_int_eq(r.zero_rows, 10);
+  ck_assert_int_eq(r.distinct, 0);
+  ck_assert_double_eq(r.inertia, 2);
+  ck_assert_double_eq(r.mean_cosine, 0);
+  mcl_clusterer_unref(k);
+  mcl_context_unref(c);
+}
+END_TEST
+
+// Two groups far apart, and a third centroid that no row will choose.
+static mcl_clusterer_report fit_with_stray_centroid(int32_t metric, int32_t empty, int64_t *sizes) {
+  enum { N = 600, DIM = 3 };
+  mcl_context *c = test_context(2);
+  float x[N * DIM], start[3 * DIM] = {10, 0, 1, 0, 10, 1, -50, -50, -50};
+  test_fill(x, N * DIM, 12, -1, 1);
+  for (int i = 0; i < N; i++) x[i * DIM + (i % 3 == 0)] += 10;
+  x[5 * DIM] = 30; // the farthest row
+  x[5 * DIM + 2] = 9;
+  mcl_kmeans_options o = kmeans_options(3, metric);
+  o.empty = empty;
+  o.init = MCL_INIT_GIVEN;
+  mcl_clusterer *k = make(c, &o);
+  give(k, start, 3, DIM);
+  mcl_clusterer_report r = fit(k, x, N, DIM);
+  mcl_error err;
+  CHECK_OK(mcl_clusterer_sizes(k, sizes, r.k_effective, &err));
+  mcl_clusterer_unref(k);
+  mcl_context_unref(c);
+  return r;
+}
+
+START_TEST(an_empty_cluster_restarts_at_the_farthest_row) {
+  int64_t sizes[3];
+  for (int32_t metric = MCL_COSINE; metric <= MCL_L2; metric++) {
+    mcl_clusterer_report r = fit_with_stray_centroid(metric, MCL_EMPTY_FARTHEST, sizes);
+    ck_assert_int_eq(r.k_effective, 3);
+    ck_assert_int_eq(r.repairs, 1);
+    if (metric == MCL_L2) ck_assert_int_eq(sizes[2], 1);
+  }
+}
+END_TEST
+
+START_TEST(an_empty_cluster_splits_the_largest) {
+  int64_t sizes[3];
+  for (int32_t metric = MCL_COSINE; metric <= MCL_L2; metric++) {
+    mcl_clusterer_report r = fit_with_stray_centroid(metric, MCL_EMPTY_SPLIT_LARGEST, sizes);
+    ck_assert_int_eq(r.k_effective, 3);
+    ck_assert_int_ge(r.repairs, 1);
+    ck_assert_int_eq(sizes[1], 200);
+  }
+}
+END_TEST
+
+START_TEST(an_empty_cluster_is_left_out_where_k_may_shrink) {
+  int64_t sizes[3];
+  for (int32_t metric = MCL_COSINE; metric <= MCL_L2; metric++) {
+    mcl_clusterer_report r = fit_with_stray_centroid(metric, MCL_EMPTY_SHRINK_K, sizes);
+    ck_assert_int_eq(r.k_effective, 2);
+    ck_assert_int_eq(r.repairs, 0);
+    ck_assert_int_eq(sizes[0] + sizes[1], 600);
+  }
+}
+END_TEST
+
+START_TEST(opposite_rows_that_cancel_leave_a_centroid_of_length_one) {
+  float x[8] = {1, 0, -1, 0, 1, 0, -1, 0}, start[2] = {0, 1};
+  mcl_context *c = test_context(1);
+  mcl_kmeans_options o = kmeans_options(1, MCL_COSINE);
+  o.init = MCL_INIT_GIVEN;
+  mcl_clusterer *k = make(c, &o);
+  give(k, start, 1, 2);
+  mcl_clusterer_report r = fit(k, x, 4, 2);
+  float *centroid = centroids_of(k, 1, 2);
+  ck_assert_double_eq_tol(centroid[0] * centroid[0] + centroid[1] * centroid[1], 1, 1e-6);
+  ck_assert_double_eq_tol(r.inertia, 2, 1e-6);
+  free(centroid);
+  mcl_clusterer_unref(k);
+  mcl_context_unref(c);
+}
+END_TEST
+
+// ---- the same bits -------------------------------------------------------------------------------------------
+
+typedef struct outcome {
+  mcl_clusterer_report report;
+  float *centroids;
+} outcome;
+
+static outcome run(uint32_t threads, const mcl_kmeans_options *o, const float *x, int64_t n,
+                   int32_t dim, int by_callback) {
+  mcl_context *c = test_context(threads);
+  mcl_clusterer *k = make(c, o);
+  outcome out;
+  reader r = {x, dim, 0, 0};
+  mcl_rows rows = rows_by(&r, n);
+  mcl_error err;
+  if (by_callback)
+    CHECK_OK(mcl_clusterer_fit(k, &rows, NULL, &err));
+  else
+    fit(k, x, n, dim);
+  out.report = report_of(k);
+  out.centroids = centroids_of(k, out.report.k_effective, dim);
+  mcl_clusterer_unref(k);
+  mcl_context_unref(c);
+  return out;
+}
+
+// 100 blocks: segments of one and of two blocks, and a last block that is not full.
+static void same_bits(int32_t metric, int32_t method, int32_t init) {
+  enum { N = 100 * 1024 - 300, DIM = 7 };
+  float *x = mixture(N, DIM, 6, 1, 13);
+  mcl_kmeans_options o = kmeans_options(21, metric);
+  o.method = method;
+  o.init = init;
+  o.max_iterations = 4;
+  o.restarts = 2;
+  outcome first = run(1, &o, x, N, DIM, 0);
+  for (uint32_t other = 0; other < 4; other++) {
+    outcome now = run(other < 2 ? other + 2 : other - 1, &o, x, N, DIM, other >= 2);
+    ck_assert_mem_eq(&first.report, &now.report, sizeof first.report);
+    ck_assert_mem_eq(first.centroids, now.centroids,
+                     sizeof(float) * DIM * (size_t)first.report.k_effective);
+    free(now.centroids);
+  }
+  free(first.centroids);
+  free(x);
+}
+
+START_TEST(threads_and_callbacks_change_no_bit_of_lloyd) {
+  same_bits(MCL_L2, MCL_LLOYD, MCL_INIT_KMEANSPP);
+  same_bits(MCL_COSINE, MCL_LLOYD, MCL_INIT_RANDOM);
+}
+END_TEST
+
+START_TEST(threads_and_callbacks_change_no_bit_of_minibatch) {
+  same_bits(MCL_COSINE, MCL_MINIBATCH, MCL_INIT_KMEANSPP);
+}
+END_TEST
+
+int main(void) {
+  Suite *s = suite_create("kmeans");
+  TCase *t = tcase_create("kmeans");
+  tcase_add_loop_test(t, inertia_is_scikit_learns_from_the_same_centres, 0,
+                      sizeof golden / sizeof *golden);
+  const TTest *const tests[] = {lloyd_l2_is_its_plain_twin_in_double,
+                                lloyd_cosine_is_its_plain_twin_in_double,
+                                kmeanspp_finds_separated_groups,
+                                more_restarts_are_never_worse,
+                                minibatch_comes_near_to_lloyd,
+                                training_on_a_sample_reports_all_rows,
+                                seeds_choose_the_result,
+                                report_sizes_and_inertia_are_those_of_assign,
+                                fewer_distinct_rows_than_k_is_reported,
+                                k_equal_to_rows_gives_every_row_its_cluster,
+                                all_rows_equal_is_one_cluster,
+                                rows_of_zeros_alone_are_one_cluster_at_cosine_zero,
+                                an_empty_cluster_restarts_at_the_farthest_row,
+                                an_empty_cluster_splits_the_largest,
+                                an_empty_cluster_is_left_out_where_k_may_shrink,
+                                opposite_rows_that_cancel_leave_a_centroid_of_length_one,
+                                threads_and_callbacks_change_no_bit_of_lloyd,
+                                threads_and_callbacks_change_no_bit_of_minibatch};
+  for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(t, tests[i]);
+  suite_add_tcase(s, t);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_NORMAL);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed != 0;
+}
