@@ -73,9 +73,14 @@ START_TEST(names_of_labels_do_not_matter) {
   double nmi, ari, purity;
   CHECK_OK(mcl_probe_agreement(c, a, b, 6, &nmi, &ari, &purity, &err));
   ck_assert(nmi == 1 && ari == 1 && purity == 1);
-  int32_t x[6] = {0, 0, 1 << 24, 1 << 24, 1 << 16, 1 << 16}; // differ in one byte only
-  CHECK_OK(mcl_probe_agreement(c, x, b, 6, &nmi, &ari, &purity, &err));
-  ck_assert(nmi == 1 && ari == 1 && purity == 1);
+  for (int byte = 0; byte < 31;
+       byte += 8) { // labels that differ in one byte only, and not in order
+    int32_t x[6] = {0, 1 << byte, 0, 1 << byte, 0, 1 << byte}, y[6] = {5, 9, 5, 9, 5, 9};
+    CHECK_OK(mcl_probe_agreement(c, x, y, 6, &nmi, &ari, &purity, &err));
+    ck_assert(nmi == 1 && ari == 1 && purity == 1);
+    CHECK_OK(mcl_probe_agreement(c, y, x, 6, &nmi, &ari, &purity, &err));
+    ck_assert(nmi == 1 && ari == 1 && purity == 1);
+  }
   mcl_context_unref(c);
 }
 END_TEST
@@ -87,6 +92,12 @@ START_TEST(independent_labels_have_no_nmi_and_a_textbook_ari) {
   CHECK_OK(mcl_probe_agreement(c, a, b, 4, &nmi, &ari, &purity, &err));
   ck_assert(nmi == 0 && purity == 0.5);
   ck_assert_double_eq_tol(ari, -0.5, 1e-15);
+  for (int32_t wide = 3; wide <= 13; wide += 2) { // a grid: every combination as often
+    int32_t x[91], y[91];
+    for (int32_t i = 0; i < 7 * wide; i++) x[i] = i % 7, y[i] = i / 7;
+    CHECK_OK(mcl_probe_agreement(c, x, y, 7 * wide, &nmi, NULL, NULL, &err));
+    ck_assert(nmi == 0);
+  }
   mcl_context_unref(c);
 }
 END_TEST

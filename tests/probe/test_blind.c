@@ -100,6 +100,22 @@ START_TEST(copies_are_alike_at_one) {
 }
 END_TEST
 
+START_TEST(every_copy_is_found_however_its_length_was_rounded) {
+  mcl_context *c = test_context(1);
+  enum { N = 400, D = 37 };
+  float *before = malloc(sizeof(float) * N * D);
+  int64_t pairs[N], got;
+  test_fill_normal(before, N * D / 2, 47);
+  for (int i = 0; i < N * D / 2; i++) before[N * D / 2 + i] = 3 * before[i];
+  mcl_array b = mcl_matrix_f32(before, N, D);
+  CHECK_OK(mcl_probe_blind_pairs(c, &b, &b, 1, pairs, N / 2, &got, &err));
+  ck_assert_int_eq(got, N / 2);
+  for (int i = 0; i < N / 2; i++) ck_assert_int_eq(pairs[2 * i + 1], pairs[2 * i] + N / 2);
+  free(before);
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(equal_cosines_go_by_row_number) {
   mcl_context *c = test_context(1);
   enum { N = 90 };
@@ -189,6 +205,6 @@ END_TEST
 
 RUN_TESTS("probe", pairs_are_the_greedy_ones_of_the_plain_twin,
           a_few_rows_that_are_everyones_farthest_do_not_hide_the_rest, copies_are_alike_at_one,
-          equal_cosines_go_by_row_number, no_pair_is_no_error,
-          the_same_pairs_for_any_number_of_threads, bad_input_is_named,
+          every_copy_is_found_however_its_length_was_rounded, equal_cosines_go_by_row_number,
+          no_pair_is_no_error, the_same_pairs_for_any_number_of_threads, bad_input_is_named,
           every_failed_allocation_is_survived)
