@@ -1,0 +1,28 @@
+// The integrator's inside, for the file that saves and loads it.
+#ifndef MCL_INTEGRATOR_INTEGRATOR_H
+#define MCL_INTEGRATOR_INTEGRATOR_H
+
+#include <libmcl/integrator.h>
+
+#include "base/context.h"
+
+typedef struct integrator_stage {
+  mcl_encoder *encoder; // a reference, or NULL
+  double weight;
+  int32_t first, dim; // its columns
+} integrator_stage;
+
+struct mcl_integrator {
+  mcli_refcount refs;
+  mcli_guard guard;
+  mcl_context *context;
+  integrator_stage *stage; // [stages]
+  int32_t stages, dim;     // dim: of all stages together
+};
+
+mcl_status mcli_integrator_weight_check(double weight, mcl_error *err);
+// Passes an encoder's failure on with the stage's number; `first` is added to the row.
+mcl_status mcli_integrator_stage_failed(const mcl_error *inner, int32_t stage, int64_t first,
+                                        mcl_error *err);
+
+#endif

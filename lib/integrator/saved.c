@@ -1,0 +1,202 @@
+// An integrator on disk: a file of each encoder's own, and one that says what belongs together.
+//
+// integrator.safetensors is written last, so a directory that has one was complete when it was written. On loading all of
+// it is compared with the integrator at hand before any encoder is touched; weights are set when all encoders are in.
+#include <stdio.h>
+#include <string.h>
+
+#include <libmcl/checkpoint.h>
+
+#include "base/file.h"
+#include "integrator/integrator.h"
+
+static const char MANIFEST[] = "integrator.safetensors";
+static const char FORMAT[] = "libmcl integrator 1";
+
+// "directory/stage-S.safetensors", to be freed.
+static char *stage_path(const mcl_integrator *g, const char *directory, int32_t stage) {
+  char name[32];
+  snprintf(name, sizeof name, "stage-%d.safetensors", (int)stage);
+  return mcli_path_join(g->context, directory, name);
+}
+
+// What the manifest holds, [stages] each.
+typedef struct manifest {
+  int64_t *dims, *encoders;
+  double *weights;
+} manifest;
+
+static mcl_status manifest_allocate(const mcl_integrator *g, manifest *m, mcl_error *err) {
+  m->dims = MCLI_NEW(g->context, int64_t, g->stages);
+  m->encoders = MCLI_NEW(g->context, int64_t, g->stages);
+  m->weights = MCLI_NEW(g->context, double, g->stages);
+  return m->dims && m->encoders && m->weights ? MCL_OK : mcli_nomem(err, "the stages");
+}
+
+static void manifest_free(const mcl_integrator *g, manifest *m) {
+  mcli_free(g->context, m->dims);
+  mcli_free(g->context, m->encoders);
+  mcli_free(g->context, m->weights);
+}
+
+static mcl_array vector(void *data, int32_t dtype, int32_t n) {
+  mcl_array a;
+  int64_t shape = n;
+  mcl_array_init(&a, data, dtype, 1, &shape);
+  return a;
+}
+
+// ---- save ------------------------------------------------------------------------------------------------
+
+static mcl_status save_encoders(mcl_integrator *g, const char *directory, mcl_error *err) {
+  mcl_status s = MCL_OK;
+  for (int32_t i = 0; s == MCL_OK && i < g->stages; i++) {
+    if (!g->stage[i].encoder) continue;
+    mcl_error inner;
+    char *path = stage_path(g, directory, i);
+    if (!path) return mcli_nomem(err, "a path");
+    if (mcl_encoder_save(g->stage[i].encoder, path, &inner) < 0)
+      s = mcli_integrator_stage_failed(&inner, i, 0, err);
+    mcli_free(g->context, path);
+  }
+  return s;
+}
+
+static mcl_status write_manifest(const mcl_integrator *g, manifest *m, const char *path,
+                                 mcl_error *err) {
+  for (int32_t i = 0; i < g->stages; i++) {
+    m->dims[i] = g->stage[i].dim;
+    m->encoders[i] = g->stage[i].encoder != NULL;
+    m->weights[i] = g->stage[i].weight;
+  }
+  mcl_array dims = vector(m->dims, MCL_I64, g->stages);
+  mcl_array encoders = vector(m->encoders, MCL_I64, g->stages);
+  mcl_array weights = vector(m->weights, MCL_F64, g->stages);
+  mcl_checkpoint_writer *w = NULL;
+  mcl_status s = mcl_checkpoint_writer_create(g->context, path, &w, err);
+  if (s == MCL_OK) s = mcl_checkpoint_writer_meta(w, "format", FORMAT, err);
+  if (s == MCL_OK) s = mcl_checkpoint_writer_add(w, "dims", &dims, err);
+  if (s == MCL_OK) s = mcl_checkpoint_writer_add(w, "encoders", &encoders, err);
+  if (s == MCL_OK) s = mcl_checkpoint_writer_add(w, "weights", &weights, err);
+  if (s == MCL_OK) s = mcl_checkpoint_writer_commit(w, err);
+  mcl_checkpoint_writer_unref(w);
+  return s;
+}
+
+static mcl_status save(mcl_integrator *g, const char *directory, mcl_error *err) {
+  if (g->stages == 0) return mcli_fail(err, MCL_E_STATE, "the integrator has no stages");
+  manifest m = {NULL, NULL, NULL};
+  char *path = mcli_path_join(g->context, directory, MANIFEST);
+  mcl_status s = path ? manifest_allocate(g, &m, err) : mcli_nomem(err, "a path");
+  if (s == MCL_OK) s = mcli_directory_make(g->context, directory, err);
+  if (s == MCL_OK) s = save_encoders(g, directory, err);
+  if (s == MCL_OK) s = write_manifest(g, &m, path, err);
+  manifest_free(g, &m);
+  mcli_free(g->context, path);
+  return s;
+}
+
+mcl_status mcl_integrator_save(mcl_integrator *integrator, const char *directory, mcl_error *err) {
+  if (!integrator) return mcli_fail(err, MCL_E_INVALID, "integrator is NULL");
+  if (!directory) return mcli_fail(err, MCL_E_INVALID, "directory is NULL");
+  mcl_status s = mcli_guard_enter(&integrator->guard, "integrator", err);
+  if (s < 0) return s;
+  s = save(integrator, directory, err);
+  mcli_guard_leave(&integrator->guard);
+  return s == MCL_OK ? mcl_ok(err) : s;
+}
+
+// ---- load ------------------------------------------------------------------------------------------------
+
+// One of the manifest's vectors, as long as there are stages here.
+static mcl_status read_vector(const mcl_integrator *g, const mcl_checkpoint *k, const char *path,
+                              const char *name, int32_t dtype, void *data, mcl_error *err) {
+  mcl_array a = vector(data, dtype, g->stages), there;
+  mcl_status s = mcl_checkpoint_shape(k, name, &there, err);
+  if (s == MCL_E_NOT_FOUND || s == MCL_E_UNSUPPORTED ||
+      (s == MCL_OK && (there.ndim != 1 || there.dtype != dtype)))
+    return mcli_fail(err, MCL_E_FORMAT, "%s: no vector \"%s\" of the right type", path, name);
+  if (s < 0) return s;
+  if (there.shape[0] != g->stages)
+    return mcli_fail(err, MCL_E_MISMATCH, "%s has %lld stages, the integrator has %d", path,
+                     (long long)there.shape[0], (int)g->stages);
+  return mcl_checkpoint_read(k, name, &a, err);
+}
+
+static mcl_status read_manifest(const mcl_integrator *g, const char *path, manifest *m,
+                                mcl_error *err) {
+  char format[sizeof FORMAT];
+  mcl_checkpoint *k = NULL;
+  mcl_status s = mcl_checkpoint_open(g->context, path, &k, err);
+  if (s < 0) return s;
+  s = mcl_checkpoint_meta(k, "format", format, sizeof format, NULL, err);
+  if (s == MCL_E_NOT_FOUND || s == MCL_E_LIMIT || (s == MCL_OK && strcmp(format, FORMAT) != 0))
+    s = mcli_fail(err, MCL_E_FORMAT, "%s is not of \"%s\"", path, FORMAT);
+  if (s == MCL_OK) s = read_vector(g, k, path, "dims", MCL_I64, m->dims, err);
+  if (s == MCL_OK) s = read_vector(g, k, path, "encoders", MCL_I64, m->encoders, err);
+  if (s == MCL_OK) s = read_vector(g, k, path, "weights", MCL_F64, m->weights, err);
+  mcl_checkpoint_unref(k);
+  return s;
+}
+
+// Everything that can be known before an encoder is touched.
+static mcl_status compare(const mcl_integrator *g, const manifest *m, const char *directory,
+                          mcl_error *err) {
+  for (int32_t i = 0; i < g->stages; i++) {
+    const integrator_stage *here = g->stage + i;
+    if (m->dims[i] != here->dim)
+      return mcli_fail(err, MCL_E_MISMATCH, "stage %d has dim %lld in %s, %d here", (int)i,
+                       (long long)m->dims[i], directory, (int)here->dim);
+    if ((m->encoders[i] != 0) != (here->encoder != NULL))
+      return mcli_fail(err, MCL_E_MISMATCH, "stage %d has %s encoder in %s, but %s here", (int)i,
+                       m->encoders[i] ? "an" : "no", directory, here->encoder ? "one" : "none");
+    if (mcli_integrator_weight_check(m->weights[i], NULL) < 0)
+      return mcli_fail(err, MCL_E_FORMAT, "stage %d has weight %g in %s", (int)i, m->weights[i],
+                       directory);
+    char *path = here->encoder ? stage_path(g, directory, i) : NULL;
+    int there = path && mcli_file_exists(path);
+    mcli_free(g->context, path);
+    if (here->encoder && !path) return mcli_nomem(err, "a path");
+    if (here->encoder && !there)
+      return mcli_fail(err, MCL_E_NOT_FOUND, "stage %d has no file in %s", (int)i, directory);
+  }
+  return MCL_OK;
+}
+
+static mcl_status load_encoders(mcl_integrator *g, const char *directory, mcl_error *err) {
+  mcl_status s = MCL_OK;
+  for (int32_t i = 0; s == MCL_OK && i < g->stages; i++) {
+    if (!g->stage[i].encoder) continue;
+    mcl_error inner;
+    char *path = stage_path(g, directory, i);
+    if (!path) return mcli_nomem(err, "a path");
+    if (mcl_encoder_load(g->stage[i].encoder, path, &inner) < 0)
+      s = mcli_integrator_stage_failed(&inner, i, 0, err);
+    mcli_free(g->context, path);
+  }
+  return s;
+}
+
+static mcl_status load(mcl_integrator *g, const char *directory, mcl_error *err) {
+  if (g->stages == 0) return mcli_fail(err, MCL_E_STATE, "the integrator has no stages");
+  manifest m = {NULL, NULL, NULL};
+  char *path = mcli_path_join(g->context, directory, MANIFEST);
+  mcl_status s = path ? manifest_allocate(g, &m, err) : mcli_nomem(err, "a path");
+  if (s == MCL_OK) s = read_manifest(g, path, &m, err);
+  if (s == MCL_OK) s = compare(g, &m, directory, err);
+  if (s == MCL_OK) s = load_encoders(g, directory, err);
+  for (int32_t i = 0; s == MCL_OK && i < g->stages; i++) g->stage[i].weight = m.weights[i];
+  manifest_free(g, &m);
+  mcli_free(g->context, path);
+  return s;
+}
+
+mcl_status mcl_integrator_load(mcl_integrator *integrator, const char *directory, mcl_error *err) {
+  if (!integrator) return mcli_fail(err, MCL_E_INVALID, "integrator is NULL");
+  if (!directory) return mcli_fail(err, MCL_E_INVALID, "directory is NULL");
+  mcl_status s = mcli_guard_enter(&integrator->guard, "integrator", err);
+  if (s < 0) return s;
+  s = load(integrator, directory, err);
+  mcli_guard_leave(&integrator->guard);
+  return s == MCL_OK ? mcl_ok(err) : s;
+}
