@@ -1,6 +1,6 @@
 // Reading a checkpoint: the header is read and checked whole when the file is opened (safetensors.c), the numbers by
 // pread when a tensor is asked for.
-#include <libmcl/checkpoint.h>
+#include "store/checkpoint.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +16,10 @@ struct mcl_checkpoint {
   mcli_tensors tensors;
   int64_t begin; // of the numbers, in bytes
 };
+
+const char *mcli_checkpoint_name(const mcl_checkpoint *k, int64_t i) {
+  return i >= 0 && i < k->tensors.n ? k->tensors.tensors[i].name : NULL;
+}
 
 mcl_checkpoint *mcl_checkpoint_ref(mcl_checkpoint *k) {
   if (k) mcli_ref(&k->refs);
