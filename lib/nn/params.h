@@ -1,0 +1,55 @@
+// The numbers that a network has learnt: named tensors in one block, beside their gradients and the optimiser's moments.
+#ifndef MCL_NN_PARAMS_H
+#define MCL_NN_PARAMS_H
+
+#include <stdint.h>
+
+#include "base/context.h"
+
+enum {
+  MCLI_KERNEL = 1, // weight decay applies
+  MCLI_RUNNING = 2 // not trained: the running figures of batch norm
+};
+
+typedef struct mcli_param {
+  char name[32];    // "conv0.kernel"
+  int64_t shape[4]; // 1 beyond ndim
+  int64_t first, n; // its place in the blocks; n numbers
+  int32_t ndim;
+  uint32_t flags;
+} mcli_param;
+
+typedef struct mcli_params {
+  mcli_param *tensors;
+  int32_t n_tensors, capacity;
+  int64_t n;               // numbers in each block, padding between the tensors included
+  float *values;           // [n]; NULL before mcli_params_allocate
+  float *gradients;        // [n], added up since the last step
+  float *moments, *second; // [n]; SGD's v or Adam's m; Adam's s
+} mcli_params;
+
+// Declares a tensor; *index counts from 0. Only before mcli_params_allocate. MCL_E_LIMIT when all together have more than
+// 2^28 numbers. `kind` and `number` make the name: ("conv", 0, "kernel") is "conv0.kernel".
+mcl_status mcli_params_add(mcl_context *c, mcli_params *p, const char *kind, int32_t number,
+                           const char *what, int32_t ndim, const int64_t *shape, uint32_t flags,
+                           int32_t *index, mcl_error *err);
+// All blocks, zero.
+mcl_status mcli_params_allocate(mcl_context *c, mcli_params *p, mcl_error *err);
+void mcli_params_free(mcl_context *c, mcli_params *p);
+
+static inline float *mcli_param_value(const mcli_params *p, int32_t index) {
+  return index < 0 ? NULL : p->values + p->tensors[index].first;
+}
+static inline float *mcli_param_gradient(const mcli_params *p, int32_t index) {
+  return index < 0 ? NULL : p->gradients + p->tensors[index].first;
+}
+
+// Initial weights, a function of (seed, tensor, place).
+//   He      normal, variance 2 / fan_in                         (He et al. 2015, eq. 10)
+//   Glorot  uniform in +-sqrt(6 / (fan_in + fan_out))           (Glorot & Bengio 2010, eq. 16)
+// The last dimension of a kernel is fan_out for a dense layer; a convolution's [k, k, c, f] has fan_in k k c.
+void mcli_init_he(const mcli_params *p, int32_t index, uint64_t seed);
+void mcli_init_glorot(const mcli_params *p, int32_t index, uint64_t seed);
+void mcli_init_constant(const mcli_params *p, int32_t index, float value);
+
+#endif
