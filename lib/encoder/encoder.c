@@ -94,6 +94,10 @@ int32_t mcl_encoder_modalities(const mcl_encoder *encoder) {
   return encoder ? encoder->table.modalities : 0;
 }
 
+void *mcli_encoder_user(mcl_encoder *e) {
+  return e->table.user;
+}
+
 // ---- around a callback -----------------------------------------------------------------------------
 
 static mcl_status enter(mcl_encoder *e, int has, const char *verb, mcl_error *err) {

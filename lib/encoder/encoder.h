@@ -11,4 +11,7 @@
 mcl_status mcli_encoder_create(mcl_context *c, const char *name, const mcl_host_encoder *table,
                                mcl_encoder **out, mcl_error *err);
 
+// table->user: for tests that look inside.
+void *mcli_encoder_user(mcl_encoder *e);
+
 #endif

@@ -1,0 +1,44 @@
+// An encoder that is one of our own networks: a chain of layers, an optimiser, and a tape for every view.
+#ifndef MCL_ENCODER_NETWORK_H
+#define MCL_ENCODER_NETWORK_H
+
+#include "encoder/encoder.h"
+#include "nn/net.h"
+#include "nn/optimiser.h"
+
+enum { MCLI_NETWORK_VIEWS = 3 }; // -1, 0, 1
+
+typedef struct mcli_network {
+  mcl_context *context;
+  mcl_optimiser_options optimiser;
+  mcli_net net;
+  int32_t embedding; // number of the value that is the embedding; the last one is the projection
+  int64_t steps;     // of the optimiser so far
+  mcli_tape tapes[MCLI_NETWORK_VIEWS], evaluation;
+  int32_t held[MCLI_NETWORK_VIEWS]; // the tape has a view of the batch at work
+  char description[512];            // of the layers: a saved file belongs to one that has the same
+} mcli_network;
+
+// Begins a network whose optimiser options are checked and copied; NULL options are the defaults. Then layers are
+// added to net, and `embedding` is set.
+mcl_status mcli_network_begin(mcl_context *c, mcli_shape input,
+                              const mcl_optimiser_options *optimiser, mcli_network **out,
+                              mcl_error *err);
+// Gives the weights their initial values and makes the handle. On failure the network is freed.
+mcl_status mcli_network_end(mcli_network *w, const char *name, uint64_t seed, mcl_encoder **out,
+                            mcl_error *err);
+void mcli_network_free(void *network);
+
+// MCL_E_INVALID naming options->name when value is not in low..high.
+mcl_status mcli_network_range(int64_t value, int64_t low, int64_t high, const char *name,
+                              mcl_error *err);
+
+// Appends to the description, which is cut where it is full.
+void mcli_network_describe(mcli_network *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+// What mcl_encoder_save and _load do (network_file.c).
+mcl_status mcli_network_save(void *network, const char *path, mcl_error *err);
+mcl_status mcli_network_load(void *network, const char *path, mcl_error *err);
+
+#endif

@@ -1,0 +1,199 @@
+// A network in a file: safetensors, with every tensor under its name ("conv0.kernel") and the optimiser's moments beside
+// it ("conv0.kernel.moment", for Adam "conv0.kernel.second" too). What the tensors belong to stands in the texts:
+//
+//   libmcl.encoder    "1", the number of this layout
+//   libmcl.network    the layers, "cnn 14 x 14 x 5, 32@5/2, ..."
+//   libmcl.optimiser  "adam" or "sgd"
+//   libmcl.steps      steps taken so far
+//
+// Reading fills blocks of its own, which change places with the network's when all is well: a failed load changes nothing.
+#include "encoder/network.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libmcl/checkpoint.h>
+
+#include "base/alloc.h"
+#include "math/array.h"
+#include "store/checkpoint.h"
+
+enum { BLOCKS = 3, NAME_SIZE = 48 };
+
+static const char *optimiser_name(const mcli_network *w) {
+  return w->optimiser.kind == MCL_ADAM ? "adam" : "sgd";
+}
+
+// Blocks of numbers that a tensor has in a file: its values, and the moments of this optimiser.
+static int blocks_of(const mcli_network *w, const mcli_param *t) {
+  if (t->flags & MCLI_RUNNING) return 1;
+  return w->optimiser.kind == MCL_ADAM ? 3 : 2;
+}
+
+static void name_of(const mcli_param *t, int block, char name[NAME_SIZE]) {
+  static const char *const suffixes[BLOCKS] = {"", ".moment", ".second"};
+  snprintf(name, NAME_SIZE, "%s%s", t->name, suffixes[block]);
+}
+
+static mcl_array view_of(const mcli_param *t, float *block) {
+  mcl_array a;
+  mcl_array_init(&a, block + t->first, MCL_F32, t->ndim, t->shape);
+  return a;
+}
+
+// ---- save ------------------------------------------------------------------------------------------
+
+static mcl_status add_texts(const mcli_network *w, mcl_checkpoint_writer *f, mcl_error *err) {
+  char steps[24];
+  snprintf(steps, sizeof steps, "%" PRId64, w->steps);
+  mcl_status s = mcl_checkpoint_writer_meta(f, "libmcl.encoder", "1", err);
+  if (s == MCL_OK) s = mcl_checkpoint_writer_meta(f, "libmcl.network", w->description, err);
+  if (s == MCL_OK) s = mcl_checkpoint_writer_meta(f, "libmcl.optimiser", optimiser_name(w), err);
+  if (s == MCL_OK) s = mcl_checkpoint_writer_meta(f, "libmcl.steps", steps, err);
+  return s;
+}
+
+static mcl_status add_tensors(const mcli_network *w, mcl_checkpoint_writer *f, mcl_error *err) {
+  const mcli_params *p = &w->net.params;
+  float *blocks[BLOCKS] = {p->values, p->moments, p->second};
+  for (int32_t i = 0; i < p->n_tensors; i++)
+    for (int b = 0; b < blocks_of(w, &p->tensors[i]); b++) {
+      char name[NAME_SIZE];
+      name_of(&p->tensors[i], b, name);
+      mcl_array a = view_of(&p->tensors[i], blocks[b]);
+      mcl_status s = mcl_checkpoint_writer_add(f, name, &a, err);
+      if (s < 0) return s;
+    }
+  return MCL_OK;
+}
+
+mcl_status mcli_network_save(void *network, const char *path, mcl_error *err) {
+  const mcli_network *w = network;
+  mcl_checkpoint_writer *f = NULL;
+  mcl_status s = mcl_checkpoint_writer_create(w->context, path, &f, err);
+  if (s == MCL_OK) s = add_texts(w, f, err);
+  if (s == MCL_OK) s = add_tensors(w, f, err);
+  if (s == MCL_OK) s = mcl_checkpoint_writer_commit(f, err);
+  mcl_checkpoint_writer_unref(f);
+  return s;
+}
+
+// ---- load ------------------------------------------------------------------------------------------
+
+// The text under `key` must be `wanted`. One that is missing, or longer than any of ours, is of another kind of file.
+static mcl_status check_text(const mcl_checkpoint *f, const char *path, const char *key,
+                             const char *wanted, mcl_error *err) {
+  char text[512] = "";
+  mcl_status s = mcl_checkpoint_meta(f, key, text, sizeof text, NULL, err);
+  if (s == MCL_OK && strcmp(text, wanted) == 0) return MCL_OK;
+  if (s == MCL_OK)
+    return mcli_fail(err, MCL_E_MISMATCH, "%s: %s is \"%s\", not \"%s\"", path, key, text, wanted);
+  if (s != MCL_E_NOT_FOUND && s != MCL_E_LIMIT) return s;
+  return mcli_fail(err, MCL_E_MISMATCH, "%s has no %s that this version knows", path, key);
+}
+
+static mcl_status read_steps(const mcl_checkpoint *f, const char *path, int64_t *steps,
+                             mcl_error *err) {
+  char text[24] = "", *end = text;
+  mcl_status s = mcl_checkpoint_meta(f, "libmcl.steps", text, sizeof text, NULL, err);
+  if (s < 0 && s != MCL_E_NOT_FOUND && s != MCL_E_LIMIT) return s;
+  *steps = strtoll(text, &end, 10);
+  if (s == MCL_OK && end != text && *end == 0 && *steps >= 0) return MCL_OK;
+  return mcli_fail(err, MCL_E_FORMAT, "%s: libmcl.steps is \"%s\", not a count", path, text);
+}
+
+static mcl_status check_texts(const mcli_network *w, const mcl_checkpoint *f, const char *path,
+                              mcl_error *err) {
+  mcl_status s = check_text(f, path, "libmcl.encoder", "1", err);
+  if (s == MCL_OK) s = check_text(f, path, "libmcl.network", w->description, err);
+  if (s == MCL_OK) s = check_text(f, path, "libmcl.optimiser", optimiser_name(w), err);
+  return s;
+}
+
+static mcl_status check_tensor(const mcl_checkpoint *f, const char *path, const mcli_param *t,
+                               const char *name, mcl_error *err) {
+  mcl_array found, wanted;
+  mcl_array_init(&wanted, NULL, MCL_F32, t->ndim, t->shape);
+  mcl_status s = mcl_checkpoint_shape(f, name, &found, err);
+  if (s == MCL_E_NOT_FOUND)
+    return mcli_fail(err, MCL_E_MISMATCH, "%s has no tensor %s", path, name);
+  if (s < 0) return s;
+  if (found.ndim != wanted.ndim || memcmp(found.shape, wanted.shape, sizeof found.shape) != 0)
+    return mcli_fail(err, MCL_E_MISMATCH, "%s: tensor %s has another shape than the network's",
+                     path, name);
+  if (!mcli_dtype_is_float(found.dtype))
+    return mcli_fail(err, MCL_E_MISMATCH, "%s: tensor %s is not of a float type", path, name);
+  return MCL_OK;
+}
+
+static int is_ours(const mcli_network *w, const char *name) {
+  for (int32_t i = 0; i < w->net.params.n_tensors; i++)
+    for (int b = 0; b < blocks_of(w, &w->net.params.tensors[i]); b++) {
+      char ours[NAME_SIZE];
+      name_of(&w->net.params.tensors[i], b, ours);
+      if (strcmp(name, ours) == 0) return 1;
+    }
+  return 0;
+}
+
+static mcl_status check_extra(const mcli_network *w, const mcl_checkpoint *f, const char *path,
+                              mcl_error *err) {
+  const char *name;
+  for (int64_t i = 0; (name = mcli_checkpoint_name(f, i)); i++)
+    if (!is_ours(w, name))
+      return mcli_fail(err, MCL_E_MISMATCH, "%s has a tensor %s that the network has not", path,
+                       name);
+  return MCL_OK;
+}
+
+static mcl_status read_tensors(const mcli_network *w, const mcl_checkpoint *f, const char *path,
+                               float *blocks[BLOCKS], mcl_error *err) {
+  const mcli_params *p = &w->net.params;
+  for (int32_t i = 0; i < p->n_tensors; i++)
+    for (int b = 0; b < blocks_of(w, &p->tensors[i]); b++) {
+      char name[NAME_SIZE];
+      name_of(&p->tensors[i], b, name);
+      mcl_status s = check_tensor(f, path, &p->tensors[i], name, err);
+      if (s < 0) return s;
+      mcl_array a = view_of(&p->tensors[i], blocks[b]);
+      s = mcl_checkpoint_read(f, name, &a, err);
+      if (s < 0) return s;
+      if (mcli_first_not_finite(a.data, 1, p->tensors[i].n) >= 0)
+        return mcli_fail(err, MCL_E_NOT_FINITE, "%s: tensor %s has a NaN or infinity", path, name);
+    }
+  return MCL_OK;
+}
+
+static void exchange(float **a, float **b) {
+  float *kept = *a;
+  *a = *b;
+  *b = kept;
+}
+
+mcl_status mcli_network_load(void *network, const char *path, mcl_error *err) {
+  mcli_network *w = network;
+  mcl_context *c = w->context;
+  mcli_params *p = &w->net.params;
+  mcl_checkpoint *f = NULL;
+  float *blocks[BLOCKS] = {NULL, NULL, NULL};
+  int64_t steps = 0;
+  mcl_status s = mcl_checkpoint_open(c, path, &f, err);
+  if (s == MCL_OK) s = check_texts(w, f, path, err);
+  if (s == MCL_OK) s = read_steps(f, path, &steps, err);
+  if (s == MCL_OK) s = check_extra(w, f, path, err);
+  for (int b = 0; s == MCL_OK && b < BLOCKS; b++)
+    if (!(blocks[b] = MCLI_NEW0(c, float, p->n))) s = mcli_nomem(err, "the weights");
+  if (s == MCL_OK) s = read_tensors(w, f, path, blocks, err);
+  if (s < 0) goto done;
+  exchange(&p->values, &blocks[0]);
+  exchange(&p->moments, &blocks[1]);
+  exchange(&p->second, &blocks[2]);
+  w->steps = steps;
+  s = mcl_ok(err);
+done:
+  for (int b = 0; b < BLOCKS; b++) mcli_free(c, blocks[b]);
+  mcl_checkpoint_unref(f);
+  return s;
+}
