@@ -19,19 +19,19 @@
 // first batch, and makes random access to steps depend on it.
 #include "sampler/permutation.h"
 
-#include <string.h>
-
 // Numbers that go through the rounds side by side. 64 hide the latency of the multiplications (32:
 // a third slower); 128 would be little faster, and slower for cells under a hundred rows.
 enum { LANES = 64, GROUP = 16 };
 
-// Six rounds leave nothing that a chi-square test over pairs of places can see in 10^5 draws from n
-// = 128 on; below it a half has too few values to mix well, and sixteen are needed down to n = 5
-// (with eight, pairs differ by 13 % there).
-enum { ROUNDS_LARGE = 6, ROUNDS_SMALL = MCLI_PERMUTATION_ROUNDS, LARGE = 128 };
+// So many that a chi-square test over pairs of places sees nothing in 10^5 draws. The fewer values
+// a half has, the worse a round mixes: eight rounds are too few under 32 (at n = 5 to 8 the chances
+// of pairs differ by 13 %), six under 128; four were too few at n = 100.
+static uint32_t rounds_for(uint64_t n) {
+  return n < 32 ? MCLI_PERMUTATION_ROUNDS : n < 128 ? 10 : 6;
+}
 
 mcli_permutation mcli_permutation_make(uint64_t n, const uint32_t key[4]) {
-  mcli_permutation p = {.n = n, .rounds = n < LARGE ? ROUNDS_SMALL : ROUNDS_LARGE};
+  mcli_permutation p = {.n = n, .rounds = rounds_for(n)};
   uint32_t bits = 2; // so that s >= 1: a shift by 32 - s is defined
   while (bits < 62 && (UINT64_C(1) << bits) < n) bits++;
   p.shift = bits / 2;

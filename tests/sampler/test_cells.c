@@ -1,5 +1,6 @@
 #include "sampler/cells.h"
 
+#include "sampler/plan.h"
 #include "sampler/sampler.h"
 #include "sampler/twin.h"
 
@@ -348,22 +349,92 @@ START_TEST(rows_of_64_bits_give_the_same_batches) {
 }
 END_TEST
 
-START_TEST(a_sampler_holds_little_more_than_four_bytes_a_row) {
-  enum { ROWS = 1000000 };
+// Counts bytes, and the most there ever were.
+typedef struct meter {
+  int64_t now, peak;
+} meter;
+
+static void *meter_alloc(void *user, size_t size, size_t alignment) {
+  meter *m = user;
+  m->now += (int64_t)size;
+  m->peak = m->now > m->peak ? m->now : m->peak;
+  return aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+}
+
+static void meter_free(void *user, void *ptr, size_t size, size_t alignment) {
+  meter *m = user;
+  (void)alignment;
+  m->now -= (int64_t)size;
+  free(ptr);
+}
+
+static void check_memory(int32_t wide, double at_rest, double while_adding) {
+  enum { MANY = 1000000, STAGES = 2 };
+  meter m = {0, 0};
+  mcl_context_options o;
+  mcl_context_options_init(&o, sizeof o);
+  mcl_allocator a = {sizeof a, &m, meter_alloc, meter_free};
+  o.allocator = &a;
+  o.threads = 1;
+  mcl_context *c;
+  mcl_error err;
+  CHECK_OK(mcl_context_create(&o, &c, &err));
+  int32_t *labels = malloc(MANY * sizeof *labels);
+  int64_t before = m.now;
+  mcl_sampler_options so = options_of(256, MCL_SMALL_BACK_OFF);
+  mcl_sampler *s = make(c, &so, MANY, wide);
+  ck_assert_int_lt(m.now - before, 4096); // no labels, nothing a row
+  for (int32_t stage = 0; stage < STAGES; stage++) {
+    for (int64_t i = 0; i < MANY; i++) labels[i] = (int32_t)((i * 7919 >> (4 * stage)) % 20);
+    m.peak = 0;
+    int64_t was = m.now;
+    CHECK_OK(mcl_sampler_add_labels(s, stage, labels, MANY, &err));
+    ck_assert_int_lt(m.now - before, (int64_t)(at_rest * MANY));
+    ck_assert_int_lt(m.peak - was, (int64_t)(while_adding * MANY));
+  }
+  ck_assert_int_gt(report_of(s).cells, 200);
+  mcl_sampler_unref(s);
+  ck_assert_int_eq(m.now, before);
+  free(labels);
+  mcl_context_unref(c);
+}
+
+START_TEST(a_sampler_holds_little_more_than_an_index_a_row) {
+  check_memory(0, 4.4, 16.4); // 1.1 times one index
+  check_memory(1, 8.8, 24.8);
+}
+END_TEST
+
+// Eight cells, one of 2^61 rows: 2^60 pieces of two, for each cell.
+START_TEST(a_uniform_epoch_of_more_than_2_to_62_steps_is_refused) {
   mcl_context *c = test_context(1);
   mcl_error err;
-  int32_t *labels = malloc(ROWS * sizeof *labels);
-  for (int64_t i = 0; i < ROWS; i++) labels[i] = (int32_t)(i * 7919 % 1000);
-  mcli_cells *root, *cells;
-  CHECK_OK(mcli_cells_root(c, ROWS, 0, &root, &err));
-  ck_assert(!root->index.narrow && !root->index.wide);
-  CHECK_OK(mcli_cells_refine(root, 0, labels, 999, &cells, &err));
-  ck_assert(cells->index.narrow && !cells->index.wide);
-  ck_assert_int_eq(cells->included, ROWS);
-  ck_assert_int_eq(cells->n, 1000);
-  mcli_cells_free(root);
-  mcli_cells_free(cells);
-  free(labels);
+  mcli_cells *cells;
+  mcli_plan *p = NULL;
+  int64_t large = INT64_C(1) << 61;
+  mcl_sampler_options o = options_of(2, MCL_SMALL_KEEP);
+  for (int64_t n = 4; n <= 8; n += 4) {
+    CHECK_OK(mcli_cells_root(c, large + n - 1, 1, &cells, &err));
+    mcli_free(c, cells->first);
+    mcli_free(c, cells->size);
+    cells->n = n;
+    cells->first = MCLI_NEW0(c, int64_t, n);
+    cells->size = MCLI_NEW0(c, int64_t, n);
+    for (int64_t f = 0; f < n; f++) {
+      cells->first[f] = f;
+      cells->size[f] = f + 1 < n ? 1 : large;
+    }
+    o.order = MCL_ORDER_UNIFORM;
+    if (n == 8) {
+      CHECK_FAILS(MCL_E_LIMIT, "UNIFORM", mcli_plan_make(&o, 1, cells, &p, &err));
+      ck_assert_ptr_null(p);
+    } else {
+      CHECK_OK(mcli_plan_make(&o, 1, cells, &p, &err));
+      ck_assert_int_eq(p->report.steps, INT64_C(1) << 62);
+      mcli_plan_unref(p);
+      p = NULL;
+    }
+  }
   mcl_context_unref(c);
 }
 END_TEST
@@ -423,6 +494,7 @@ RUN_TESTS("cells", before_labels_all_rows_are_one_cell,
           rows_that_are_too_few_altogether_train_together, backing_off_undoes_all_labels_of_a_stage,
           later_labels_refine_the_true_cells, backing_off_is_its_plain_twin,
           labels_of_one_stage_may_come_in_any_number_of_calls,
-          rows_of_64_bits_give_the_same_batches, a_sampler_holds_little_more_than_four_bytes_a_row,
+          rows_of_64_bits_give_the_same_batches, a_sampler_holds_little_more_than_an_index_a_row,
+          a_uniform_epoch_of_more_than_2_to_62_steps_is_refused,
           quantiles_of_sizes_are_those_of_the_sorted_list,
           of_an_even_number_of_cells_the_median_is_the_lower)

@@ -112,7 +112,8 @@ static double surplus(const int64_t *counts, int64_t cells, double expected) {
 // Where two places go, over many keys: each ordered pair of different values equally often.
 // Twenty-five is five standard deviations, squared.
 START_TEST(pairs_of_places_go_anywhere) {
-  static const int64_t sizes[] = {2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 17, 31, 64, 100, 128, 200};
+  static const int64_t sizes[] = {2,  3,  4,  5,  6,  7,  8,   9,   12,
+                                  16, 17, 31, 32, 33, 64, 100, 128, 200};
   mcli_rng r = mcli_rng_make(5, MCLI_RNG_DATA, 0, 0);
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
     int64_t n = sizes[s], pairs = n * (n - 1), draws = pairs * 20 < 100000 ? 100000 : pairs * 5;

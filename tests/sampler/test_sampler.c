@@ -1,5 +1,6 @@
 #include "sampler/sampler.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "sampler/cells.h"
@@ -183,7 +184,7 @@ START_TEST(batches_that_are_refused_write_nothing) {
   CHECK_FAILS(MCL_E_INVALID, "mcl_batch", mcl_sampler_batch(s, 0, 0, NULL, &err));
   CHECK_FAILS(MCL_E_LIMIT, "epoch is -1", mcl_sampler_batch(s, -1, 0, &b, &err));
   CHECK_FAILS(MCL_E_LIMIT, "step is -1", mcl_sampler_batch(s, 0, -1, &b, &err));
-  CHECK_FAILS(MCL_E_LIMIT, "step is", mcl_sampler_batch(s, 0, steps, &b, &err));
+  CHECK_FAILS(MCL_E_LIMIT, "steps - 1 = 12", mcl_sampler_batch(s, 0, steps, &b, &err));
   ck_assert(!memcmp(&b, &copy, sizeof b));
   b.capacity = -1;
   CHECK_FAILS(MCL_E_INVALID, "capacity is -1", mcl_sampler_batch(s, 0, 0, &b, &err));
@@ -330,7 +331,7 @@ START_TEST(negatives_refuse_bad_arguments) {
   CHECK_FAILS(MCL_E_INVALID, "sampler", mcl_sampler_negatives(NULL, 0, 0, x, 4, &got, &err));
   CHECK_FAILS(MCL_E_LIMIT, "epoch", mcl_sampler_negatives(s, -1, 0, x, 4, &got, &err));
   CHECK_FAILS(MCL_E_LIMIT, "anchor is -1", mcl_sampler_negatives(s, 0, -1, x, 4, &got, &err));
-  CHECK_FAILS(MCL_E_LIMIT, "anchor is 200", mcl_sampler_negatives(s, 0, ROWS, x, 4, &got, &err));
+  CHECK_FAILS(MCL_E_LIMIT, "rows - 1 = 199", mcl_sampler_negatives(s, 0, ROWS, x, 4, &got, &err));
   CHECK_FAILS(MCL_E_INVALID, "capacity", mcl_sampler_negatives(s, 0, 0, x, -1, &got, &err));
   CHECK_FAILS(MCL_E_INVALID, "out", mcl_sampler_negatives(s, 0, 0, NULL, 4, &got, &err));
   CHECK_FAILS(MCL_E_INVALID, "got", mcl_sampler_negatives(s, 0, 0, x, 4, NULL, &err));
@@ -488,12 +489,14 @@ START_TEST(a_forked_child_reads_the_same_batches) {
   uint64_t mine = digest(s), theirs = 0;
   int ends[2];
   ck_assert_int_eq(pipe(ends), 0);
-  if (fork() == 0) {
+  pid_t child = fork();
+  if (child == 0) {
     uint64_t hash = digest(s);
     _exit(write(ends[1], &hash, sizeof hash) != sizeof hash);
   }
   ck_assert_int_eq(read(ends[0], &theirs, sizeof theirs), sizeof theirs);
   ck_assert_uint_eq(mine, theirs);
+  ck_assert_int_eq(waitpid(child, NULL, 0), child);
   mcl_sampler_unref(s);
   mcl_context_unref(c);
 }
