@@ -81,14 +81,11 @@ static int32_t box(double from, double to, int32_t in, int32_t *first, float *we
   return high - low;
 }
 
-// Drops zeros at both ends: a pixel without weight must not cost time, nor spread its NaN.
-static int32_t trim(int32_t *first, float *weight, int32_t count) {
-  int32_t zeros = 0;
+// Drops zeros at the end, the only place where (3) and (4) have any: a pixel without weight must
+// not cost time, nor spread its NaN.
+static int32_t trim(const float *weight, int32_t count) {
   while (count > 1 && weight[count - 1] == 0) count--;
-  while (zeros < count - 1 && weight[zeros] == 0) zeros++;
-  if (zeros) memmove(weight, weight + zeros, (size_t)(count - zeros) * sizeof *weight);
-  *first += zeros;
-  return count - zeros;
+  return count;
 }
 
 static void normalise(float *weight, int32_t count) {
@@ -111,7 +108,7 @@ void mcli_taps_fill(mcli_taps *taps, int32_t in, double from, double length, int
                   weight);
     else
       count = triangle(from + (i + 0.5) * s, s, in, &first, weight);
-    count = trim(&first, weight, count);
+    count = trim(weight, count);
     if (!whole) normalise(weight, count);
     taps->first[at] = first;
     taps->count[at] = count;

@@ -360,6 +360,10 @@ START_TEST(a_crop_that_never_fits_is_the_centre_of_an_allowed_aspect) {
   ck_assert_double_eq_tol(box.height, 12, 1e-3);
   ck_assert_double_eq_tol(box.width, 18, 1e-3);
   ck_assert_double_eq_tol(box.x, 51, 1e-3);
+  draw_boxes(&o, 120, 12, 1, &box);
+  ck_assert_double_eq_tol(box.height, 18, 1e-3);
+  ck_assert_double_eq_tol(box.width, 12, 1e-3);
+  ck_assert_double_eq_tol(box.y, 51, 1e-3);
 }
 END_TEST
 
@@ -507,9 +511,19 @@ START_TEST(bad_inputs_are_named_and_nothing_is_written) {
   a = mcl_images_f32(data, N, S, S, 2), b = mcl_images_f32(out, N, S, S, 2);
   in = inputs(&a, rows, 0);
   CHECK_FAILS(MCL_E_SHAPE, "extra_channels", mcl_augmenter_apply(g, &in, &b, &err));
+  bad = mcl_images_f32(data, N, 65536, S, C);
+  in = inputs(&bad, rows, 0);
+  CHECK_FAILS(MCL_E_SHAPE, "shape[1]", mcl_augmenter_apply(g, &in, &b, &err));
+  bad = mcl_images_f32(data, 1, 65535, 65535, C);
+  in = inputs(&bad, rows, 0);
+  mcl_array huge = mcl_images_f32(out, 1, 65535, 65535, C);
+  CHECK_FAILS(MCL_E_LIMIT, "2^31", mcl_augmenter_apply(g, &in, &huge, &err));
+  in.n = (int64_t)1 << 32;
+  CHECK_FAILS(MCL_E_LIMIT, "n is", mcl_augmenter_apply(g, &in, &b, &err));
   for (int i = 0; i < FLOATS; i++) ck_assert_float_eq(out[i], 0);
   mcl_augmenter_unref(g);
   mcl_augmenter_unref(NULL);
+  ck_assert_ptr_null(mcl_augmenter_ref(NULL));
 }
 END_TEST
 

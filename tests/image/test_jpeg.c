@@ -199,6 +199,23 @@ START_TEST(resizing_a_turned_image_equals_turning_a_resized_one) {
 }
 END_TEST
 
+START_TEST(fill_bytes_and_other_segments_before_exif_are_passed_over) {
+  context = test_context(1);
+  static uint8_t in[MOST], exif[64], fill[3] = {0xFF, 0xFF, 0xFF};
+  smooth(in, H, W, 3);
+  jpeg_spec spec = rgb_spec(in);
+  spec.app1 = exif;
+  spec.app1_n = (unsigned)exif_block(exif, 6, 1);
+  bytes file = encode_jpeg(&spec);
+  bytes_insert(&file, 2, fill, sizeof fill); // before APP0
+  bytes_insert(&file, 2, "\xFF\xE1\0\10http:/", 10);
+  int32_t h;
+  CHECK_OK(mcl_image_size(context, NULL, file.data, file.n, &h, NULL, NULL, &err));
+  ck_assert_int_eq(h, W);
+  free(file.data);
+}
+END_TEST
+
 START_TEST(a_damaged_exif_block_means_as_stored) {
   context = test_context(1);
   static uint8_t in[MOST], exif[64];
@@ -467,6 +484,7 @@ RUN_TESTS("image", every_sampling_and_coding_decodes_as_libjpeg_does,
           inks_are_inverted_by_adobes_marker_alone,
           all_eight_orientations_are_applied_in_both_byte_orders,
           resizing_a_turned_image_equals_turning_a_resized_one,
+          fill_bytes_and_other_segments_before_exif_are_passed_over,
           a_damaged_exif_block_means_as_stored,
           a_file_cut_at_any_byte_is_a_format_error_and_leaves_the_output,
           a_truncated_file_gives_its_first_rows_where_allowed, a_flipped_bit_anywhere_never_crashes,

@@ -1,6 +1,7 @@
 // Every kind of PNG against its samples, and what happens to damaged and hostile ones.
 #include "image/encode.h"
 
+#include <signal.h>
 #include <sys/resource.h>
 
 #include <libmcl/image.h>
@@ -173,6 +174,10 @@ START_TEST(a_missing_palette_and_a_broken_checksum_are_format_errors) {
   bytes_add(&cut, file.data, 33);
   bytes_add(&cut, file.data + 33 + 12 + 600, file.n - 33 - 12 - 600);
   CHECK_FAILS(MCL_E_FORMAT, "PLTE", mcl_image_decode(context, NULL, cut.data, cut.n, &a, &err));
+  memset(file.data + 16, 0, 4); // a width of 0
+  CHECK_FAILS(MCL_E_FORMAT, "x 0 pixels",
+              mcl_image_decode(context, NULL, file.data, file.n, &a, &err));
+  file.data[19] = 4;
   file.data[file.n - 18] ^= 1; // inside IDAT's checksum
   CHECK_FAILS(MCL_E_FORMAT, "damaged",
               mcl_image_decode(context, NULL, file.data, file.n, &a, &err));
@@ -422,8 +427,35 @@ START_TEST(a_png_that_cannot_be_written_leaves_nothing) {
   CHECK_FAILS(MCL_E_SHAPE, "2 channels", mcl_image_write_png(context, path, &a, &err));
   mcl_array_init(&a, pixel, MCL_U8, 3, empty);
   CHECK_FAILS(MCL_E_SHAPE, "shape[0]", mcl_image_write_png(context, path, &a, &err));
+  int64_t four[4] = {1, 1, 1, 3};
+  mcl_array_init(&a, pixel, MCL_U8, 4, four);
+  CHECK_FAILS(MCL_E_SHAPE, "dimensions", mcl_image_write_png(context, path, &a, &err));
   mcl_array_init(&a, pixel, MCL_I32, 3, shape);
   CHECK_FAILS(MCL_E_DTYPE, "MCL_U8", mcl_image_write_png(context, path, &a, &err));
+}
+END_TEST
+
+START_TEST(a_full_disk_is_an_error_and_keeps_the_old_file) {
+  context = test_context(1);
+  const char *directory = test_directory("png-full");
+  char path[4200], command[9000];
+  snprintf(path, sizeof path, "%s/a.png", directory);
+  FILE *f = fopen(path, "wb");
+  fputs("old", f);
+  fclose(f);
+  static uint8_t pixels[300 * 300 * 3];
+  uint32_t state = 1;
+  for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)noise(&state);
+  int64_t shape[3] = {300, 300, 3};
+  mcl_array a;
+  mcl_array_init(&a, pixels, MCL_U8, 3, shape);
+  struct rlimit room = {100000, RLIM_INFINITY};
+  signal(SIGXFSZ, SIG_IGN);
+  ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &room), 0);
+  CHECK_FAILS(MCL_E_IO, "a.png", mcl_image_write_png(context, path, &a, &err));
+  snprintf(command, sizeof command, "test \"$(cat '%s')\" = old && test $(ls '%s' | wc -l) = 1",
+           path, directory);
+  ck_assert_int_eq(system(command), 0);
 }
 END_TEST
 
@@ -471,4 +503,5 @@ RUN_TESTS("image", every_kind_depth_and_interlace_decodes_to_its_samples,
           every_failed_allocation_is_reported_and_nothing_leaks,
           what_is_written_reads_back_the_same, floats_are_clamped_and_rounded_when_written,
           a_png_that_cannot_be_written_leaves_nothing,
+          a_full_disk_is_an_error_and_keeps_the_old_file,
           a_failed_allocation_while_writing_keeps_the_old_file)
