@@ -32,9 +32,9 @@ static float unit(float x) {
   return x < 0 ? 0 : x > 1 ? 1 : x;
 }
 
-static float luma(const float *p) {
+static float luma(const float *p) { // (1)
   return 0.2989F * p[0] + 0.587F * p[1] + 0.114F * p[2];
-} // (1)
+}
 
 void mcli_brightness(float *x, int64_t n, int32_t c, float factor) {
   for (int64_t i = 0; i < n * c; i++) x[i] = unit(factor * x[i]);

@@ -177,15 +177,14 @@ static mcl_status read_rows(jpeg_job *job, mcl_error *err) {
     JSAMPROW row = job->raw + jpeg->output_scanline * stride;
     jpeg_read_scanlines(jpeg, &row, 1);
   }
-  jpeg_finish_decompress(
-      jpeg); // reads on to the end: a file cut short after its last row is found here
+  jpeg_finish_decompress(jpeg); // reads on: a file cut short behind its last row is found here
   return MCL_OK;
 }
 
 // raw [n, 4] to [n, 1 or 3] in place, by (2).
 static void flatten_cmyk(uint8_t *raw, int64_t n, int inverted, int luma) {
   for (int64_t i = 0; i < n; i++) {
-    int v[4];
+    int v[4] = {0};
     for (int k = 0; k < 4; k++) v[k] = inverted ? raw[i * 4 + k] : 255 - raw[i * 4 + k];
     for (int k = 0; k < 3; k++) v[k] = (v[k] * v[3] + 127) / 255;
     if (luma)

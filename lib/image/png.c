@@ -146,9 +146,9 @@ static mcl_status read_rows(png_job *job, mcl_error *err) {
   return MCL_OK;
 }
 
-static uint8_t on_white(int v, int a) {
+static uint8_t on_white(int v, int a) { // (1)
   return (uint8_t)((a * v + (255 - a) * 255 + 127) / 255);
-} // (1)
+}
 
 // raw [n, channels] to [n, 1 or 3] in place: a pixel never grows, so writing stays behind reading.
 static void flatten(uint8_t *raw, int64_t n, int channels, int luma) {
