@@ -95,8 +95,7 @@ uint64_t mcl_dataset_fingerprint(const mcl_dataset *d) {
   return d ? d->fingerprint : 0;
 }
 
-// ---- rows
-// ------------------------------------------------------------------------------------------
+// ---- rows ---------------------------------------------------------------------------------------
 
 static mcl_status check_modality(const mcl_dataset *d, int32_t modality, mcl_error *err) {
   if (!d) return mcli_fail(err, MCL_E_INVALID, "dataset is NULL");
@@ -168,8 +167,7 @@ mcl_status mcli_dataset_check_images(const mcl_dataset *d, mcl_error *err) {
   return MCL_OK;
 }
 
-// ---- what is known of them
-// -------------------------------------------------------------------------
+// ---- what is known of them ----------------------------------------------------------------------
 
 static mcl_status copy_out(const mcl_dataset *d, const int32_t *from, const char *what,
                            int32_t *out, int64_t n, mcl_error *err) {

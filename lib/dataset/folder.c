@@ -47,8 +47,7 @@ void mcl_folder_options_init(mcl_folder_options *o, size_t struct_size) {
   mcli_options_init(o, struct_size, &defaults, sizeof defaults);
 }
 
-// ---- decoding
-// --------------------------------------------------------------------------------------
+// ---- decoding -----------------------------------------------------------------------------------
 
 typedef struct decode_job {
   const folder_dataset *folder;
@@ -86,8 +85,7 @@ static void decode_file(void *job, uint32_t task, uint32_t worker) {
   if (j->sizes) j->sizes[task] = size;
 }
 
-// ---- the first pass
-// --------------------------------------------------------------------------------
+// ---- the first pass -----------------------------------------------------------------------------
 
 typedef struct first_pass {
   folder_dataset *folder;
@@ -95,7 +93,7 @@ typedef struct first_pass {
   uint8_t *staging; // [batch, row]; NULL: rows are decoded to their place
   int64_t *sizes;   // [files]; of good files, closed up
   mcl_error *errors;
-  mcl_error worst; // of the first bad file
+  mcl_error first_bad; // of the first bad file
   int64_t good;
 } first_pass;
 
@@ -118,7 +116,7 @@ static mcl_status leave_out(first_pass *p, const char *name, const mcl_error *wh
     return mcli_fail(err, why->status, "%s: %s", mcli_path_tail(name), why->message);
   mcli_log(c, MCL_LOG_WARN, "dataset", "left out %s: %s", name, why->message);
   if (p->folder->base.skipped++ == 0)
-    mcli_fail(&p->worst, why->status, "%s: %s", mcli_path_tail(name), why->message);
+    mcli_fail(&p->first_bad, why->status, "%s: %s", mcli_path_tail(name), why->message);
   return MCL_OK;
 }
 
@@ -159,7 +157,7 @@ static mcl_status pass_all(first_pass *p, mcli_watch *watch, mcl_error *err) {
   }
   if (s == MCL_OK && p->good == 0)
     s = mcli_fail(err, MCL_E_FORMAT, "none of the %lld image files in %s is good, the first: %s",
-                  (long long)files, mcli_path_tail(f->root), p->worst.message);
+                  (long long)files, mcli_path_tail(f->root), p->first_bad.message);
   return s;
 }
 
@@ -200,8 +198,7 @@ static mcl_status decode_all(folder_dataset *f, const mcl_folder_options *o, mcl
   return s;
 }
 
-// ---- loading
-// ---------------------------------------------------------------------------------------
+// ---- loading ------------------------------------------------------------------------------------
 
 // Rows that are not kept, decoded again to `to`, [n, row].
 static mcl_status decode_again(const folder_dataset *f, const int64_t *indices, int64_t n,
@@ -255,8 +252,7 @@ static void destroy(mcl_dataset *d) {
 static const mcli_dataset_kind folder_kind = {
     .name = "folder", .load = load, .row_name = row_name, .destroy = destroy};
 
-// ---- making one
-// ------------------------------------------------------------------------------------
+// ---- making one ---------------------------------------------------------------------------------
 
 static mcl_status check_options(const mcl_folder_options *from, mcl_folder_options *o,
                                 mcl_image_options *image, mcl_error *err) {

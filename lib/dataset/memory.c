@@ -23,8 +23,7 @@ static const int64_t COPY_ELEMENTS = 65536;
 // Rows of one hash (1). Fixed for ever: it is part of what a fingerprint means.
 enum { HASH_ROWS = 1024 };
 
-// ---- copying
-// ---------------------------------------------------------------------------------------
+// ---- copying ------------------------------------------------------------------------------------
 
 static int is_dense(const mcl_array *a) {
   int64_t inside = 1;
@@ -88,8 +87,7 @@ mcl_status mcli_memory_load(mcl_context *c, const mcl_array *images, const int64
   return mcli_parallel(c, j.tasks, copy_rows, &j, err);
 }
 
-// ---- the fingerprint
-// -------------------------------------------------------------------------------
+// ---- the fingerprint ----------------------------------------------------------------------------
 
 typedef struct hash_job {
   const mcl_array *images;
@@ -132,8 +130,7 @@ static mcl_status fingerprint(mcl_context *c, const mcl_array *images, uint64_t 
   return s;
 }
 
-// ---- the kind
-// --------------------------------------------------------------------------------------
+// ---- the kind -----------------------------------------------------------------------------------
 
 typedef struct memory_dataset {
   mcl_dataset base;

@@ -31,8 +31,7 @@ typedef struct walker {
   seen_set seen;
 } walker;
 
-// ---- folders that have been read
-// -------------------------------------------------------------------
+// ---- folders that have been read ----------------------------------------------------------------
 
 static uint64_t find(const seen_set *set, const uint64_t id[2]) {
   uint64_t i = mcli_hash(id, 2 * sizeof *id, 0);
@@ -80,8 +79,7 @@ static mcl_status see(walker *w, const uint64_t id[2], int *first, mcl_error *er
   return MCL_OK;
 }
 
-// ---- files
-// -----------------------------------------------------------------------------------------
+// ---- files --------------------------------------------------------------------------------------
 
 static int is_image(const char *name) {
   static const char *const endings[] = {".png", ".jpg", ".jpeg"};

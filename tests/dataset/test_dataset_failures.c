@@ -66,8 +66,7 @@ static void stop(void) {
   ck_assert_int_eq(memory.live, 0);
 }
 
-// ---- what is made
-// ----------------------------------------------------------------------------------
+// ---- what is made -------------------------------------------------------------------------------
 
 static mcl_status host_shape(void *user, int32_t modality, mcl_array *row, mcl_error *e) {
   (void)user, (void)modality;

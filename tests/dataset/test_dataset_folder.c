@@ -16,8 +16,7 @@ static char directory[4096];
 
 enum { H = 6, W = 5 };
 
-// ---- a log that can be read
-// ------------------------------------------------------------------------
+// ---- a log that can be read ---------------------------------------------------------------------
 
 static char logged[8192];
 static int lines;
@@ -41,8 +40,7 @@ static void start(uint32_t threads, const char *name) {
   snprintf(directory, sizeof directory, "%s", test_directory(name));
 }
 
-// ---- files
-// -----------------------------------------------------------------------------------------
+// ---- files --------------------------------------------------------------------------------------
 
 static const char *in(const char *name) {
   static char path[4][8300];
@@ -132,8 +130,7 @@ static void make_tree(void) {
   put_text("png", "not an image either");
 }
 
-// ---- tests
-// -----------------------------------------------------------------------------------------
+// ---- tests --------------------------------------------------------------------------------------
 
 START_TEST(files_are_rows_in_the_order_of_their_names) {
   start(2, "folder-order");

@@ -18,8 +18,7 @@ static void stop(mcl_dataset *d) {
   mcl_context_unref(c);
 }
 
-// ---- subset
-// ----------------------------------------------------------------------------------------
+// ---- subset -------------------------------------------------------------------------------------
 
 START_TEST(a_subset_is_the_rows_it_names) {
   mcl_dataset *d = start(1), *sub = NULL;
@@ -95,8 +94,7 @@ START_TEST(a_subset_of_no_row_or_of_a_missing_row_is_refused) {
 }
 END_TEST
 
-// ---- random bits
-// -----------------------------------------------------------------------------------
+// ---- random bits --------------------------------------------------------------------------------
 
 START_TEST(bits_are_constant_channels_that_spell_the_code) {
   mcl_dataset *d = start(2), *r = NULL;
@@ -217,8 +215,7 @@ START_TEST(no_bits_leave_the_rows_alone) {
 }
 END_TEST
 
-// ---- resized
-// ---------------------------------------------------------------------------------------
+// ---- resized ------------------------------------------------------------------------------------
 
 START_TEST(halving_by_box_is_the_mean_of_four_pixels) {
   mcl_dataset *d = start(2), *r = NULL;
