@@ -214,6 +214,39 @@ START_TEST(the_fingerprint_and_rows_do_not_depend_on_threads) {
 }
 END_TEST
 
+// The two formulas at the head of memory.c, row by row.
+static uint64_t plain_fingerprint(const uint8_t *rows, int64_t n, const int64_t shape[4]) {
+  uint64_t blocks[8];
+  int64_t size = shape[1] * shape[2] * shape[3], b = 0;
+  for (int64_t first = 0; first < n; first += 1024, b++) {
+    blocks[b] = (uint64_t)b;
+    for (int64_t i = first; i < n && i < first + 1024; i++)
+      blocks[b] = mcli_hash(rows + i * size, (uint64_t)size, blocks[b]); // (1)
+  }
+  return mcli_hash(blocks, (uint64_t)b * 8, mcli_hash(shape, 32, 0)); // (2)
+}
+
+START_TEST(the_fingerprint_is_the_hash_that_is_written_down) {
+  enum { MANY = 5000, SIDE = 20, BIG = SIDE * SIDE };
+  static uint8_t many[MANY * BIG], turned_over[MANY * BIG];
+  const int64_t shape[4] = {MANY, SIDE, SIDE, 1};
+  mcl_dataset *d = NULL;
+  c = test_context(3);
+  fill_bytes(many, sizeof many, 5);
+  for (int64_t i = 0; i < MANY * BIG; i++) turned_over[i / BIG * BIG + BIG - 1 - i % BIG] = many[i];
+  uint64_t wanted = plain_fingerprint(many, MANY, shape);
+  d = array_of(c, many, MANY, SIDE, SIDE, 1, NULL);
+  ck_assert(mcl_dataset_fingerprint(d) == wanted);
+  mcl_dataset_unref(d);
+  // Rows that must be copied to be hashed, by several threads at once.
+  mcl_array a = mcl_images_u8(turned_over + BIG - 1, MANY, SIDE, SIDE, 1);
+  a.strides[1] = -SIDE, a.strides[2] = -1;
+  CHECK_OK(mcl_dataset_create_array(c, &a, NULL, &d, &err));
+  ck_assert(mcl_dataset_fingerprint(d) == wanted);
+  stop(d);
+}
+END_TEST
+
 START_TEST(an_index_out_of_range_is_named_and_nothing_is_written) {
   mcl_dataset *d = start(NULL);
   uint8_t out[3 * ROW];
@@ -350,6 +383,7 @@ RUN_TESTS("dataset", rows_come_as_they_are_in_the_order_asked_for, float_rows_ar
           labels_are_copied_and_counted, what_it_does_not_have_is_not_found,
           a_row_is_named_by_its_number, the_fingerprint_follows_count_shape_contents_and_order,
           the_fingerprint_and_rows_do_not_depend_on_threads,
+          the_fingerprint_is_the_hash_that_is_written_down,
           an_index_out_of_range_is_named_and_nothing_is_written,
           an_out_of_the_wrong_kind_is_refused, no_rows_are_loaded_without_complaint,
           bad_images_and_labels_are_refused, null_handles_are_fine_or_refused,

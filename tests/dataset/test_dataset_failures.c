@@ -154,8 +154,10 @@ static int fail_each(maker make, int for_ever) {
     destroyed = 0;
     memory.fail_at = n, memory.for_ever = for_ever;
     mcl_status s = make(&d);
+    int64_t unspent = memory.fail_at;
     memory.fail_at = 0, memory.for_ever = 0;
     if (s == MCL_OK) {
+      ck_assert_int_gt(unspent, 0); // no failure was passed over
       mcl_dataset_unref(d);
       ck_assert_int_eq(memory.live, live);
       return n - 1;

@@ -432,6 +432,20 @@ START_TEST(rows_that_are_not_kept_are_the_same_rows) {
 }
 END_TEST
 
+START_TEST(rows_larger_than_a_batch_are_decoded_one_at_a_time) {
+  start(1, "folder-huge");
+  put_jpeg("a.jpg", 50);
+  put_jpeg("b.jpg", 60);
+  mcl_folder_options o = options();
+  o.height = o.width = 4800; // 66 MiB a row
+  o.cache_bytes = 0;
+  mcl_dataset *d = open_folder(&o);
+  ck_assert_int_eq(mcl_dataset_rows(d), 2);
+  ck_assert_int_eq(report_of(d).cached, 0);
+  stop(d);
+}
+END_TEST
+
 START_TEST(a_file_that_goes_bad_later_fails_the_load_by_name) {
   start(2, "folder-later");
   make_tree();
@@ -697,6 +711,7 @@ RUN_TESTS("dataset", files_are_rows_in_the_order_of_their_names, the_first_sub_f
           loops_of_links_are_walked_once, links_to_folders_and_files_elsewhere_are_followed,
           hundreds_of_folders_are_each_read_once, folders_over_32_deep_are_refused,
           rows_that_are_not_kept_are_the_same_rows,
+          rows_larger_than_a_batch_are_decoded_one_at_a_time,
           a_file_that_goes_bad_later_fails_the_load_by_name,
           rows_and_log_do_not_depend_on_threads_or_the_cache,
           the_fingerprint_follows_names_sizes_and_the_image_size,

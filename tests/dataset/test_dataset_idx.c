@@ -235,6 +235,9 @@ START_TEST(sizes_whose_product_is_absurd_are_refused_before_any_use) {
       make_idx(file, 8, 4, (uint32_t[]){UINT32_MAX, UINT32_MAX, UINT32_MAX, 3}, pixels, 9));
   CHECK_FAILS(MCL_E_LIMIT, "huge claims over",
               mcl_dataset_create_idx(c, in("huge"), NULL, &d, &err));
+  put("wide", file, make_idx(file, 8, 3, (uint32_t[]){5, 0x10000, 0x10000}, pixels, 9)); // 20 GiB
+  CHECK_FAILS(MCL_E_LIMIT, "wide claims over",
+              mcl_dataset_create_idx(c, in("wide"), NULL, &d, &err));
   put("lie", file, make_idx(file, 8, 3, (uint32_t[]){0x10000, 0x100, 0x100}, pixels, 9));
   CHECK_FAILS(MCL_E_FORMAT, "lie is cut short",
               mcl_dataset_create_idx(c, in("lie"), NULL, &d, &err));
@@ -251,6 +254,39 @@ START_TEST(a_long_path_keeps_the_files_name_and_the_reason) {
   strcat(path, "labels");
   CHECK_FAILS(MCL_E_FORMAT, "labels has 1 dimensions, images have 3 or 4",
               mcl_dataset_create_idx(c, path, NULL, &d, &err));
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(a_shortened_path_begins_with_a_whole_character) {
+  start();
+  mcl_dataset *d = NULL;
+  for (int shift = 0; shift < 2; shift++) { // one of them is cut inside a character
+    char name[256] = "xx";
+    name[shift + 1] = 0;
+    for (int i = 0; i < 100; i++) strcat(name, "\xC3\xA9");
+    put(name, (const unsigned char *)"no", 2);
+    CHECK_FAILS(MCL_E_FORMAT, "is not an IDX file",
+                mcl_dataset_create_idx(c, in(name), NULL, &d, &err));
+    ck_assert_int_eq((unsigned char)err.message[0], 0xC3);
+  }
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(a_header_with_any_bit_changed_is_refused_by_name) {
+  start();
+  int64_t n = images3();
+  for (int64_t at = 0; at < 16; at++)
+    for (int bit = 0; bit < 8; bit++) {
+      mcl_dataset *d = NULL;
+      file[at] ^= (unsigned char)(1 << bit);
+      put("flip", file, n);
+      file[at] ^= (unsigned char)(1 << bit);
+      mcl_status s = mcl_dataset_create_idx(c, in("flip"), NULL, &d, &err);
+      ck_assert_msg(s == MCL_E_FORMAT || s == MCL_E_LIMIT, "byte %d: %s", (int)at, err.message);
+      ck_assert_ptr_nonnull(strstr(err.message, "flip"));
+    }
   mcl_context_unref(c);
 }
 END_TEST
@@ -273,4 +309,6 @@ RUN_TESTS("dataset", plain_and_gzipped_files_are_the_same_rows, four_dimensions_
           a_file_cut_short_anywhere_is_an_error_that_names_it,
           a_damaged_gzip_is_an_error_that_names_it,
           sizes_whose_product_is_absurd_are_refused_before_any_use,
-          a_long_path_keeps_the_files_name_and_the_reason, null_arguments_are_refused)
+          a_long_path_keeps_the_files_name_and_the_reason,
+          a_shortened_path_begins_with_a_whole_character,
+          a_header_with_any_bit_changed_is_refused_by_name, null_arguments_are_refused)

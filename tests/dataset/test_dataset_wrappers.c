@@ -306,6 +306,23 @@ START_TEST(more_rows_than_one_block_are_all_resized) {
 }
 END_TEST
 
+START_TEST(a_row_larger_than_a_block_is_resized) {
+  // 4100 x 4100 is over 16 MiB; all its pixels are one byte of memory.
+  uint8_t pixel = 123, out[2] = {0};
+  mcl_dataset *d = NULL, *r = NULL;
+  c = test_context(1);
+  mcl_array a = mcl_images_u8(&pixel, 2, 4100, 4100, 1), to = mcl_images_u8(out, 2, 1, 1, 1);
+  for (int i = 0; i < 4; i++) a.strides[i] = 0;
+  CHECK_OK(mcl_dataset_create_array(c, &a, NULL, &d, &err));
+  CHECK_OK(mcl_dataset_create_resized(c, d, 1, 1, MCL_FILTER_TRIANGLE, &r, &err));
+  CHECK_OK(mcl_dataset_load(r, (int64_t[]){0, 1}, 2, 0, &to, &err));
+  ck_assert_int_eq(out[0], 123);
+  ck_assert_int_eq(out[1], 123);
+  mcl_dataset_unref(r);
+  stop(d);
+}
+END_TEST
+
 START_TEST(size_and_filter_are_in_the_fingerprint) {
   mcl_dataset *d = start(1), *r[4] = {0};
   CHECK_OK(mcl_dataset_create_resized(c, d, 3, 2, MCL_FILTER_BOX, &r[0], &err));
@@ -414,6 +431,7 @@ RUN_TESTS("dataset", a_subset_is_the_rows_it_names, a_subset_of_a_subset_names_t
           codes_follow_the_rows_into_a_subset, seed_and_bits_are_in_the_fingerprint,
           no_bits_leave_the_rows_alone, halving_by_box_is_the_mean_of_four_pixels,
           resized_rows_do_not_depend_on_threads, a_resized_code_channel_is_still_its_code,
-          more_rows_than_one_block_are_all_resized, size_and_filter_are_in_the_fingerprint,
-          bad_arguments_of_wrappers_are_refused, other_modalities_pass_through_every_wrapper,
+          more_rows_than_one_block_are_all_resized, a_row_larger_than_a_block_is_resized,
+          size_and_filter_are_in_the_fingerprint, bad_arguments_of_wrappers_are_refused,
+          other_modalities_pass_through_every_wrapper,
           only_images_of_bytes_are_resized_or_given_bits)
