@@ -61,6 +61,9 @@ mcl_status mcli_dataset_check_images(const mcl_dataset *d, mcl_error *err);
 mcl_status mcli_dataset_check_indices(const int64_t *indices, int64_t n, int64_t rows,
                                       mcl_error *err);
 
+// Whether rows come from callbacks of the host, which run on the calling thread only.
+int mcli_dataset_is_host(const mcl_dataset *d);
+
 // The last part of a path that leaves room in a message for what is wrong with it.
 const char *mcli_path_tail(const char *path);
 

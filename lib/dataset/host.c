@@ -162,3 +162,8 @@ mcl_status mcl_dataset_create_host(mcl_context *c, const mcl_host_dataset *host,
   destroy_refused(host);
   return s;
 }
+
+int mcli_dataset_is_host(const mcl_dataset *d) {
+  while (d->inner) d = d->inner;
+  return d->kind == &host_kind;
+}

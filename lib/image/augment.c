@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "image/augment.h"
 #include "image/colour.h"
 #include "image/resize.h"
 #include "math/array.h"
@@ -51,6 +52,12 @@ static const mcl_augmenter_options defaults = {
     .grey = 0.2,
     .blur = 0.5,
 };
+
+void mcli_augmenter_output(const mcl_augmenter *a, const int64_t in[3], int64_t out[3]) {
+  out[0] = a->o.height ? a->o.height : in[0];
+  out[1] = a->o.width ? a->o.width : in[1];
+  out[2] = in[2];
+}
 
 void mcl_augmenter_options_init(mcl_augmenter_options *options, size_t struct_size) {
   mcli_options_init(options, struct_size, &defaults, sizeof defaults);

@@ -22,14 +22,14 @@ int test_run(const char *suite, const TTest *const *tests, size_t n);
 #define CHECK_OK(call)                                                                             \
   do {                                                                                             \
     mcl_status check_status = (call);                                                              \
-    ck_assert_msg(check_status == MCL_OK, #call ": %s: %s", mcl_status_name(check_status),         \
+    ck_assert_msg(check_status == MCL_OK, "%s: %s: %s", #call, mcl_status_name(check_status),      \
                   err.message);                                                                    \
   } while (0)
 // CHECK_FAILS(MCL_E_SHAPE, "labels", mcl_x(..., &err)): the status, and a word that the message must have.
 #define CHECK_FAILS(wanted, word, call)                                                            \
   do {                                                                                             \
     mcl_status check_status = (call);                                                              \
-    ck_assert_msg(check_status == (wanted), #call ": %s, not " #wanted ": %s",                     \
+    ck_assert_msg(check_status == (wanted), "%s: %s, not " #wanted ": %s", #call,                  \
                   mcl_status_name(check_status), err.message);                                     \
     ck_assert_int_eq(err.status, (wanted));                                                        \
     ck_assert_msg(strstr(err.message, word) != NULL, "the message does not say '%s': %s", word,    \

@@ -1,0 +1,102 @@
+// The loop's own memory. pull.c walks it from event to event, stage.c closes a stage, run.c trains, save.c keeps it.
+#ifndef MCL_MULTISTAGE_MULTISTAGE_H
+#define MCL_MULTISTAGE_MULTISTAGE_H
+
+#include <stdbool.h>
+
+#include <libmcl/multistage.h>
+#include <libmcl/rows.h>
+
+#include "base/context.h"
+
+// 64 stages: cells halve at least once a stage, and no data set has 2^64 rows.
+// 2 modalities: image and text. Everything below is written for any number up to this one.
+enum { MCLI_MAX_STAGES = 64, MCLI_MAX_MODALITIES = 2 };
+
+typedef enum { MCLI_AT_BEGIN, MCLI_AT_TRAIN, MCLI_AT_EMBED, MCLI_AT_DONE } mcli_phase;
+
+// The embeddings of one modality as they come in, any order, any pieces.
+typedef struct mcli_gather {
+  float *z;            // [rows, dim], or NULL when they go to a file
+  mcl_npy *file;       // being written until all rows are there, then open for reading
+  bool readable;       // the file is committed and opened again
+  unsigned char *have; // [rows]
+  int64_t missing;
+  int32_t dim;     // 0: no row has come yet
+  int32_t *labels; // [rows]: the host's labels, instead of embeddings
+} mcli_gather;
+
+typedef struct mcli_stage_result {
+  int32_t *labels[MCLI_MAX_MODALITIES]; // [rows], NULL: this modality is not clustered
+  mcl_stage_report report[MCLI_MAX_MODALITIES];
+} mcli_stage_result;
+
+// What run.c has measured of the stage that is being trained.
+typedef struct mcli_tally {
+  double loss, accuracy; // sums over the steps of this epoch
+  double steps;
+  double loss_first, loss_last, accuracy_last; // means of whole epochs, NaN before
+} mcli_tally;
+
+struct mcl_multistage {
+  mcli_refcount refs;
+  mcli_guard guard;
+  mcl_context *context;
+  mcl_multistage_options o; // its pointers lead to the copies below
+  mcl_kmeans_options kmeans;
+  mcl_sampler_options sampling;
+  mcl_loss_options loss;
+  char *embedding_directory, *save_directory;
+  int64_t rows;
+  uint32_t clustered;   // bit a modality
+  bool keeps_clusterer; // o.clusterer is a reference, not yet the host's pointer
+
+  mcli_phase phase;
+  int32_t stage, epoch; // of the next batch
+  int64_t step;
+  bool resumed;         // the encoder of `stage` has begun already: it is loaded, not made
+  mcl_sampler *sampler; // cells of all stages before `stage`
+  mcli_gather gather[MCLI_MAX_MODALITIES];
+  int64_t embed_next,
+      embed_missing; // next row to ask for; rows missing when this pass over them began
+  int32_t embed_modality;
+  mcli_stage_result results[MCLI_MAX_STAGES];
+
+  // Push.
+  mcl_encoder *encoders[MCLI_MAX_STAGES];
+  mcl_integrator *integrator;
+  mcli_tally tally;
+  char *resume_directory; // where the encoders before `stage` lie that are not in memory
+  int32_t stages_saved;   // encoders of finished stages that lie in save_directory
+  char *place_file; // the file of the last save within this stage, to be removed after the next
+};
+
+// multistage.c
+mcl_status mcli_loop_make_sampler(const mcl_multistage *l, int32_t stages, mcl_sampler **out,
+                                  mcl_error *err);
+void mcli_stage_result_clear(mcl_multistage *l, int32_t stage);
+void mcli_tally_reset(mcli_tally *t);
+// Forgets what was done in `stage` and later, and stands at its beginning.
+void mcli_loop_forget(mcl_multistage *l, int32_t stage);
+
+// pull.c: the public calls without their guard.
+mcl_status mcli_loop_next(mcl_multistage *l, const mcl_monitor *m, mcl_event *event,
+                          mcl_batch *batch, mcl_error *err);
+mcl_status mcli_loop_put(mcl_multistage *l, int32_t modality, const int64_t *indices, int64_t n,
+                         const mcl_array *z, mcl_error *err);
+void mcli_gather_clear(mcl_context *c, mcli_gather *g);
+
+// stage.c: clusters what was gathered, reports, and goes to the next stage.
+mcl_status mcli_stage_close(mcl_multistage *l, const mcl_monitor *m, mcl_error *err);
+
+// "directory/stage-3.npy"; to be freed.
+char *mcli_embedding_path(const mcl_multistage *l, int32_t stage, int32_t modality);
+
+// save.c. Encoders of finished stages from `first` on, where they are in memory.
+mcl_status mcli_loop_save(const mcl_multistage *l, const char *directory, int32_t first,
+                          mcl_error *err);
+// "directory/stage-3.safetensors", or with a place "directory/stage-3-epoch-2-step-17.safetensors"; to be freed.
+char *mcli_encoder_path(mcl_context *c, const char *directory, int32_t stage, int32_t epoch,
+                        int64_t step);
+
+#endif

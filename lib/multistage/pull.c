@@ -1,0 +1,314 @@
+// The loop as a sequence of events.
+//
+//   BEGIN -> TRAIN x (epochs x steps) -> EMBED until no row is missing -> [cluster] END -> the next stage's BEGIN
+//
+// The place (stage, epoch, step) is that of the next batch to hand out; there is no other state in training, because a
+// batch is a function of the place (sampler.h). So seeking and resuming are assignments.
+#include <string.h>
+
+#include "math/array.h"
+#include "multistage/multistage.h"
+
+// ---- gathering embeddings ------------------------------------------------------------------------------
+
+void mcli_gather_clear(mcl_context *c, mcli_gather *g) {
+  mcli_free(c, g->z);
+  mcli_free(c, g->have);
+  mcli_free(c, g->labels);
+  mcl_npy_unref(g->file);
+  memset(g, 0, sizeof *g);
+}
+
+static bool is_gathered(const mcl_multistage *l, int32_t m) {
+  const mcli_gather *g = &l->gather[m];
+  return g->labels || (g->dim && g->missing == 0);
+}
+
+static mcl_status gather_begin(mcl_multistage *l, int32_t m, int32_t dim, mcl_error *err) {
+  mcli_gather *g = &l->gather[m], fresh = {.missing = l->rows, .dim = dim};
+  int64_t n;
+  if (!mcli_mul(l->rows, dim, &n)) return mcli_nomem(err, "the embeddings");
+  mcl_status s = MCL_OK;
+  fresh.have = MCLI_NEW0(l->context, unsigned char, l->rows);
+  if (!fresh.have) s = mcli_nomem(err, "the embeddings");
+  if (s == MCL_OK && l->embedding_directory) {
+    char *path = mcli_embedding_path(l, l->stage, m);
+    s = path ? mcl_npy_create(l->context, path, MCL_F32, l->rows, dim, &fresh.file, err)
+             : mcli_nomem(err, "a path");
+    mcli_free(l->context, path);
+  } else if (s == MCL_OK && !(fresh.z = MCLI_NEW(l->context, float, n))) {
+    s = mcli_nomem(err, "the embeddings");
+  }
+  if (s < 0)
+    mcli_gather_clear(l->context, &fresh);
+  else
+    *g = fresh;
+  return s;
+}
+
+static mcl_status check_indices(const int64_t *indices, int64_t n, int64_t rows, mcl_error *err) {
+  if (n < 0) return mcli_fail(err, MCL_E_INVALID, "n is %lld", (long long)n);
+  if (n && !indices) return mcli_fail(err, MCL_E_INVALID, "indices is NULL");
+  for (int64_t i = 0; i < n; i++)
+    if (indices[i] < 0 || indices[i] >= rows)
+      return mcli_fail_row(err, MCL_E_LIMIT, i, "indices[%lld] is %lld, there are %lld rows",
+                           (long long)i, (long long)indices[i], (long long)rows);
+  return MCL_OK;
+}
+
+static mcl_status check_put(const mcl_multistage *l, int32_t modality, mcl_error *err) {
+  if (modality < 0 || modality >= l->o.modalities || !(l->clustered >> modality & 1))
+    return mcli_fail(err, MCL_E_INVALID, "modality %d is not clustered", (int)modality);
+  if (l->phase != MCLI_AT_EMBED)
+    return mcli_fail(err, MCL_E_STATE, "no embeddings are wanted before MCL_EMBED_ROWS");
+  return MCL_OK;
+}
+
+// Consecutive rows go to the file in one write.
+static mcl_status store_rows(mcl_multistage *l, mcli_gather *g, const int64_t *indices, int64_t n,
+                             const float *rows, mcl_error *err) {
+  for (int64_t i = 0; i < n;) {
+    int64_t run = 1;
+    while (i + run < n && indices[i + run] == indices[i] + run) run++;
+    const float *from = rows + i * g->dim;
+    if (g->z) {
+      memcpy(g->z + indices[i] * g->dim, from, (size_t)(run * g->dim) * sizeof *from);
+    } else {
+      mcl_array a = mcl_matrix_f32((float *)(uintptr_t)from, run, g->dim);
+      mcl_status s = mcl_npy_write(g->file, indices[i], &a, err);
+      if (s < 0) return s;
+    }
+    for (int64_t k = i; k < i + run; k++) {
+      g->missing -= !g->have[indices[k]];
+      g->have[indices[k]] = 1;
+    }
+    i += run;
+  }
+  (void)l;
+  return MCL_OK;
+}
+
+mcl_status mcli_loop_put(mcl_multistage *l, int32_t modality, const int64_t *indices, int64_t n,
+                         const mcl_array *z, mcl_error *err) {
+  mcl_status s = check_put(l, modality, err);
+  if (s == MCL_OK) s = check_indices(indices, n, l->rows, err);
+  mcli_gather *g = &l->gather[modality < 0 ? 0 : modality];
+  if (s == MCL_OK) s = mcli_matrix_check(z, "z", n, g->dim ? g->dim : -1, err);
+  if (s < 0 || n == 0) return s;
+  if (z->shape[1] < 1 || z->shape[1] > INT32_MAX)
+    return mcli_fail(err, MCL_E_SHAPE, "z has %lld columns", (long long)z->shape[1]);
+  if (g->readable) return mcli_fail(err, MCL_E_STATE, "all rows of this stage have been put");
+  int32_t dim = (int32_t)z->shape[1];
+  const float *rows = mcli_array_plain(z, 0);
+  float *copy = NULL;
+  if (!rows) {
+    rows = copy = MCLI_NEW(l->context, float, n *dim);
+    if (!copy) return mcli_nomem(err, "embeddings");
+    mcli_array_load(z, 0, n, copy);
+  }
+  int64_t bad = mcli_first_not_finite(rows, n, dim);
+  if (bad >= 0)
+    s = mcli_fail_row(err, MCL_E_NOT_FINITE, bad, "z's row %lld (dataset row %lld) is not finite",
+                      (long long)bad, (long long)indices[bad]);
+  if (s == MCL_OK && g->dim == 0) s = gather_begin(l, modality, dim, err);
+  if (s == MCL_OK) s = store_rows(l, g, indices, n, rows, err);
+  mcli_free(l->context, copy);
+  return s;
+}
+
+mcl_status mcl_multistage_put_embeddings(mcl_multistage *l, int32_t modality,
+                                         const int64_t *indices, int64_t n, const mcl_array *z,
+                                         mcl_error *err) {
+  if (!l) return mcli_fail(err, MCL_E_INVALID, "loop is NULL");
+  mcl_status s = mcli_guard_enter(&l->guard, "loop", err);
+  if (s < 0) return s;
+  s = mcli_loop_put(l, modality, indices, n, z, err);
+  mcli_guard_leave(&l->guard);
+  return s < 0 ? s : mcl_ok(err);
+}
+
+static mcl_status put_labels(mcl_multistage *l, int32_t modality, const int32_t *labels, int64_t n,
+                             mcl_error *err) {
+  mcl_status s = check_put(l, modality, err);
+  if (s < 0) return s;
+  if (!labels) return mcli_fail(err, MCL_E_INVALID, "labels is NULL");
+  if (n != l->rows)
+    return mcli_fail(err, MCL_E_SHAPE, "n is %lld, the loop has %lld rows", (long long)n,
+                     (long long)l->rows);
+  for (int64_t i = 0; i < n; i++)
+    if (labels[i] < -1)
+      return mcli_fail_row(err, MCL_E_INVALID, i, "labels[%lld] is %d, below -1", (long long)i,
+                           (int)labels[i]);
+  int32_t *copy = MCLI_NEW(l->context, int32_t, n);
+  if (!copy) return mcli_nomem(err, "labels");
+  memcpy(copy, labels, (size_t)n * sizeof *copy);
+  mcli_gather_clear(l->context, &l->gather[modality]);
+  l->gather[modality].labels = copy;
+  return MCL_OK;
+}
+
+mcl_status mcl_multistage_put_labels(mcl_multistage *l, int32_t modality, const int32_t *labels,
+                                     int64_t n, mcl_error *err) {
+  if (!l) return mcli_fail(err, MCL_E_INVALID, "loop is NULL");
+  mcl_status s = mcli_guard_enter(&l->guard, "loop", err);
+  if (s < 0) return s;
+  s = put_labels(l, modality, labels, n, err);
+  mcli_guard_leave(&l->guard);
+  return s < 0 ? s : mcl_ok(err);
+}
+
+// ---- events --------------------------------------------------------------------------------------------
+
+static void embed_modality_begin(mcl_multistage *l, int32_t m) {
+  l->embed_modality = m;
+  l->embed_next = 0;
+  l->embed_missing = l->gather[m].dim ? l->gather[m].missing : l->rows;
+}
+
+// The first modality that still misses rows, or -1.
+static int32_t find_missing(const mcl_multistage *l) {
+  for (int32_t m = 0; m < l->o.modalities; m++)
+    if (l->clustered >> m & 1 && !is_gathered(l, m)) return m;
+  return -1;
+}
+
+// The next missing rows in ascending order. A pass that brought none means that the host does not answer.
+static mcl_status ask_rows(mcl_multistage *l, int32_t m, mcl_batch *b, mcl_error *err) {
+  if (m != l->embed_modality) embed_modality_begin(l, m);
+  const mcli_gather *g = &l->gather[m];
+  for (int pass = 0; pass < 2; pass++) {
+    int64_t n = 0, row = l->embed_next;
+    for (; row < l->rows && n < b->capacity; row++)
+      if (!g->have || !g->have[row]) b->indices[n++] = row;
+    if (n) {
+      b->n = n;
+      b->step = (row - 1) / b->capacity;
+      b->steps = (l->rows + b->capacity - 1) / b->capacity;
+      l->embed_next = row;
+      return MCL_OK;
+    }
+    int64_t missing = g->dim ? g->missing : l->rows;
+    if (missing >= l->embed_missing)
+      return mcli_fail(err, MCL_E_STATE,
+                       "%lld rows of modality %d were asked for, but no embeddings were put",
+                       (long long)missing, (int)m);
+    embed_modality_begin(l, m);
+  }
+  return mcli_fail(err, MCL_E_INTERNAL, "no rows are missing");
+}
+
+static mcl_status train_batch(mcl_multistage *l, mcl_batch *b, mcl_error *err) {
+  mcl_status s = mcl_sampler_batch(l->sampler, l->epoch, l->step, b, err);
+  if (s < 0) return s;
+  b->stage = l->stage;
+  if (++l->step == mcl_sampler_steps(l->sampler)) l->epoch++, l->step = 0;
+  return MCL_OK;
+}
+
+static mcl_status check_batch(const mcl_multistage *l, const mcl_batch *b, mcl_error *err) {
+  if (!b->indices) return mcli_fail(err, MCL_E_INVALID, "batch.indices is NULL");
+  int64_t wanted = mcl_sampler_batch_capacity(l->sampler);
+  if (b->capacity >= wanted) return MCL_OK;
+  return mcli_fail(err, MCL_E_LIMIT, "batch.capacity is %lld, %lld is needed",
+                   (long long)b->capacity, (long long)wanted);
+}
+
+static void set_event(mcl_event *e, int32_t kind, int32_t stage, int32_t epoch, int32_t modality) {
+  e->kind = kind;
+  e->stage = stage;
+  e->epoch = epoch;
+  e->modality = modality;
+}
+
+static bool has_no_steps_left(const mcl_multistage *l) {
+  // A stage whose cells were all dropped has no step: it is embedded untrained rather than looped over for ever.
+  return l->epoch >= l->o.epochs || mcl_sampler_steps(l->sampler) == 0;
+}
+
+mcl_status mcli_loop_next(mcl_multistage *l, const mcl_monitor *m, mcl_event *e, mcl_batch *b,
+                          mcl_error *err) {
+  mcl_status s = check_batch(l, b, err);
+  if (s < 0) return s;
+  b->n = 0;
+  if (l->phase == MCLI_AT_BEGIN) {
+    l->phase = MCLI_AT_TRAIN;
+    set_event(e, l->resumed ? MCL_RESUME_STAGE : MCL_BEGIN_STAGE, l->stage, -1, -1);
+    return MCL_OK;
+  }
+  if (l->phase == MCLI_AT_TRAIN && !has_no_steps_left(l)) {
+    set_event(e, MCL_TRAIN_BATCH, l->stage, l->epoch, -1);
+    return train_batch(l, b, err);
+  }
+  if (l->phase == MCLI_AT_TRAIN) {
+    l->phase = MCLI_AT_EMBED;
+    l->embed_modality = -1;
+  }
+  if (l->phase == MCLI_AT_EMBED) {
+    int32_t modality = find_missing(l);
+    if (modality >= 0) {
+      set_event(e, MCL_EMBED_ROWS, l->stage, -1, modality);
+      return ask_rows(l, modality, b, err);
+    }
+    int32_t stage = l->stage;
+    s = mcli_stage_close(l, m, err);
+    if (s == MCL_OK) set_event(e, MCL_END_STAGE, stage, -1, -1);
+    return s;
+  }
+  set_event(e, MCL_DONE, l->stage, -1, -1);
+  return MCL_OK;
+}
+
+mcl_status mcl_multistage_next(mcl_multistage *l, const mcl_monitor *m, mcl_event *event,
+                               mcl_batch *batch, mcl_error *err) {
+  if (!l || !event || !batch)
+    return mcli_fail(err, MCL_E_INVALID, "%s is NULL", !l ? "loop" : !event ? "event" : "batch");
+  mcl_event e;
+  mcl_batch b;
+  mcl_status s = mcli_options_copy(&e, sizeof e, event, "mcl_event", err);
+  if (s == MCL_OK) s = mcli_struct_in(&b, sizeof b, batch, "mcl_batch", err);
+  if (s == MCL_OK) s = mcli_guard_enter(&l->guard, "loop", err);
+  if (s < 0) return s;
+  s = mcli_loop_next(l, m, &e, &b, err);
+  mcli_guard_leave(&l->guard);
+  if (s == MCL_OK) s = mcli_struct_out(event, &e, sizeof e, "mcl_event", err);
+  if (s == MCL_OK) s = mcli_struct_out(batch, &b, sizeof b, "mcl_batch", err);
+  return s < 0 ? s : mcl_ok(err);
+}
+
+// ---- seeking -------------------------------------------------------------------------------------------
+
+static mcl_status seek(mcl_multistage *l, int32_t stage, int32_t epoch, int64_t step,
+                       mcl_error *err) {
+  if (stage < 0 || stage >= l->o.stages)
+    return mcli_fail(err, MCL_E_LIMIT, "stage is %d, there are %d", (int)stage, (int)l->o.stages);
+  if (stage > l->stage)
+    return mcli_fail(err, MCL_E_STATE, "stage %d cannot begin: stage %d is not clustered",
+                     (int)stage, (int)l->stage);
+  mcl_sampler *sampler = NULL;
+  mcl_status s = mcli_loop_make_sampler(l, stage, &sampler, err);
+  if (s < 0) return s;
+  int64_t steps = mcl_sampler_steps(sampler);
+  bool at_end = epoch == l->o.epochs && step == 0;
+  if (!at_end && (epoch < 0 || epoch >= l->o.epochs || step < 0 || step >= steps)) {
+    mcl_sampler_unref(sampler);
+    return mcli_fail(err, MCL_E_LIMIT, "epoch %d, step %lld: there are %d epochs of %lld steps",
+                     (int)epoch, (long long)step, (int)l->o.epochs, (long long)steps);
+  }
+  mcli_loop_forget(l, stage);
+  mcl_sampler_unref(l->sampler);
+  l->sampler = sampler;
+  l->epoch = epoch;
+  l->step = step;
+  l->resumed = epoch > 0 || step > 0;
+  return MCL_OK;
+}
+
+mcl_status mcl_multistage_seek(mcl_multistage *l, int32_t stage, int32_t epoch, int64_t step,
+                               mcl_error *err) {
+  if (!l) return mcli_fail(err, MCL_E_INVALID, "loop is NULL");
+  mcl_status s = mcli_guard_enter(&l->guard, "loop", err);
+  if (s < 0) return s;
+  s = seek(l, stage, epoch, step, err);
+  mcli_guard_leave(&l->guard);
+  return s < 0 ? s : mcl_ok(err);
+}

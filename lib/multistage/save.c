@@ -1,0 +1,337 @@
+// Keeping a run. loop.safetensors holds the place, every stage's labels and reports, and what the run was made with; it is
+// written last and replaced at once. Encoders lie beside it, one file a finished stage, and one named after its place for
+// the stage in training: a crash between the two leaves the old loop file, which names the old encoder file.
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libmcl/checkpoint.h>
+
+#include "base/file.h"
+#include "multistage/multistage.h"
+#include "sampler/sampler.h"
+
+// Numbers as text: metadata of a safetensors file is strings. 17 digits keep a double whole.
+enum { TEXT = 40, FACTS = 24 };
+typedef struct fact {
+  const char *key;
+  char text[TEXT];
+} fact;
+
+static void put_int(fact *f, int *n, const char *key, int64_t x) {
+  f[*n].key = key;
+  snprintf(f[(*n)++].text, TEXT, "%" PRId64, x);
+}
+
+static void put_real(fact *f, int *n, const char *key, double x) {
+  f[*n].key = key;
+  snprintf(f[(*n)++].text, TEXT, "%.17g", x);
+}
+
+// What must be the same when a run is resumed. `stages` is not among it: a run may be made longer.
+static int list_facts(const mcl_multistage *l, fact *f) {
+  int n = 0;
+  put_int(f, &n, "loop_version", 1);
+  put_int(f, &n, "sampler_algorithm", MCLI_SAMPLER_ALGORITHM);
+  put_int(f, &n, "rows", l->rows);
+  put_int(f, &n, "fingerprint", (int64_t)l->o.fingerprint);
+  put_int(f, &n, "seed", (int64_t)l->o.seed);
+  put_int(f, &n, "epochs", l->o.epochs);
+  put_int(f, &n, "modalities", l->o.modalities);
+  put_int(f, &n, "cluster_modalities", l->clustered);
+  put_int(f, &n, "sampler.batch_rows", l->sampling.batch_rows);
+  put_int(f, &n, "sampler.min_cell_rows", l->sampling.min_cell_rows);
+  put_int(f, &n, "sampler.small_cells", l->sampling.small_cells);
+  put_int(f, &n, "sampler.batching", l->sampling.batching);
+  put_int(f, &n, "sampler.order", l->sampling.order);
+  put_int(f, &n, "kmeans.k", l->kmeans.k);
+  put_int(f, &n, "kmeans.method", l->kmeans.method);
+  put_int(f, &n, "kmeans.metric", l->kmeans.metric);
+  put_int(f, &n, "kmeans.restarts", l->kmeans.restarts);
+  put_int(f, &n, "loss_kind", l->o.loss_kind);
+  put_real(f, &n, "loss.temperature", l->loss.temperature);
+  put_real(f, &n, "learning_rate", l->o.learning_rate);
+  put_int(f, &n, "schedule", l->o.schedule);
+  put_real(f, &n, "warm_up", l->o.warm_up);
+  return n;
+}
+
+// ---- reports as rows of doubles ---------------------------------------------------------------------------
+
+enum { REPORT_NUMBERS = 18, TALLY_NUMBERS = 6 };
+
+static void report_to_numbers(const mcl_stage_report *r, double *x) {
+  const double numbers[REPORT_NUMBERS] = {r->stage,
+                                          r->modality,
+                                          r->k_effective,
+                                          r->epochs,
+                                          (double)r->rows_seen,
+                                          (double)r->cells,
+                                          (double)r->smallest_cell,
+                                          (double)r->median_cell,
+                                          (double)r->largest_cell,
+                                          (double)r->backed_off,
+                                          (double)r->repairs,
+                                          r->loss_first,
+                                          r->loss_last,
+                                          r->accuracy,
+                                          r->nmi_previous,
+                                          r->entropy_given_previous,
+                                          r->cell_cosine,
+                                          r->inertia};
+  memcpy(x, numbers, sizeof numbers);
+}
+
+static void report_from_numbers(mcl_stage_report *r, const double *x) {
+  mcl_struct_init(r, sizeof *r);
+  r->stage = (int32_t)x[0], r->modality = (int32_t)x[1];
+  r->k_effective = (int32_t)x[2], r->epochs = (int32_t)x[3];
+  r->rows_seen = (int64_t)x[4], r->cells = (int64_t)x[5], r->smallest_cell = (int64_t)x[6];
+  r->median_cell = (int64_t)x[7], r->largest_cell = (int64_t)x[8], r->backed_off = (int64_t)x[9];
+  r->repairs = (int64_t)x[10];
+  r->loss_first = x[11], r->loss_last = x[12], r->accuracy = x[13], r->nmi_previous = x[14];
+  r->entropy_given_previous = x[15], r->cell_cosine = x[16], r->inertia = x[17];
+}
+
+static mcl_array vector(void *data, int32_t dtype, int64_t n) {
+  mcl_array a;
+  mcl_array_init(&a, data, dtype, 1, &n);
+  return a;
+}
+
+static void tensor_name(char *name, size_t size, const char *what, int32_t stage, int32_t m) {
+  snprintf(name, size, "%s.%d.%d", what, (int)stage, (int)m);
+}
+
+// ---- saving ------------------------------------------------------------------------------------------------
+
+char *mcli_encoder_path(mcl_context *c, const char *directory, int32_t stage, int32_t epoch,
+                        int64_t step) {
+  char name[96];
+  if (epoch < 0)
+    snprintf(name, sizeof name, "stage-%d.safetensors", (int)stage);
+  else
+    snprintf(name, sizeof name, "stage-%d-epoch-%d-step-%" PRId64 ".safetensors", (int)stage,
+             (int)epoch, step);
+  return mcli_path_join(c, directory, name);
+}
+
+static mcl_status save_encoder(const mcl_multistage *l, const char *directory, int32_t stage,
+                               int32_t epoch, int64_t step, mcl_error *err) {
+  if (!l->encoders[stage]) return MCL_OK;
+  char *path = mcli_encoder_path(l->context, directory, stage, epoch, step);
+  if (!path) return mcli_nomem(err, "a path");
+  mcl_status s = mcl_encoder_save(l->encoders[stage], path, err);
+  mcli_free(l->context, path);
+  return s;
+}
+
+static bool is_within_stage(const mcl_multistage *l) {
+  return l->phase != MCLI_AT_DONE && (l->epoch > 0 || l->step > 0);
+}
+
+static mcl_status save_encoders(const mcl_multistage *l, const char *directory, int32_t first,
+                                mcl_error *err) {
+  mcl_status s = MCL_OK;
+  for (int32_t stage = first; s == MCL_OK && stage < l->stage; stage++)
+    s = save_encoder(l, directory, stage, -1, 0, err);
+  if (s == MCL_OK && is_within_stage(l))
+    s = save_encoder(l, directory, l->stage, l->epoch, l->step, err);
+  return s;
+}
+
+static mcl_status add_results(const mcl_multistage *l, mcl_checkpoint_writer *w, mcl_error *err) {
+  mcl_status s = MCL_OK;
+  for (int32_t stage = 0; stage < l->stage; stage++)
+    for (int32_t m = 0; s == MCL_OK && m < l->o.modalities; m++) {
+      const mcli_stage_result *r = &l->results[stage];
+      if (!r->labels[m]) continue;
+      char name[48];
+      double numbers[REPORT_NUMBERS];
+      report_to_numbers(&r->report[m], numbers);
+      mcl_array a = vector(r->labels[m], MCL_I32, l->rows);
+      mcl_array b = vector(numbers, MCL_F64, REPORT_NUMBERS);
+      tensor_name(name, sizeof name, "labels", stage, m);
+      s = mcl_checkpoint_writer_add(w, name, &a, err);
+      tensor_name(name, sizeof name, "report", stage, m);
+      if (s == MCL_OK) s = mcl_checkpoint_writer_add(w, name, &b, err);
+    }
+  return s;
+}
+
+static mcl_status write_loop(const mcl_multistage *l, const char *path, mcl_error *err) {
+  mcl_checkpoint_writer *w = NULL;
+  fact facts[FACTS + 3];
+  int n = list_facts(l, facts);
+  put_int(facts, &n, "place.stage", l->stage);
+  put_int(facts, &n, "place.epoch", l->epoch);
+  put_int(facts, &n, "place.step", l->step);
+  const mcli_tally *t = &l->tally;
+  double numbers[TALLY_NUMBERS] = {t->loss,       t->accuracy,  t->steps,
+                                   t->loss_first, t->loss_last, t->accuracy_last};
+  mcl_array tally = vector(numbers, MCL_F64, TALLY_NUMBERS);
+  mcl_status s = mcl_checkpoint_writer_create(l->context, path, &w, err);
+  for (int i = 0; s == MCL_OK && i < n; i++)
+    s = mcl_checkpoint_writer_meta(w, facts[i].key, facts[i].text, err);
+  if (s == MCL_OK) s = mcl_checkpoint_writer_add(w, "tally", &tally, err);
+  if (s == MCL_OK) s = add_results(l, w, err);
+  if (s == MCL_OK) s = mcl_checkpoint_writer_commit(w, err);
+  mcl_checkpoint_writer_unref(w);
+  return s;
+}
+
+mcl_status mcli_loop_save(const mcl_multistage *l, const char *directory, int32_t first,
+                          mcl_error *err) {
+  char *path = mcli_path_join(l->context, directory, "loop.safetensors");
+  if (!path) return mcli_nomem(err, "a path");
+  mcl_status s = mcli_directory_make(l->context, directory, err);
+  if (s == MCL_OK) s = save_encoders(l, directory, first, err);
+  if (s == MCL_OK) s = write_loop(l, path, err);
+  mcli_free(l->context, path);
+  return s;
+}
+
+mcl_status mcl_multistage_save(const mcl_multistage *l, const char *directory, mcl_error *err) {
+  if (!l || !directory)
+    return mcli_fail(err, MCL_E_INVALID, "%s is NULL", l ? "directory" : "loop");
+  mcl_status s = mcli_loop_save(l, directory, 0, err);
+  return s < 0 ? s : mcl_ok(err);
+}
+
+// ---- resuming ----------------------------------------------------------------------------------------------
+
+static mcl_status check_facts(const mcl_multistage *l, const mcl_checkpoint *k, const char *path,
+                              mcl_error *err) {
+  fact facts[FACTS + 3];
+  int n = list_facts(l, facts);
+  for (int i = 0; i < n; i++) {
+    char text[TEXT];
+    if (mcl_checkpoint_meta(k, facts[i].key, text, sizeof text, NULL, err) < 0)
+      return mcli_fail(err, MCL_E_FORMAT, "%s does not say its %s", path, facts[i].key);
+    if (strcmp(text, facts[i].text) != 0)
+      return mcli_fail(err, MCL_E_MISMATCH, "%s was saved with %s %s, this loop has %s", path,
+                       facts[i].key, text, facts[i].text);
+  }
+  return MCL_OK;
+}
+
+static mcl_status read_place(const mcl_multistage *l, const mcl_checkpoint *k, const char *path,
+                             int64_t place[3], mcl_error *err) {
+  static const char *const keys[3] = {"place.stage", "place.epoch", "place.step"};
+  for (int i = 0; i < 3; i++) {
+    char text[TEXT], *end = text;
+    if (mcl_checkpoint_meta(k, keys[i], text, sizeof text, NULL, err) == MCL_OK)
+      place[i] = strtoll(text, &end, 10);
+    if (end == text || *end || place[i] < 0)
+      return mcli_fail(err, MCL_E_FORMAT, "%s has no good %s", path, keys[i]);
+  }
+  if (place[0] > l->o.stages)
+    return mcli_fail(err, MCL_E_MISMATCH, "%s has %lld finished stages, this loop has %d", path,
+                     (long long)place[0], (int)l->o.stages);
+  return MCL_OK;
+}
+
+static mcl_status check_labels(const mcl_multistage *l, const int32_t *labels, const char *path,
+                               const char *name, mcl_error *err) {
+  for (int64_t i = 0; i < l->rows; i++)
+    if (labels[i] < -1)
+      return mcli_fail_row(err, MCL_E_FORMAT, i, "%s: %s has the label %d", path, name,
+                           (int)labels[i]);
+  return MCL_OK;
+}
+
+static mcl_status read_result(mcl_multistage *l, const mcl_checkpoint *k, const char *path,
+                              int32_t stage, int32_t m, mcl_error *err) {
+  char name[48];
+  double numbers[REPORT_NUMBERS];
+  mcl_array report = vector(numbers, MCL_F64, REPORT_NUMBERS);
+  int32_t *labels = MCLI_NEW(l->context, int32_t, l->rows);
+  if (!labels) return mcli_nomem(err, "labels");
+  l->results[stage].labels[m] = labels;
+  mcl_array a = vector(labels, MCL_I32, l->rows);
+  tensor_name(name, sizeof name, "report", stage, m);
+  mcl_status s = mcl_checkpoint_read(k, name, &report, err);
+  tensor_name(name, sizeof name, "labels", stage, m);
+  if (s == MCL_OK) s = mcl_checkpoint_read(k, name, &a, err);
+  if (s == MCL_OK) s = check_labels(l, labels, path, name, err);
+  if (s == MCL_OK) report_from_numbers(&l->results[stage].report[m], numbers);
+  return s;
+}
+
+static mcl_status read_results(mcl_multistage *l, const mcl_checkpoint *k, const char *path,
+                               const int64_t place[3], mcl_error *err) {
+  double numbers[TALLY_NUMBERS];
+  mcl_array tally = vector(numbers, MCL_F64, TALLY_NUMBERS);
+  mcl_status s = mcl_checkpoint_read(k, "tally", &tally, err);
+  for (int32_t stage = 0; stage < place[0]; stage++)
+    for (int32_t m = 0; s == MCL_OK && m < l->o.modalities; m++)
+      if (l->clustered >> m & 1) s = read_result(l, k, path, stage, m, err);
+  mcl_sampler *sampler = NULL;
+  if (s == MCL_OK) s = mcli_loop_make_sampler(l, (int32_t)place[0], &sampler, err);
+  if (s < 0) return s;
+  mcl_sampler_unref(l->sampler);
+  l->sampler = sampler;
+  if (place[1] > l->o.epochs || (place[2] > 0 && place[2] >= mcl_sampler_steps(sampler)))
+    return mcli_fail(err, MCL_E_FORMAT, "%s has a place outside its stage", path);
+  l->tally = (mcli_tally){numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]};
+  l->stage = (int32_t)place[0];
+  l->epoch = (int32_t)place[1];
+  l->step = place[2];
+  l->resumed = l->epoch > 0 || l->step > 0;
+  l->phase = l->stage == l->o.stages ? MCLI_AT_DONE : MCLI_AT_BEGIN;
+  return MCL_OK;
+}
+
+// Reads into a loop of its own and changes places with it only when all went well.
+static mcl_status resume(mcl_multistage *l, const char *directory, const char *path,
+                         mcl_error *err) {
+  mcl_checkpoint *k = NULL;
+  mcl_multistage *fresh = NULL;
+  int64_t place[3] = {0};
+  mcl_multistage_options o = l->o;
+  o.kmeans = &l->kmeans;
+  o.sampler = &l->sampling;
+  o.loss = &l->loss;
+  o.embedding_directory = l->embedding_directory;
+  o.save_directory = l->save_directory;
+  mcl_status s = mcl_checkpoint_open(l->context, path, &k, err);
+  if (s == MCL_OK) s = check_facts(l, k, path, err);
+  if (s == MCL_OK) s = read_place(l, k, path, place, err);
+  if (s == MCL_OK) s = mcl_multistage_create(l->context, &o, l->rows, NULL, &fresh, err);
+  if (s == MCL_OK) s = read_results(fresh, k, path, place, err);
+  if (s == MCL_OK && !(fresh->resume_directory = mcli_strdup(l->context, directory)))
+    s = mcli_nomem(err, "a path");
+  mcl_checkpoint_unref(k);
+  if (s == MCL_OK) {
+    if (l->save_directory && strcmp(directory, l->save_directory) == 0)
+      fresh->stages_saved = fresh->stage;
+    // References and the guard belong to the handles; everything else changes places.
+    mcl_multistage was = *l;
+    *l = *fresh;
+    *fresh = was;
+    mcli_refcount refs = l->refs;
+    l->refs = fresh->refs, fresh->refs = refs;
+    mcli_guard guard = l->guard;
+    l->guard = fresh->guard, fresh->guard = guard;
+  }
+  mcl_multistage_unref(fresh);
+  return s;
+}
+
+mcl_status mcl_multistage_resume(mcl_multistage *l, const char *directory, mcl_error *err) {
+  if (!l || !directory)
+    return mcli_fail(err, MCL_E_INVALID, "%s is NULL", l ? "directory" : "loop");
+  mcl_status s = mcli_guard_enter(&l->guard, "loop", err);
+  if (s < 0) return s;
+  char *path = mcli_path_join(l->context, directory, "loop.safetensors");
+  if (!path)
+    s = mcli_nomem(err, "a path");
+  else if (!mcli_file_exists(path))
+    s = mcli_fail(err, MCL_E_NOT_FOUND, "%s is not there", path);
+  else
+    s = resume(l, directory, path, err);
+  mcli_free(l->context, path);
+  mcli_guard_leave(&l->guard);
+  return s < 0 ? s : mcl_ok(err);
+}

@@ -1,0 +1,270 @@
+// Closing a stage: cluster its embeddings, say what came of it, and refine the cells for the next.
+//
+// What a stage report measures, for labels l and training cells c over n rows that have both:
+//
+//   entropy_given_previous = H(l | c) / log k,  H(l | c) = -sum_c n_c/n sum_l p(l|c) log p(l|c)          (1)
+//   cell_cosine = sum_c (|sum_i u_i|^2 - m_c) / sum_c m_c (m_c - 1),  u_i the m_c unit rows of cell c    (2)
+//
+// (2) is the mean cosine over all ordered pairs of different rows of one cell, without forming the pairs.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libmcl/probe.h>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "math/array.h"
+#include "multistage/multistage.h"
+
+char *mcli_embedding_path(const mcl_multistage *l, int32_t stage, int32_t modality) {
+  char name[64];
+  if (modality == 0)
+    snprintf(name, sizeof name, "stage-%d.npy", (int)stage);
+  else
+    snprintf(name, sizeof name, "stage-%d-modality-%d.npy", (int)stage, (int)modality);
+  return mcli_path_join(l->context, l->embedding_directory, name);
+}
+
+// ---- rows in the order of their cells --------------------------------------------------------------------
+
+// Rows sorted by training cell: rows[first[c]] .. rows[first[c + 1] - 1] are those of cell c. Rows without a cell are left out.
+typedef struct cell_order {
+  int64_t *cell_of_row, *first, *rows, cells, n;
+} cell_order;
+
+static void cell_order_free(mcl_context *c, cell_order *o) {
+  mcli_free(c, o->cell_of_row);
+  mcli_free(c, o->first);
+  mcli_free(c, o->rows);
+}
+
+static mcl_status cell_order_make(const mcl_multistage *l, cell_order *o, mcl_error *err) {
+  mcl_context *c = l->context;
+  memset(o, 0, sizeof *o);
+  o->cell_of_row = MCLI_NEW(c, int64_t, l->rows);
+  o->rows = MCLI_NEW(c, int64_t, l->rows);
+  if (!o->cell_of_row || !o->rows) return mcli_nomem(err, "cells");
+  mcl_status s = mcl_sampler_cells(l->sampler, o->cell_of_row, l->rows, err);
+  if (s < 0) return s;
+  for (int64_t i = 0; i < l->rows; i++)
+    if (o->cell_of_row[i] >= o->cells) o->cells = o->cell_of_row[i] + 1;
+  o->first = MCLI_NEW0(c, int64_t, o->cells + 2);
+  if (!o->first) return mcli_nomem(err, "cells");
+  for (int64_t i = 0; i < l->rows; i++)
+    if (o->cell_of_row[i] >= 0) o->first[o->cell_of_row[i] + 2]++;
+  for (int64_t i = 2; i < o->cells + 2; i++) o->first[i] += o->first[i - 1];
+  for (int64_t i = 0; i < l->rows; i++)
+    if (o->cell_of_row[i] >= 0) o->rows[o->first[o->cell_of_row[i] + 1]++] = i;
+  o->n = o->first[o->cells];
+  return MCL_OK;
+}
+
+// ---- the report's figures --------------------------------------------------------------------------------
+
+static double entropy_of(const int64_t *counts, int64_t k, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < k; i++)
+    if (counts[i]) sum -= (double)counts[i] * log((double)counts[i] / (double)n);
+  return sum;
+}
+
+// (1)
+static mcl_status conditional_entropy(const mcl_multistage *l, const cell_order *o,
+                                      const int32_t *labels, int32_t k, double *out,
+                                      mcl_error *err) {
+  *out = (double)NAN;
+  if (k < 2) return MCL_OK;
+  int64_t *counts = MCLI_NEW0(l->context, int64_t, k), used = 0;
+  if (!counts) return mcli_nomem(err, "the stage report");
+  double sum = 0;
+  for (int64_t cell = 0; cell < o->cells; cell++) {
+    int64_t n = 0;
+    for (int64_t i = o->first[cell]; i < o->first[cell + 1]; i++) {
+      int32_t label = labels[o->rows[i]];
+      if (label >= 0) counts[label]++, n++;
+    }
+    sum += entropy_of(counts, k, n);
+    used += n;
+    for (int64_t i = o->first[cell]; i < o->first[cell + 1]; i++)
+      if (labels[o->rows[i]] >= 0) counts[labels[o->rows[i]]] = 0;
+  }
+  if (used) *out = sum / (double)used / log((double)k);
+  mcli_free(l->context, counts);
+  return MCL_OK;
+}
+
+// (2), one row at a time: rows of a cell lie anywhere, and the whole is one pass over the embeddings.
+static mcl_status mean_cell_cosine(const mcl_multistage *l, const cell_order *o,
+                                   const mcl_rows *rows, double *out, mcl_error *err) {
+  int32_t dim = rows->dim;
+  double *sum = MCLI_NEW(l->context, double, dim), cosines = 0, pairs = 0;
+  float *buffer = MCLI_NEW(l->context, float, dim);
+  mcl_status s = sum && buffer ? MCL_OK : mcli_nomem(err, "the stage report");
+  for (int64_t cell = 0; s == MCL_OK && cell < o->cells; cell++) {
+    memset(sum, 0, (size_t)dim * sizeof *sum);
+    double m = 0, square = 0;
+    for (int64_t i = o->first[cell]; s == MCL_OK && i < o->first[cell + 1]; i++) {
+      const float *row;
+      double norm = 0;
+      s = mcli_rows_block(rows, o->rows[i], 1, buffer, NULL, &row, err);
+      if (s < 0) break;
+      for (int32_t d = 0; d < dim; d++) norm += (double)row[d] * (double)row[d];
+      if (norm == 0) continue;
+      norm = 1 / sqrt(norm);
+      for (int32_t d = 0; d < dim; d++) sum[d] += (double)row[d] * norm;
+      m += 1;
+    }
+    for (int32_t d = 0; d < dim; d++) square += sum[d] * sum[d];
+    cosines += square - m;
+    pairs += m * (m - 1);
+  }
+  *out = pairs > 0 ? cosines / pairs : (double)NAN;
+  mcli_free(l->context, sum);
+  mcli_free(l->context, buffer);
+  return s;
+}
+
+// Agreement with the preceding stage over the rows that have a label in both.
+static mcl_status nmi_with_previous(const mcl_multistage *l, int32_t m, const int32_t *labels,
+                                    double *out, mcl_error *err) {
+  *out = (double)NAN;
+  const int32_t *before = l->stage ? l->results[l->stage - 1].labels[m] : NULL;
+  if (!before) return MCL_OK;
+  int32_t *pairs = MCLI_NEW(l->context, int32_t, 2 * l->rows);
+  if (!pairs) return mcli_nomem(err, "the stage report");
+  int64_t n = 0;
+  for (int64_t i = 0; i < l->rows; i++)
+    if (labels[i] >= 0 && before[i] >= 0) pairs[n] = labels[i], pairs[l->rows + n++] = before[i];
+  mcl_status s = MCL_OK;
+  if (n) s = mcl_probe_agreement(l->context, pairs, pairs + l->rows, n, out, NULL, NULL, err);
+  mcli_free(l->context, pairs);
+  return s;
+}
+
+static mcl_status report_cells(const mcl_multistage *l, mcl_stage_report *r, mcl_error *err) {
+  mcl_sampler_report cells;
+  mcl_struct_init(&cells, sizeof cells);
+  mcl_status s = mcl_sampler_get_report(l->sampler, &cells, err);
+  r->rows_seen = cells.used;
+  r->cells = cells.cells;
+  r->smallest_cell = cells.smallest_cell;
+  r->median_cell = cells.median_cell;
+  r->largest_cell = cells.largest_cell;
+  r->backed_off = cells.backed_off;
+  return s;
+}
+
+// ---- clustering ------------------------------------------------------------------------------------------
+
+// All rows are there: a file is committed and opened again for reading. Idempotent, so that a cancelled clustering can
+// be asked for again.
+static mcl_status open_rows(mcl_multistage *l, int32_t m, mcl_rows *rows, mcl_array *view,
+                            mcl_error *err) {
+  mcli_gather *g = &l->gather[m];
+  mcl_struct_init(rows, sizeof *rows);
+  if (g->z) {
+    *view = mcl_matrix_f32(g->z, l->rows, g->dim);
+    mcl_rows closed = *rows;
+    closed.array = view;
+    return mcli_rows_open(&closed, "embeddings", rows, err);
+  }
+  if (!g->readable) {
+    mcl_npy *file = NULL;
+    char *path = mcli_embedding_path(l, l->stage, m);
+    if (!path) return mcli_nomem(err, "a path");
+    mcl_status s = mcl_npy_commit(g->file, err);
+    if (s == MCL_OK) s = mcl_npy_open(l->context, path, &file, err);
+    mcli_free(l->context, path);
+    if (s < 0) return s;
+    mcl_npy_unref(g->file);
+    g->file = file;
+    g->readable = true;
+  }
+  mcl_npy_rows(g->file, rows);
+  return MCL_OK;
+}
+
+static mcl_status cluster(mcl_multistage *l, int32_t m, const mcl_rows *rows,
+                          const mcl_monitor *monitor, int32_t *labels, mcl_stage_report *r,
+                          mcl_error *err) {
+  mcl_kmeans_options o = l->kmeans;
+  o.seed = mcli_rng_derive(l->o.seed, MCLI_RNG_STAGE,
+                           (uint64_t)l->stage * MCLI_MAX_MODALITIES + (uint64_t)m);
+  mcl_clusterer *k = NULL;
+  mcl_clusterer_report report;
+  mcl_struct_init(&report, sizeof report);
+  mcl_status s = MCL_OK;
+  if (l->o.clusterer)
+    k = mcl_clusterer_ref(l->o.clusterer);
+  else
+    s = mcl_clusterer_create_kmeans(l->context, &o, NULL, &k, err);
+  if (s == MCL_OK) s = mcl_clusterer_fit(k, rows, monitor, err);
+  if (s == MCL_OK) s = mcl_clusterer_assign(k, rows, monitor, labels, NULL, err);
+  if (s == MCL_OK) s = mcl_clusterer_get_report(k, &report, err);
+  r->k_effective = report.k_effective;
+  r->repairs = report.repairs;
+  r->inertia = report.inertia;
+  mcl_clusterer_unref(k);
+  return s;
+}
+
+// Labels and report of one modality, into `result`.
+static mcl_status close_modality(mcl_multistage *l, int32_t m, const cell_order *o,
+                                 const mcl_monitor *monitor, mcli_stage_result *result,
+                                 mcl_error *err) {
+  mcl_stage_report *r = &result->report[m];
+  mcl_struct_init(r, sizeof *r);
+  r->stage = l->stage;
+  r->modality = m;
+  r->epochs = l->epoch;
+  r->loss_first = l->tally.loss_first;
+  r->loss_last = l->tally.loss_last;
+  r->accuracy = l->tally.accuracy_last;
+  r->inertia = r->cell_cosine = (double)NAN;
+  int32_t *labels = MCLI_NEW(l->context, int32_t, l->rows);
+  if (!labels) return mcli_nomem(err, "labels");
+  result->labels[m] = labels;
+  mcl_status s = report_cells(l, r, err);
+  if (s == MCL_OK && l->gather[m].labels) {
+    memcpy(labels, l->gather[m].labels, (size_t)l->rows * sizeof *labels);
+    for (int64_t i = 0; i < l->rows; i++)
+      if (labels[i] >= r->k_effective) r->k_effective = labels[i] + 1;
+  } else if (s == MCL_OK) {
+    mcl_rows rows;
+    mcl_array view;
+    s = open_rows(l, m, &rows, &view, err);
+    if (s == MCL_OK) s = cluster(l, m, &rows, monitor, labels, r, err);
+    if (s == MCL_OK) s = mean_cell_cosine(l, o, &rows, &r->cell_cosine, err);
+  }
+  if (s == MCL_OK) s = nmi_with_previous(l, m, labels, &r->nmi_previous, err);
+  if (s == MCL_OK)
+    s = conditional_entropy(l, o, labels, r->k_effective, &r->entropy_given_previous, err);
+  return s;
+}
+
+mcl_status mcli_stage_close(mcl_multistage *l, const mcl_monitor *monitor, mcl_error *err) {
+  cell_order order;
+  mcli_stage_result *result = &l->results[l->stage];
+  mcl_sampler *next = NULL;
+  mcl_status s = cell_order_make(l, &order, err);
+  for (int32_t m = 0; s == MCL_OK && m < l->o.modalities; m++)
+    if (l->clustered >> m & 1) s = close_modality(l, m, &order, monitor, result, err);
+  cell_order_free(l->context, &order);
+  if (s == MCL_OK) s = mcli_loop_make_sampler(l, l->stage + 1, &next, err);
+  if (s < 0) {
+    mcli_stage_result_clear(l, l->stage);
+    return s;
+  }
+  mcl_sampler_unref(l->sampler);
+  l->sampler = next;
+  for (int m = 0; m < MCLI_MAX_MODALITIES; m++) mcli_gather_clear(l->context, &l->gather[m]);
+  mcli_tally_reset(&l->tally);
+  l->stage++;
+  l->epoch = 0;
+  l->step = 0;
+  l->resumed = false;
+  l->phase = l->stage == l->o.stages ? MCLI_AT_DONE : MCLI_AT_BEGIN;
+  return MCL_OK;
+}

@@ -1,0 +1,379 @@
+#include "support/suite.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <libmcl/multistage.h>
+
+#include "base/file.h"
+
+enum { ROWS = 96, SIDE = 6, BATCH = 16, EPOCHS = 2, STAGES = 3, DIM = 8 };
+
+static mcl_error err;
+
+// Two facts in each image: a bright left or right half, and a bright top or bottom.
+static const uint8_t *images(void) {
+  static uint8_t x[ROWS * SIDE * SIDE];
+  for (int i = 0; i < ROWS; i++)
+    for (int y = 0; y < SIDE; y++)
+      for (int k = 0; k < SIDE; k++)
+        x[(i * SIDE + y) * SIDE + k] = (uint8_t)(40 + 120 * ((k < SIDE / 2) == (i % 2)) +
+                                                 60 * ((y < SIDE / 2) == (i / 2 % 2)) + i % 7);
+  return x;
+}
+
+typedef struct job {
+  mcl_context *c;
+  mcl_dataset *d;
+  mcl_augmenter *a;
+  mcl_multistage *l;
+  int stop_after, told, kill_after; // steps
+  int made, destroyed, fail_stage;
+} job;
+
+static mcl_status make(void *user, int32_t stage, mcl_encoder **out, mcl_error *e) {
+  job *j = user;
+  j->made++;
+  if (stage == j->fail_stage) return mcl_error_set(e, MCL_E_CALLBACK, 77, "no more GPUs");
+  mcl_mlp_options o;
+  mcl_mlp_options_init(&o, sizeof o);
+  o.seed = mcl_multistage_seed(9, stage);
+  o.inputs = SIDE * SIDE;
+  o.hidden = 16;
+  o.layers = 1;
+  o.dim = DIM;
+  o.projection_dim = 8;
+  return mcl_encoder_create_mlp(j->c, &o, out, e);
+}
+
+static void destroy(void *user) {
+  ((job *)user)->destroyed++;
+}
+
+static void start(job *j, uint32_t threads, const char *directory, uint64_t seed) {
+  memset(j, 0, sizeof *j);
+  j->fail_stage = -1;
+  j->c = test_context(threads);
+  mcl_array x = mcl_images_u8((uint8_t *)(uintptr_t)images(), ROWS, SIDE, SIDE, 1);
+  CHECK_OK(mcl_dataset_create_array(j->c, &x, NULL, &j->d, &err));
+  mcl_augmenter_options a;
+  mcl_augmenter_options_init(&a, sizeof a);
+  a.noise = 0.02;
+  CHECK_OK(mcl_augmenter_create(j->c, &a, &j->a, &err));
+  mcl_kmeans_options k;
+  mcl_sampler_options s;
+  mcl_multistage_options o;
+  mcl_kmeans_options_init(&k, sizeof k);
+  mcl_sampler_options_init(&s, sizeof s);
+  mcl_multistage_options_init(&o, sizeof o);
+  k.k = 3;
+  s.batch_rows = BATCH;
+  o.stages = STAGES;
+  o.epochs = EPOCHS;
+  o.seed = seed;
+  o.kmeans = &k;
+  o.sampler = &s;
+  o.save_directory = directory;
+  o.save_every_steps = directory ? 3 : 0;
+  o.fingerprint = mcl_dataset_fingerprint(j->d);
+  o.schedule = MCL_SCHEDULE_COSINE;
+  o.warm_up = 0.2;
+  o.learning_rate = 0.01;
+  CHECK_OK(mcl_multistage_create(j->c, &o, ROWS, NULL, &j->l, &err));
+}
+
+static void stop(job *j) {
+  mcl_multistage_unref(j->l);
+  mcl_augmenter_unref(j->a);
+  mcl_dataset_unref(j->d);
+  mcl_context_unref(j->c);
+}
+
+// The monitor is told at most ten times a second; the factory and the steps are what the test counts instead.
+static int32_t watch(void *user, const mcl_progress *p) {
+  job *j = user;
+  j->told++;
+  if (j->kill_after && p->done >= j->kill_after && p->stage == 1) kill(getpid(), SIGKILL);
+  return j->stop_after && j->told >= j->stop_after;
+}
+
+static mcl_status run(job *j) {
+  mcl_encoder_factory f;
+  mcl_monitor m;
+  mcl_struct_init(&f, sizeof f);
+  mcl_struct_init(&m, sizeof m);
+  f.user = m.user = j;
+  f.make = make;
+  f.destroy = destroy;
+  m.progress = watch;
+  return mcl_multistage_run(j->l, j->d, j->a, &f, &m, &err);
+}
+
+// The whole representation of all rows, and every label: what must be the same.
+typedef struct outcome {
+  float z[ROWS * STAGES * DIM];
+  int32_t labels[STAGES][ROWS];
+  double loss[STAGES];
+} outcome;
+
+static void take(job *j, outcome *o) {
+  memset(o, 0, sizeof *o);
+  mcl_integrator *g;
+  int64_t indices[ROWS];
+  for (int i = 0; i < ROWS; i++) indices[i] = i;
+  CHECK_OK(mcl_multistage_integrator(j->l, &g, &err));
+  ck_assert_int_eq(mcl_integrator_dim(g), STAGES * DIM);
+  mcl_array x = mcl_images_u8((uint8_t *)(uintptr_t)images(), ROWS, SIDE, SIDE, 1);
+  mcl_array z = mcl_matrix_f32(o->z, ROWS, STAGES * DIM);
+  mcl_inputs in;
+  mcl_struct_init(&in, sizeof in);
+  in.indices = indices, in.n = ROWS, in.data = &x, in.view = -1;
+  CHECK_OK(mcl_integrator_embed(g, &in, &z, &err));
+  for (int32_t s = 0; s < STAGES; s++) {
+    mcl_stage_report r;
+    mcl_struct_init(&r, sizeof r);
+    CHECK_OK(mcl_multistage_labels(j->l, s, 0, o->labels[s], ROWS, &err));
+    CHECK_OK(mcl_multistage_get_report(j->l, s, 0, &r, &err));
+    o->loss[s] = r.loss_last;
+    ck_assert(isfinite(r.loss_first) && isfinite(r.loss_last) && r.accuracy >= 0 &&
+              r.accuracy <= 1);
+  }
+  mcl_integrator_unref(g);
+}
+
+static void run_whole(uint32_t threads, uint64_t seed, outcome *o) {
+  job j;
+  start(&j, threads, NULL, seed);
+  CHECK_OK(run(&j));
+  ck_assert_int_eq(j.made, STAGES);
+  ck_assert_int_eq(j.destroyed, 1);
+  take(&j, o);
+  stop(&j);
+}
+
+static void same(const outcome *a, const outcome *b) {
+  ck_assert_mem_eq(a, b, sizeof *a);
+}
+
+START_TEST(any_number_of_threads_gives_the_same_bits) {
+  static outcome one, more;
+  run_whole(1, 1, &one);
+  for (uint32_t threads = 2; threads <= 3; threads++) {
+    run_whole(threads, 1, &more);
+    same(&one, &more);
+  }
+}
+END_TEST
+
+START_TEST(another_seed_gives_another_result) {
+  static outcome one, other;
+  run_whole(2, 1, &one);
+  run_whole(2, 2, &other);
+  ck_assert(memcmp(one.z, other.z, sizeof one.z) != 0);
+}
+END_TEST
+
+START_TEST(training_lowers_the_loss_and_every_row_is_seen) {
+  job j;
+  start(&j, 2, NULL, 1);
+  CHECK_OK(run(&j));
+  mcl_stage_report r;
+  mcl_struct_init(&r, sizeof r);
+  CHECK_OK(mcl_multistage_get_report(j.l, 0, 0, &r, &err));
+  ck_assert(r.loss_last < r.loss_first);
+  ck_assert_int_eq(r.rows_seen, ROWS);
+  CHECK_OK(run(&j)); // a finished loop has nothing left to do
+  ck_assert_int_eq(j.made, STAGES);
+  stop(&j);
+}
+END_TEST
+
+// At each place where the monitor is told, in memory and from the saved state.
+START_TEST(a_cancelled_run_goes_on_as_if_it_never_stopped) {
+  static outcome whole, resumed;
+  const char *directory = test_directory("cancelled");
+  run_whole(2, 1, &whole);
+  for (int again = 0; again < 2; again++)
+    for (int at = 1; at <= 8; at++) {
+      job j;
+      start(&j, 2, again ? directory : NULL, 1);
+      j.stop_after = at;
+      mcl_status s = run(&j);
+      ck_assert(s == MCL_OK || s == MCL_E_CANCELLED);
+      if (again && s == MCL_E_CANCELLED) { // another process
+        stop(&j);
+        start(&j, 1, directory, 1);
+        s = mcl_multistage_resume(j.l, directory, &err);
+        ck_assert_msg(s == MCL_OK, "%d: %s", at, err.message);
+      }
+      j.stop_after = 0;
+      CHECK_OK(run(&j));
+      take(&j, &resumed);
+      same(&whole, &resumed);
+      stop(&j);
+    }
+}
+END_TEST
+
+START_TEST(a_run_killed_in_mid_stage_resumes_to_the_same_bits) {
+  static outcome whole, resumed;
+  const char *directory = test_directory("killed");
+  run_whole(2, 1, &whole);
+  pid_t child = fork();
+  if (child == 0) {
+    job j;
+    start(&j, 2, directory, 1);
+    j.kill_after = 4;
+    mcl_status s = run(&j);
+    _exit(s == MCL_OK ? 0 : 1);
+  }
+  int status;
+  ck_assert_int_eq(waitpid(child, &status, 0), child);
+  ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  job j;
+  start(&j, 3, directory, 1);
+  CHECK_OK(mcl_multistage_resume(j.l, directory, &err));
+  CHECK_OK(run(&j));
+  take(&j, &resumed);
+  same(&whole, &resumed);
+  stop(&j);
+}
+END_TEST
+
+START_TEST(a_finished_run_is_resumed_whole_and_can_be_made_longer) {
+  static outcome whole, again;
+  const char *directory = test_directory("finished");
+  job j;
+  start(&j, 2, directory, 1);
+  CHECK_OK(run(&j));
+  take(&j, &whole);
+  stop(&j);
+  start(&j, 2, directory, 1);
+  CHECK_OK(mcl_multistage_resume(j.l, directory, &err));
+  CHECK_OK(run(&j));
+  take(&j, &again);
+  same(&whole, &again);
+  // Only what is needed is left: no file of a place within a stage.
+  mcli_listing list;
+  CHECK_OK(mcli_directory_list(j.c, directory, &list, &err));
+  ck_assert_int_eq(list.n, STAGES + 1);
+  mcli_listing_free(j.c, &list);
+  stop(&j);
+}
+END_TEST
+
+START_TEST(saved_state_of_another_run_is_refused_and_the_loop_stays_as_it_was) {
+  static outcome whole, after;
+  const char *directory = test_directory("other");
+  char path[4200];
+  job j;
+  start(&j, 1, directory, 1);
+  CHECK_FAILS(MCL_E_NOT_FOUND, "loop.safetensors", mcl_multistage_resume(j.l, directory, &err));
+  CHECK_OK(run(&j));
+  stop(&j);
+  start(&j, 1, NULL, 2);
+  CHECK_FAILS(MCL_E_MISMATCH, "seed", mcl_multistage_resume(j.l, directory, &err));
+  stop(&j);
+  snprintf(path, sizeof path, "%s/loop.safetensors", directory);
+  start(&j, 1, NULL, 1);
+  unsigned char *bytes;
+  int64_t n;
+  CHECK_OK(mcli_file_read_all(j.c, path, 1 << 20, &bytes, &n, &err));
+  CHECK_OK(mcli_file_write_all(j.c, path, bytes, n - 9, &err));
+  CHECK_FAILS(MCL_E_FORMAT, "loop.safetensors", mcl_multistage_resume(j.l, directory, &err));
+  mcli_free(j.c, bytes);
+  CHECK_OK(run(&j));
+  take(&j, &after);
+  run_whole(1, 1, &whole);
+  same(&whole, &after);
+  stop(&j);
+}
+END_TEST
+
+START_TEST(a_missing_encoder_file_is_named) {
+  const char *directory = test_directory("missing");
+  char path[4200];
+  job j;
+  start(&j, 1, directory, 1);
+  CHECK_OK(run(&j));
+  stop(&j);
+  snprintf(path, sizeof path, "%s/stage-1.safetensors", directory);
+  ck_assert_int_eq(unlink(path), 0);
+  start(&j, 1, directory, 1);
+  CHECK_OK(mcl_multistage_resume(j.l, directory, &err));
+  CHECK_FAILS(MCL_E_MISMATCH, "stage 1", run(&j));
+  stop(&j);
+}
+END_TEST
+
+START_TEST(a_factory_that_fails_stops_the_run_and_it_can_go_on) {
+  static outcome whole, after;
+  job j;
+  run_whole(2, 1, &whole);
+  start(&j, 2, NULL, 1);
+  j.fail_stage = 1;
+  CHECK_FAILS(MCL_E_CALLBACK, "no more GPUs", run(&j));
+  ck_assert_int_eq(err.host_code, 77);
+  ck_assert_int_eq(j.destroyed, 1);
+  j.fail_stage = -1;
+  CHECK_OK(run(&j));
+  take(&j, &after);
+  same(&whole, &after);
+  stop(&j);
+}
+END_TEST
+
+START_TEST(a_dataset_that_does_not_fit_is_refused) {
+  job j;
+  start(&j, 1, NULL, 1);
+  static uint8_t other[ROWS * SIDE * SIDE];
+  mcl_array x = mcl_images_u8(other, ROWS, SIDE, SIDE, 1);
+  mcl_dataset *d = j.d, *wrong = NULL;
+  CHECK_OK(mcl_dataset_create_array(j.c, &x, NULL, &wrong, &err));
+  j.d = wrong;
+  CHECK_FAILS(MCL_E_MISMATCH, "fingerprint", run(&j));
+  mcl_dataset_unref(wrong);
+  x.shape[0] = ROWS - 1;
+  CHECK_OK(mcl_dataset_create_array(j.c, &x, NULL, &wrong, &err));
+  j.d = wrong;
+  CHECK_FAILS(MCL_E_SHAPE, "95 rows", run(&j));
+  mcl_dataset_unref(wrong);
+  j.d = NULL;
+  CHECK_FAILS(MCL_E_INVALID, "dataset", run(&j));
+  j.d = d;
+  stop(&j);
+}
+END_TEST
+
+START_TEST(a_disk_that_cannot_be_written_is_an_error_and_nothing_is_lost) {
+  static outcome whole, after;
+  job j;
+  char file[4200];
+  run_whole(2, 1, &whole);
+  snprintf(file, sizeof file, "%s/a-file", test_directory("nodisk"));
+  start(&j, 2, file, 1);
+  CHECK_OK(mcli_file_write_all(j.c, file, "x", 1, &err));
+  ck_assert_int_eq(run(&j), MCL_E_IO);
+  ck_assert_ptr_nonnull(strstr(err.message, "a-file"));
+  CHECK_OK(mcli_file_remove(file, &err)); // now a folder of that name can be made
+  CHECK_OK(run(&j));
+  take(&j, &after);
+  same(&whole, &after);
+  stop(&j);
+}
+END_TEST
+
+RUN_TESTS("multistage", any_number_of_threads_gives_the_same_bits,
+          another_seed_gives_another_result, training_lowers_the_loss_and_every_row_is_seen,
+          a_cancelled_run_goes_on_as_if_it_never_stopped,
+          a_run_killed_in_mid_stage_resumes_to_the_same_bits,
+          a_finished_run_is_resumed_whole_and_can_be_made_longer,
+          saved_state_of_another_run_is_refused_and_the_loop_stays_as_it_was,
+          a_missing_encoder_file_is_named, a_factory_that_fails_stops_the_run_and_it_can_go_on,
+          a_dataset_that_does_not_fit_is_refused,
+          a_disk_that_cannot_be_written_is_an_error_and_nothing_is_lost)
