@@ -31,14 +31,14 @@ MCL_API void mcl_checkpoint_unref(mcl_checkpoint *checkpoint);
  *  libmcl does not know, or of more than 4 dimensions, are no error until they are asked for.
  *  Errors: MCL_E_INVALID, MCL_E_NOT_FOUND, MCL_E_IO, MCL_E_FORMAT (not a safetensors file, damaged or cut short: the
  *  message names the file, and the tensor where there is one), MCL_E_LIMIT (a header over 1 MB), MCL_E_NOMEM. */
-MCL_API MCL_CHECK mcl_status mcl_checkpoint_open(mcl_context *context, const char *path, mcl_checkpoint **out,
-                                                 mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_checkpoint_open(mcl_context *context, const char *path,
+                                                 mcl_checkpoint **out, mcl_error *err);
 
 /** The type and shape of a tensor, as a contiguous array whose data is NULL. A scalar has shape [1].
  *  Errors: MCL_E_INVALID, MCL_E_NOT_FOUND (no tensor of that name), MCL_E_UNSUPPORTED (its type or its more than 4
  *  dimensions). */
-MCL_API MCL_CHECK mcl_status mcl_checkpoint_shape(const mcl_checkpoint *checkpoint, const char *name, mcl_array *out,
-                                                  mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_checkpoint_shape(const mcl_checkpoint *checkpoint,
+                                                  const char *name, mcl_array *out, mcl_error *err);
 
 /** Copies a tensor into `out`, which must have its shape. Where both are of the same type the bits are the same; from one
  *  float type to another the numbers are rounded by way of float32; integers are never converted. Nothing is
@@ -50,8 +50,9 @@ MCL_API MCL_CHECK mcl_status mcl_checkpoint_read(const mcl_checkpoint *checkpoin
 /** The text stored under a key, NUL-terminated. *wanted (may be NULL) is set to its size, the NUL included, also where
  *  `capacity` is too small: then MCL_E_LIMIT and nothing else is written.
  *  Errors: MCL_E_INVALID, MCL_E_NOT_FOUND (no such key), MCL_E_LIMIT. */
-MCL_API MCL_CHECK mcl_status mcl_checkpoint_meta(const mcl_checkpoint *checkpoint, const char *key, char *text,
-                                                 size_t capacity, size_t *wanted, mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_checkpoint_meta(const mcl_checkpoint *checkpoint, const char *key,
+                                                 char *text, size_t capacity, size_t *wanted,
+                                                 mcl_error *err);
 
 /** A file that is being put together in memory. Calls from one thread at a time, else MCL_E_BUSY. */
 typedef struct mcl_checkpoint_writer mcl_checkpoint_writer;
@@ -65,19 +66,22 @@ MCL_API void mcl_checkpoint_writer_unref(mcl_checkpoint_writer *writer);
 /** Begins a file. The disk is not touched before mcl_checkpoint_writer_commit().
  *  Errors: MCL_E_INVALID, MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_checkpoint_writer_create(mcl_context *context, const char *path,
-                                                          mcl_checkpoint_writer **out, mcl_error *err);
+                                                          mcl_checkpoint_writer **out,
+                                                          mcl_error *err);
 
 /** Adds a tensor of any element type under a name: UTF-8, not empty, not "__metadata__", not used before. The numbers
  *  are copied and held in memory until the writer is freed.
  *  Errors: MCL_E_INVALID, MCL_E_UNSUPPORTED, MCL_E_SHAPE, MCL_E_DTYPE (a is not a readable array), MCL_E_STATE
  *  (committed), MCL_E_NOMEM, MCL_E_BUSY. */
-MCL_API MCL_CHECK mcl_status mcl_checkpoint_writer_add(mcl_checkpoint_writer *writer, const char *name,
-                                                       const mcl_array *a, mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_checkpoint_writer_add(mcl_checkpoint_writer *writer,
+                                                       const char *name, const mcl_array *a,
+                                                       mcl_error *err);
 
 /** Adds a text, UTF-8, under a key that was not used before. Both are copied.
  *  Errors: MCL_E_INVALID, MCL_E_STATE (committed), MCL_E_NOMEM, MCL_E_BUSY. */
-MCL_API MCL_CHECK mcl_status mcl_checkpoint_writer_meta(mcl_checkpoint_writer *writer, const char *key,
-                                                        const char *value, mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_checkpoint_writer_meta(mcl_checkpoint_writer *writer,
+                                                        const char *key, const char *value,
+                                                        mcl_error *err);
 
 /** Writes the file beside its path, flushes it to the disk and renames it to its path: after a crash either the old file
  *  or the new one is there. The same calls give the same bytes: texts in the order they were added, then tensors by
@@ -85,7 +89,8 @@ MCL_API MCL_CHECK mcl_status mcl_checkpoint_writer_meta(mcl_checkpoint_writer *w
  *  Errors: MCL_E_INVALID, MCL_E_STATE (committed before), MCL_E_LIMIT (names and texts fill more than 1 MB),
  *  MCL_E_NOT_FOUND (no such directory), MCL_E_IO (the old file, if any, is untouched; commit may be tried again),
  *  MCL_E_NOMEM, MCL_E_BUSY. */
-MCL_API MCL_CHECK mcl_status mcl_checkpoint_writer_commit(mcl_checkpoint_writer *writer, mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_checkpoint_writer_commit(mcl_checkpoint_writer *writer,
+                                                          mcl_error *err);
 
 MCL_END_DECLS
 

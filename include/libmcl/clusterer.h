@@ -63,23 +63,27 @@ enum { MCL_EMPTY_FARTHEST = 1, MCL_EMPTY_SPLIT_LARGEST, MCL_EMPTY_SHRINK_K };
 /** Prepared by mcl_kmeans_options_init(). */
 typedef struct mcl_kmeans_options {
   size_t struct_size;
-  uint64_t seed;           /**< default 0; the result is a function of it, the rows and the options */
-  int32_t k;               /**< clusters asked for, 1 .. 16777216; default 10 */
-  int32_t method;          /**< MCL_LLOYD (default) or MCL_MINIBATCH */
-  int32_t metric;          /**< MCL_COSINE (default) or MCL_L2 */
-  int32_t init;            /**< MCL_INIT_KMEANSPP (default) ... */
-  int32_t empty;           /**< MCL_EMPTY_FARTHEST (default) ... */
-  int32_t restarts;        /**< independent starts, 1 .. 1000; the one of least inertia is kept, the first among equals;
+  uint64_t seed;  /**< default 0; the result is a function of it, the rows and the options */
+  int32_t k;      /**< clusters asked for, 1 .. 16777216; default 10 */
+  int32_t method; /**< MCL_LLOYD (default) or MCL_MINIBATCH */
+  int32_t metric; /**< MCL_COSINE (default) or MCL_L2 */
+  int32_t init;   /**< MCL_INIT_KMEANSPP (default) ... */
+  int32_t empty;  /**< MCL_EMPTY_FARTHEST (default) ... */
+  int32_t
+      restarts; /**< independent starts, 1 .. 1000; the one of least inertia is kept, the first among equals;
                                 default 3; with MCL_INIT_GIVEN always 1 */
-  int32_t max_iterations;  /**< passes over the training rows in a restart, 1 .. 1000000; default 100. A mini-batch step
+  int32_t
+      max_iterations; /**< passes over the training rows in a restart, 1 .. 1000000; default 100. A mini-batch step
                                 counts as the part of a pass that its batch is */
-  int32_t minibatch_rows;  /**< rows a step of MCL_MINIBATCH, 1 .. 16777216; default 4096 */
-  double tolerance;        /**< default 1e-4. MCL_LLOYD stops when no label changes, or when the squared moves of all
+  int32_t minibatch_rows; /**< rows a step of MCL_MINIBATCH, 1 .. 16777216; default 4096 */
+  double
+      tolerance; /**< default 1e-4. MCL_LLOYD stops when no label changes, or when the squared moves of all
                                 centroids add up to at most tolerance times the mean over columns of the variance of
                                 the training rows (normalised ones for MCL_COSINE), which is scikit-learn's rule.
                                 MCL_MINIBATCH stops when its smoothed inertia has not fallen by this share in 10
                                 steps */
-  int64_t max_train_rows;  /**< 0, the default: train on all rows. Else on a random sample of this many, at least k, held
+  int64_t
+      max_train_rows; /**< 0, the default: train on all rows. Else on a random sample of this many, at least k, held
                                 in memory as float32; sizes and inertia are still of all rows */
 } mcl_kmeans_options;
 
@@ -101,29 +105,38 @@ typedef struct mcl_host_clusterer {
  *  NaN where they are double. */
 typedef struct mcl_clusterer_report {
   size_t struct_size;
-  int64_t rows;        /**< that the clusterer was fitted to */
-  int64_t distinct;    /**< distinct rows, counted until k were found: less than k tells that k was too large. In
+  int64_t rows; /**< that the clusterer was fitted to */
+  int64_t
+      distinct; /**< distinct rows, counted until k were found: less than k tells that k was too large. In
                             MCL_COSINE distinct directions, zero rows left out */
-  int64_t repairs;     /**< empty clusters that were started anew, in the restart that was kept */
-  int64_t zero_rows;   /**< rows of zeros, MCL_COSINE only */
-  int32_t k;           /**< asked for; of a host clusterer, what it said */
-  int32_t k_effective; /**< clusters that have rows; labels are 0 .. k_effective - 1. Of a host clusterer k */
-  int32_t iterations;  /**< passes over the training rows, begun ones too, in the restart that was kept */
-  int32_t converged;   /**< 0: max_iterations came first */
-  double inertia;      /**< mean over all rows of the squared distance to the row's centroid; 2 - 2 cos in MCL_COSINE */
-  double mean_cosine;  /**< mean over all rows of the cosine between row and centroid, 0 where either is zero */
-  double imbalance;    /**< k_effective sum n_i^2 / (sum n_i)^2: 1 when all clusters have as many rows */
+  int64_t repairs;   /**< empty clusters that were started anew, in the restart that was kept */
+  int64_t zero_rows; /**< rows of zeros, MCL_COSINE only */
+  int32_t k;         /**< asked for; of a host clusterer, what it said */
+  int32_t
+      k_effective; /**< clusters that have rows; labels are 0 .. k_effective - 1. Of a host clusterer k */
+  int32_t
+      iterations; /**< passes over the training rows, begun ones too, in the restart that was kept */
+  int32_t converged; /**< 0: max_iterations came first */
+  double
+      inertia; /**< mean over all rows of the squared distance to the row's centroid; 2 - 2 cos in MCL_COSINE */
+  double
+      mean_cosine; /**< mean over all rows of the cosine between row and centroid, 0 where either is zero */
+  double
+      imbalance; /**< k_effective sum n_i^2 / (sum n_i)^2: 1 when all clusters have as many rows */
 } mcl_clusterer_report;
 
 /** A k-means clusterer; `options` NULL: the defaults. `comm` must be NULL in this version.
  *  Errors: MCL_E_INVALID (an argument or option, named with its range), MCL_E_UNSUPPORTED (comm; an unknown tail of a
  *  newer struct), MCL_E_NOMEM. Any thread. */
-MCL_API MCL_CHECK mcl_status mcl_clusterer_create_kmeans(mcl_context *context, const mcl_kmeans_options *options,
-                                                         mcl_comm *comm, mcl_clusterer **out, mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_clusterer_create_kmeans(mcl_context *context,
+                                                         const mcl_kmeans_options *options,
+                                                         mcl_comm *comm, mcl_clusterer **out,
+                                                         mcl_error *err);
 
 /** A clusterer of the host's. When this fails `destroy` has been called, unless the struct itself could not be read.
  *  Errors: MCL_E_INVALID (an argument; fit or assign missing), MCL_E_UNSUPPORTED, MCL_E_NOMEM. Any thread. */
-MCL_API MCL_CHECK mcl_status mcl_clusterer_create_host(mcl_context *context, const mcl_host_clusterer *host,
+MCL_API MCL_CHECK mcl_status mcl_clusterer_create_host(mcl_context *context,
+                                                       const mcl_host_clusterer *host,
                                                        mcl_clusterer **out, mcl_error *err);
 
 /** Gives k-means its centroids, [k, dim] of any float type, copied: to start fit from (MCL_INIT_GIVEN), and to assign by at
@@ -131,7 +144,8 @@ MCL_API MCL_CHECK mcl_status mcl_clusterer_create_host(mcl_context *context, con
  *  Errors: MCL_E_INVALID (NULL; a zero row in MCL_COSINE, named), MCL_E_SHAPE (not k rows), MCL_E_DTYPE,
  *  MCL_E_NOT_FINITE (the row), MCL_E_LIMIT (a row longer than 1e18), MCL_E_UNSUPPORTED (a host clusterer), MCL_E_BUSY,
  *  MCL_E_NOMEM. */
-MCL_API MCL_CHECK mcl_status mcl_clusterer_set_centroids(mcl_clusterer *clusterer, const mcl_array *centroids,
+MCL_API MCL_CHECK mcl_status mcl_clusterer_set_centroids(mcl_clusterer *clusterer,
+                                                         const mcl_array *centroids,
                                                          mcl_error *err);
 
 /** Fits to `rows`, then passes over all of them once more for sizes and inertia. `monitor` (may be NULL) hears of the
@@ -159,24 +173,25 @@ MCL_API MCL_CHECK mcl_status mcl_clusterer_fit(mcl_clusterer *clusterer, const m
  *
  *  Errors, after which the outputs are untouched: MCL_E_STATE (neither fit nor set_centroids before), MCL_E_SHAPE
  *  (another dim), MCL_E_UNSUPPORTED (distances of a host clusterer), and those of fit. COLLECTIVE. */
-MCL_API MCL_CHECK mcl_status mcl_clusterer_assign(const mcl_clusterer *clusterer, const mcl_rows *rows,
-                                                  const mcl_monitor *monitor, int32_t *labels, double *distances,
+MCL_API MCL_CHECK mcl_status mcl_clusterer_assign(const mcl_clusterer *clusterer,
+                                                  const mcl_rows *rows, const mcl_monitor *monitor,
+                                                  int32_t *labels, double *distances,
                                                   mcl_error *err);
 
 /** The centroids into `out`, [k_effective, dim] of any float type; after set_centroids alone [k, dim]. Unit rows in
  *  MCL_COSINE (where all rows were zero, the first axis).
  *  Errors: MCL_E_STATE (none yet), MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_INVALID, MCL_E_UNSUPPORTED (a host clusterer). */
-MCL_API MCL_CHECK mcl_status mcl_clusterer_centroids(const mcl_clusterer *clusterer, const mcl_array *out,
-                                                     mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_clusterer_centroids(const mcl_clusterer *clusterer,
+                                                     const mcl_array *out, mcl_error *err);
 
 /** How many of the fitted rows each cluster has, into `out` of n == k_effective. Their sum is the report's rows.
  *  Errors: MCL_E_STATE (not fitted), MCL_E_SHAPE (another n), MCL_E_INVALID. */
-MCL_API MCL_CHECK mcl_status mcl_clusterer_sizes(const mcl_clusterer *clusterer, int64_t *out, int32_t n,
-                                                 mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_clusterer_sizes(const mcl_clusterer *clusterer, int64_t *out,
+                                                 int32_t n, mcl_error *err);
 
 /** Errors: MCL_E_STATE (not fitted), MCL_E_INVALID (out not prepared). */
-MCL_API MCL_CHECK mcl_status mcl_clusterer_get_report(const mcl_clusterer *clusterer, mcl_clusterer_report *out,
-                                                      mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_clusterer_get_report(const mcl_clusterer *clusterer,
+                                                      mcl_clusterer_report *out, mcl_error *err);
 
 MCL_END_DECLS
 

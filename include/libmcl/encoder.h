@@ -85,7 +85,8 @@ typedef struct mcl_host_encoder {
 /** Makes an encoder of the host's callbacks. When it fails, `destroy` has run (unless `host` is NULL or was never
  *  initialised).
  *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED (an unknown tail), MCL_E_NOMEM. */
-MCL_API MCL_CHECK mcl_status mcl_encoder_create_host(mcl_context *context, const mcl_host_encoder *host,
+MCL_API MCL_CHECK mcl_status mcl_encoder_create_host(mcl_context *context,
+                                                     const mcl_host_encoder *host,
                                                      mcl_encoder **out, mcl_error *err);
 
 /** Width of the embedding, width of the projection, number of modalities; 0 for NULL. Any thread. */
@@ -100,39 +101,42 @@ MCL_API int32_t mcl_encoder_modalities(const mcl_encoder *encoder);
  *  the rows beside it.
  *  Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_NOT_FINITE (inputs or results; mcl_error.row is the place in
  *  the batch), MCL_E_NOMEM, MCL_E_BUSY, MCL_E_UNSUPPORTED, what a callback returns. `out` is written on success only. */
-MCL_API MCL_CHECK mcl_status mcl_encoder_embed(mcl_encoder *encoder, const mcl_inputs *in, const mcl_array *out,
-                                               mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_encoder_embed(mcl_encoder *encoder, const mcl_inputs *in,
+                                               const mcl_array *out, mcl_error *err);
 
 /** Projections of the rows of `in` in training mode: batch norm by the figures of this call's rows alone, so each view is
  *  normalised by itself. Activations are kept under (in->modality, in->view). in->n may be 0: a rank without rows.
  *  out: [n, projection_dim] of any float type.
  *  Errors: as mcl_encoder_embed(); MCL_E_STATE (a backward has been run: step first). A forward that failed holds nothing
  *  for its view. */
-MCL_API MCL_CHECK mcl_status mcl_encoder_forward(mcl_encoder *encoder, const mcl_inputs *in, const mcl_array *out,
-                                                 mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_encoder_forward(mcl_encoder *encoder, const mcl_inputs *in,
+                                                 const mcl_array *out, mcl_error *err);
 
 /** Adds the gradients of the weights for a view that forward holds. in: its modality, view and n; the built-in networks
  *  read nothing else of it. grad: d loss / d projection, [n, projection_dim] of any float type.
  *  Errors: as mcl_encoder_embed(); MCL_E_STATE (no forward of this view, or it had its backward); MCL_E_SHAPE (another n
  *  than forward's); MCL_E_NOT_FINITE (a row of grad). */
-MCL_API MCL_CHECK mcl_status mcl_encoder_backward(mcl_encoder *encoder, const mcl_inputs *in, const mcl_array *grad,
-                                                  mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_encoder_backward(mcl_encoder *encoder, const mcl_inputs *in,
+                                                  const mcl_array *grad, mcl_error *err);
 
 /** Moves the weights by the gradients that have added up, and forgets these and the activations.
  *  Errors: MCL_E_INVALID (learning_rate), MCL_E_STATE (no backward yet, or a view still waits for its backward),
  *  MCL_E_NOT_FINITE (the gradient of a tensor, named: weights and optimiser are as before, and the batch is given up). */
-MCL_API MCL_CHECK mcl_status mcl_encoder_step(mcl_encoder *encoder, const mcl_step *step, mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_encoder_step(mcl_encoder *encoder, const mcl_step *step,
+                                              mcl_error *err);
 
 /** Writes all that training goes on from. The built-in networks write a safetensors file (docs/checkpoint-format.md):
  *  weights, running figures of batch norm, the optimiser's moments and count of steps; activations are not part of it.
  *  The file is complete or as it was before. Errors: MCL_E_IO, MCL_E_NOMEM, MCL_E_BUSY, MCL_E_UNSUPPORTED. */
-MCL_API MCL_CHECK mcl_status mcl_encoder_save(mcl_encoder *encoder, const char *path, mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_encoder_save(mcl_encoder *encoder, const char *path,
+                                              mcl_error *err);
 
 /** Reads what mcl_encoder_save() wrote, into an encoder made with the same options (the seed may differ). Activations and
  *  gradients held are forgotten. On failure the encoder is as before.
  *  Errors: MCL_E_NOT_FOUND, MCL_E_IO, MCL_E_FORMAT, MCL_E_MISMATCH (another network or optimiser; a tensor that is missing,
  *  of another shape, or too many: named), MCL_E_NOT_FINITE (a tensor, named), MCL_E_NOMEM, MCL_E_BUSY, MCL_E_UNSUPPORTED. */
-MCL_API MCL_CHECK mcl_status mcl_encoder_load(mcl_encoder *encoder, const char *path, mcl_error *err);
+MCL_API MCL_CHECK mcl_status mcl_encoder_load(mcl_encoder *encoder, const char *path,
+                                              mcl_error *err);
 
 /* ---- the networks built in ---------------------------------------------------------------------------------------------- */
 
@@ -151,8 +155,8 @@ enum { MCL_DECOUPLED_DECAY = 1 };
 /** Prepared by mcl_optimiser_options_init(). */
 typedef struct mcl_optimiser_options {
   size_t struct_size;
-  int32_t kind;   /**< MCL_ADAM (the default) or MCL_SGD */
-  uint32_t flags; /**< MCL_DECOUPLED_DECAY or 0 (the default) */
+  int32_t kind;    /**< MCL_ADAM (the default) or MCL_SGD */
+  uint32_t flags;  /**< MCL_DECOUPLED_DECAY or 0 (the default) */
   double momentum; /**< of MCL_SGD, [0, 1); default 0.9 */
   double beta1;    /**< of MCL_ADAM, [0, 1); default 0.9 */
   double beta2;    /**< of MCL_ADAM, [0, 1); default 0.999 */
@@ -183,7 +187,8 @@ MCL_API void mcl_mlp_options_init(mcl_mlp_options *options, size_t struct_size);
 /** Makes an MLP. Initial weights: see mcl_encoder_create_cnn().
  *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED (an unknown tail), MCL_E_LIMIT (over 2^28 weights),
  *  MCL_E_NOMEM. */
-MCL_API MCL_CHECK mcl_status mcl_encoder_create_mlp(mcl_context *context, const mcl_mlp_options *options,
+MCL_API MCL_CHECK mcl_status mcl_encoder_create_mlp(mcl_context *context,
+                                                    const mcl_mlp_options *options,
                                                     mcl_encoder **out, mcl_error *err);
 
 /** A convolutional network for rows of images [height, width, channels], row-major:
@@ -215,13 +220,13 @@ typedef struct mcl_cnn_options {
   int32_t layers;   /**< convolutions, 1 .. 16; default 3 */
   /** [layers] each, copied. NULL, the default: filters 32, then 64; kernels 5, then 3; strides 2, 2, then 1: with three
    *  layers a network for images of 14 to 64 pixels a side. */
-  const int32_t *filters; /**< output channels, 1 .. 4096 */
-  const int32_t *kernels; /**< sides, 1 .. 15 */
-  const int32_t *strides; /**< 1 .. 15 */
-  uint32_t batch_norm;    /**< 0 (the default) or 1 */
-  int32_t dim;            /**< 1 .. 65536; default 128 */
-  int32_t projection_hidden; /**< 0 .. 65536; default 0: the head is one dense layer */
-  int32_t projection_dim;    /**< 0 .. 65536; default 64 */
+  const int32_t *filters;                 /**< output channels, 1 .. 4096 */
+  const int32_t *kernels;                 /**< sides, 1 .. 15 */
+  const int32_t *strides;                 /**< 1 .. 15 */
+  uint32_t batch_norm;                    /**< 0 (the default) or 1 */
+  int32_t dim;                            /**< 1 .. 65536; default 128 */
+  int32_t projection_hidden;              /**< 0 .. 65536; default 0: the head is one dense layer */
+  int32_t projection_dim;                 /**< 0 .. 65536; default 64 */
   const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
 } mcl_cnn_options;
 
@@ -233,7 +238,8 @@ MCL_API void mcl_cnn_options_init(mcl_cnn_options *options, size_t struct_size);
  *  eq. 16); biases and shifts 0, scales of batch norm 1.
  *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED (an unknown tail), MCL_E_LIMIT (over 2^28 weights, or 2^28
  *  numbers in a layer's output for one row), MCL_E_NOMEM. */
-MCL_API MCL_CHECK mcl_status mcl_encoder_create_cnn(mcl_context *context, const mcl_cnn_options *options,
+MCL_API MCL_CHECK mcl_status mcl_encoder_create_cnn(mcl_context *context,
+                                                    const mcl_cnn_options *options,
                                                     mcl_encoder **out, mcl_error *err);
 
 MCL_END_DECLS

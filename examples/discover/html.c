@@ -1,0 +1,203 @@
+// report.html: one file that needs nothing beside it; pictures are written into it as data.
+#include "discover.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char style[] =
+    "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 "
+    "1rem;color:#222}"
+    "h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #ddd}"
+    "table{border-collapse:collapse}td,th{padding:.2rem "
+    ".8rem;text-align:right;font-variant-numeric:tabular-nums}"
+    "th:first-child,td:first-child{text-align:left}tr.stage td{background:#eef4fb}"
+    "img{max-width:100%;image-rendering:pixelated}p.note{color:#555}"
+    "svg text{font:12px system-ui,sans-serif}</style>";
+
+static void escaped(FILE *f, const char *text) {
+  for (; *text; text++) {
+    if (*text == '<')
+      fputs("&lt;", f);
+    else if (*text == '&')
+      fputs("&amp;", f);
+    else if (*text == '"')
+      fputs("&quot;", f);
+    else
+      fputc(*text, f);
+  }
+}
+
+static int picture(FILE *f, const char *path, const char *what) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  FILE *in = fopen(path, "rb");
+  if (!in) return mcl_error_set(&err, MCL_E_IO, 0, "a picture that was just written is gone");
+  fprintf(f, "<img alt=\"%s\" src=\"data:image/png;base64,", what);
+  unsigned char b[3];
+  size_t n;
+  while ((n = fread(b, 1, 3, in)) > 0) {
+    unsigned word = (unsigned)b[0] << 16 | (n > 1 ? (unsigned)b[1] << 8 : 0) | (n > 2 ? b[2] : 0u);
+    for (size_t i = 0; i < 4; i++) fputc(i <= n ? digits[word >> (18 - 6 * i) & 63] : '=', f);
+  }
+  fputs("\">\n", f);
+  fclose(in);
+  return 0;
+}
+
+static void td(FILE *f, double x) {
+  if (isnan(x))
+    fputs("<td>–</td>", f);
+  else
+    fprintf(f, "<td>%.3f</td>", x);
+}
+
+static void write_table(FILE *f, const table *t) {
+  fputs("<table><tr><th></th><th>kNN class</th><th>kNN bits</th><th>linear class</th><th>linear "
+        "bits</th>"
+        "<th>NMI class</th><th>NMI bits</th></tr>\n",
+        f);
+  for (int i = 0; i < t->n; i++) {
+    const knowledge *k = &t->rows[i];
+    fprintf(f, "<tr%s><td>%s</td>", strncmp(k->name, "stage", 5) ? "" : " class=\"stage\"",
+            k->name);
+    td(f, k->knn_class), td(f, k->knn_bits), td(f, k->linear_class), td(f, k->linear_bits);
+    td(f, k->nmi_class), td(f, k->nmi_bits);
+    fputs("</tr>\n", f);
+  }
+  fputs("</table>\n", f);
+}
+
+// Horizontal bars from 0 to 1, two to a row of the table: kNN of class and of bits.
+static void write_bars(FILE *f, const table *t, int has_bits) {
+  enum { LINE = 34, LEFT = 110, WIDTH = 480 };
+  fprintf(f, "<svg width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"kNN accuracy\">\n",
+          LEFT + WIDTH + 60, t->n * LINE + 24);
+  for (int i = 0; i < t->n; i++) {
+    const knowledge *k = &t->rows[i];
+    fprintf(f, "<text x=\"0\" y=\"%d\">%s</text>", i * LINE + 16, k->name);
+    if (!isnan(k->knn_class))
+      fprintf(f,
+              "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"12\" fill=\"#2f6db5\"/><text "
+              "x=\"%.1f\" y=\"%d\">%.3f</text>\n",
+              LEFT, i * LINE + 4, WIDTH * k->knn_class, LEFT + WIDTH * k->knn_class + 4,
+              i * LINE + 14, k->knn_class);
+    if (has_bits && !isnan(k->knn_bits))
+      fprintf(f,
+              "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"8\" fill=\"#c83c28\" "
+              "opacity=\".75\"/>\n",
+              LEFT, i * LINE + 17, WIDTH * k->knn_bits);
+  }
+  fprintf(f, "<text x=\"%d\" y=\"%d\" fill=\"#2f6db5\">class</text>", LEFT, t->n * LINE + 16);
+  if (has_bits)
+    fprintf(f, "<text x=\"%d\" y=\"%d\" fill=\"#c83c28\">bits</text>", LEFT + 60, t->n * LINE + 16);
+  fputs("</svg>\n", f);
+}
+
+static int write_stage(FILE *f, const run *r, int s) {
+  const mcl_stage_report *m = &r->report[s];
+  char path[4200];
+  fprintf(f, "<h2>Stage %d</h2><p>", s);
+  if (s == 0)
+    fputs("Trained on all rows: an ordinary contrastive network. ", f);
+  else
+    fprintf(f,
+            "Trained in %lld cells of %lld to %lld rows (median %lld); an epoch saw %.1f %% of the "
+            "rows, %lld of "
+            "them in cells that had been too small and were joined to others. ",
+            (long long)m->cells, (long long)m->smallest_cell, (long long)m->largest_cell,
+            (long long)m->median_cell, 100 * (double)m->rows_seen / (double)r->data.rows,
+            (long long)m->backed_off);
+  fprintf(f,
+          "Mean loss went from %.3f in the first epoch to %.3f in the last, where %.1f %% of the "
+          "anchors found their "
+          "own other view. Two rows of one cell have a mean cosine of %.3f here. ",
+          m->loss_first, m->loss_last, 100 * m->accuracy, m->cell_cosine);
+  if (s > 0)
+    fprintf(f,
+            "Its clusters share NMI %.3f with those of stage %d, and are %.0f %% news to the cells "
+            "it trained in.",
+            m->nmi_previous, s - 1, 100 * m->entropy_given_previous);
+  fprintf(f,
+          "</p><p class=\"note\">Its %d clusters, one a line, largest first; sixteen rows spread "
+          "over each%s.</p>\n",
+          m->k_effective, r->o->randbits ? ", with their random bits below" : "");
+  if (draw_clusters(r, s, path, sizeof path) < 0) return -1;
+  return picture(f, path, "contact sheet of the clusters");
+}
+
+static int write_pairs(FILE *f, const run *r) {
+  char path[4200];
+  int64_t n = 0;
+  if (r->stages < 2) return 0;
+  if (draw_blind_pairs(r, path, sizeof path, &n) < 0) return -1;
+  fputs("<h2>Pairs that stage 0 cannot tell apart</h2>\n", f);
+  if (n == 0) {
+    fputs("<p>There are none: no two of the rows looked at have a cosine of .95 or more in stage "
+          "0.</p>\n",
+          f);
+    return 0;
+  }
+  fprintf(f,
+          "<p>Upper and lower image of each column have a cosine of at least .95 in stage 0; these "
+          "%lld pairs are "
+          "the ones farthest apart in stage %d.</p>\n",
+          (long long)n, r->stages - 1);
+  return picture(f, path, "blind pairs");
+}
+
+static void write_settings(FILE *f, const run *r) {
+  const options *o = r->o;
+  char line[600];
+  fputs("<h2>Settings</h2><p>", f);
+  fprintf(f, "Data <code>");
+  escaped(f, o->data);
+  fprintf(f,
+          "</code>, images of %d × %d × %d, %d random bits. %lld rows trained on and clustered, "
+          "%lld held out for "
+          "the probes. %d stages of %d epochs, %d clusters, batches of %d rows (%s), temperature "
+          "%g, Adam %g, "
+          "encoder %s, seed %llu. %.0f seconds.</p>\n<p class=\"note\">",
+          r->data.height, r->data.width, r->data.image_channels, o->randbits,
+          (long long)r->data.rows, (long long)r->data.holdout, r->stages, o->epochs, o->clusters,
+          o->batch, o->batching == MCL_BATCH_ONE_CELL ? "one cell each" : "cells packed",
+          o->temperature, o->learning_rate, o->mlp ? "MLP" : "CNN", o->seed, now() - r->began);
+  if (mcl_context_describe(r->context, line, sizeof line, NULL, &err) == MCL_OK) escaped(f, line);
+  fputs("</p>\n", f);
+}
+
+int write_html(const run *r, const table *t) {
+  char *path = path_in(r->o, "report.html"), text[1000];
+  FILE *f = path ? fopen(path, "w") : NULL;
+  free(path);
+  if (!f) return mcl_error_set(&err, MCL_E_IO, 0, "cannot write report.html");
+  verdict(r, t, text, sizeof text);
+  fprintf(f,
+          "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>What each stage "
+          "learnt</title>%s\n"
+          "<h1>What each stage learnt</h1><p>",
+          style);
+  escaped(f, text);
+  fputs("</p>\n", f);
+  int known = r->data.holdout && (r->data.class_of || r->data.code_of);
+  if (known) {
+    write_bars(f, t, r->data.code_of != NULL);
+    fputs("<p class=\"note\">kNN accuracy on held-out rows. Below, all probes: kNN of 20 "
+          "neighbours by cosine, and a "
+          "converged linear probe; NMI of each stage's clusters with the attribute. Controls: the "
+          "ensemble is as many "
+          "independently seeded stage-0 networks as there are stages; shuffled has cells of the "
+          "same sizes with rows "
+          "at random.</p>\n",
+          f);
+    write_table(f, t);
+  }
+  int status = 0;
+  for (int s = 0; s < r->stages && status == 0; s++) status = write_stage(f, r, s);
+  if (status == 0) status = write_pairs(f, r);
+  write_settings(f, r);
+  fputs("</html>\n", f);
+  int bad = ferror(f);
+  if ((fclose(f) != 0 || bad) && status == 0)
+    status = mcl_error_set(&err, MCL_E_IO, 0, "cannot write report.html whole");
+  return status;
+}

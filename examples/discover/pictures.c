@@ -1,0 +1,127 @@
+// Contact sheets, drawn from the dataset's own pixels: what a stage's clusters hold, and pairs that stage 0 cannot tell
+// apart. Random bits are shown as a strip of small squares under each image.
+#include "discover.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COLUMNS = 16, MOST_CLUSTERS = 20, PAIRS = 20, GAP = 3, BIT = 4 };
+
+typedef struct sheet {
+  uint8_t *pixels; // [height, width, 3]
+  int64_t height, width;
+  int32_t zoom, tile_height, tile_width; // of one image with its strip and gap
+} sheet;
+
+static int sheet_make(const run *r, sheet *s, int64_t down, int64_t across) {
+  const data *d = &r->data;
+  // Small images are enlarged by a whole factor to some 40 pixels.
+  s->zoom = d->width < 40 ? 40 / d->width : 1;
+  s->tile_width = d->width * s->zoom + GAP;
+  s->tile_height = d->height * s->zoom + GAP + (r->o->randbits ? BIT + 1 : 0);
+  s->height = down * s->tile_height + GAP;
+  s->width = across * s->tile_width + GAP;
+  s->pixels = malloc((size_t)(s->height * s->width * 3));
+  if (!s->pixels) return out_of_memory();
+  memset(s->pixels, 255, (size_t)(s->height * s->width * 3));
+  return 0;
+}
+
+static void put(sheet *s, int64_t y, int64_t x, const uint8_t colour[3]) {
+  if (y >= 0 && y < s->height && x >= 0 && x < s->width)
+    memcpy(s->pixels + (y * s->width + x) * 3, colour, 3);
+}
+
+static void draw_bits(const run *r, sheet *s, const uint8_t *pixel, int64_t top, int64_t left) {
+  static const uint8_t on[3] = {200, 60, 40}, off[3] = {225, 225, 225};
+  int64_t width = (int64_t)r->data.width * s->zoom, size = width / r->o->randbits;
+  for (int b = 0; b < r->o->randbits; b++)
+    for (int64_t y = 0; y < BIT; y++)
+      for (int64_t x = b * size; x < (b + 1) * size - (size > 2); x++)
+        put(s, top + y, left + x, pixel[r->data.image_channels + b] ? on : off);
+}
+
+static int draw_image(const run *r, sheet *s, int64_t row, int64_t down, int64_t across) {
+  const data *d = &r->data;
+  uint8_t *image = malloc((size_t)d->height * (size_t)d->width * (size_t)d->channels);
+  if (!image) return out_of_memory();
+  mcl_array x = mcl_images_u8(image, 1, d->height, d->width, d->channels);
+  mcl_status status = mcl_dataset_load(d->all, &row, 1, 0, &x, &err);
+  int64_t top = GAP + down * s->tile_height, left = GAP + across * s->tile_width;
+  for (int64_t y = 0; status == MCL_OK && y < (int64_t)d->height * s->zoom; y++)
+    for (int64_t i = 0; i < (int64_t)d->width * s->zoom; i++) {
+      const uint8_t *p = image + (y / s->zoom * d->width + i / s->zoom) * d->channels;
+      uint8_t colour[3] = {p[0], p[d->image_channels > 2 ? 1 : 0],
+                           p[d->image_channels > 2 ? 2 : 0]};
+      put(s, top + y, left + i, colour);
+    }
+  if (status == MCL_OK && r->o->randbits)
+    draw_bits(r, s, image, top + (int64_t)d->height * s->zoom + 1, left);
+  free(image);
+  return status;
+}
+
+static int sheet_write(const run *r, sheet *s, const char *path) {
+  mcl_array a;
+  int64_t shape[3] = {s->height, s->width, 3};
+  mcl_array_init(&a, s->pixels, MCL_U8, 3, shape);
+  mcl_status status = mcl_image_write_png(r->context, path, &a, &err);
+  free(s->pixels);
+  return status;
+}
+
+// Members spread evenly over a cluster, largest clusters first: a fair sample, not the best of it.
+int draw_clusters(const run *r, int stage, char *path, size_t size) {
+  int32_t k = r->report[stage].k_effective, shown = k < MOST_CLUSTERS ? k : MOST_CLUSTERS;
+  int64_t *count = calloc((size_t)k, sizeof *count);
+  sheet s;
+  snprintf(path, size, "%s/pictures/stage-%d-clusters.png", r->o->out, stage);
+  if (!count) return out_of_memory();
+  if (sheet_make(r, &s, shown, COLUMNS) < 0) {
+    free(count);
+    return -1;
+  }
+  for (int64_t i = 0; i < r->data.rows; i++) count[r->labels[stage][i]]++;
+  int status = 0;
+  for (int32_t line = 0; line < shown && status == 0; line++) {
+    int32_t best = 0;
+    for (int32_t c = 1; c < k; c++)
+      if (count[c] > count[best]) best = c;
+    int64_t n = count[best], seen = 0, drawn = 0;
+    for (int64_t i = 0; i < r->data.rows && status == 0 && drawn < COLUMNS; i++) {
+      if (r->labels[stage][i] != best) continue;
+      if (seen++ >= drawn * n / COLUMNS) status = draw_image(r, &s, i, line, drawn++);
+    }
+    count[best] = -1;
+  }
+  free(count);
+  if (status == 0) return sheet_write(r, &s, path);
+  free(s.pixels);
+  return status;
+}
+
+// Held-out rows where there are enough, else training rows: pairs that stage 0 sees as one, farthest apart in the last.
+int draw_blind_pairs(const run *r, char *path, size_t size, int64_t *pairs) {
+  const data *d = &r->data;
+  int64_t first = d->holdout >= 100 ? d->rows : 0, n = first ? d->holdout : d->rows,
+          found[2 * PAIRS];
+  int32_t last = r->stages - 1;
+  mcl_array before = mcl_matrix_f32(r->integrated.z + first * r->integrated.dim, n, r->first[1]);
+  mcl_array after = mcl_matrix_f32(r->integrated.z + first * r->integrated.dim + r->first[last], n,
+                                   r->first[last + 1] - r->first[last]);
+  before.strides[0] = after.strides[0] = r->integrated.dim;
+  *pairs = 0;
+  TRY(mcl_probe_blind_pairs(r->context, &before, &after, 0.95, found, PAIRS, pairs, &err));
+  if (*pairs == 0) return 0;
+  sheet s;
+  snprintf(path, size, "%s/pictures/blind-pairs.png", r->o->out);
+  if (sheet_make(r, &s, 2, *pairs) < 0) return -1;
+  for (int64_t i = 0; i < *pairs; i++)
+    for (int64_t side = 0; side < 2; side++)
+      if (draw_image(r, &s, first + found[2 * i + side], side, i) < 0) {
+        free(s.pixels);
+        return -1;
+      }
+  return sheet_write(r, &s, path);
+}

@@ -1,0 +1,244 @@
+// What is kept of a run: report.json, labels.csv, embeddings, and the table on the terminal.
+#include "discover.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- JSON ----------------------------------------------------------------------------------------------
+
+static void json_number(FILE *f, double x) {
+  if (isnan(x))
+    fputs("null", f);
+  else
+    fprintf(f, "%.6g", x);
+}
+
+static void json_pair(FILE *f, const char *key, double class_value, double bits_value) {
+  fprintf(f, "\"%s\":{\"class\":", key);
+  json_number(f, class_value);
+  fputs(",\"bits\":", f);
+  json_number(f, bits_value);
+  fputs("}", f);
+}
+
+static void json_string(FILE *f, const char *text) {
+  fputc('"', f);
+  for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+    if (*p == '"' || *p == '\\')
+      fprintf(f, "\\%c", *p);
+    else if (*p < 32)
+      fprintf(f, "\\u%04x", *p);
+    else
+      fputc(*p, f);
+  }
+  fputc('"', f);
+}
+
+static void json_knowledge(FILE *f, const knowledge *k) {
+  json_pair(f, "knn", k->knn_class, k->knn_bits);
+  fputs(",", f);
+  json_pair(f, "linear", k->linear_class, k->linear_bits);
+}
+
+static void json_stage(FILE *f, const run *r, int s, const knowledge *k) {
+  const mcl_stage_report *m = &r->report[s];
+  fprintf(f, "  {\"stage\":%d,", s);
+  json_knowledge(f, k);
+  fputs(",", f);
+  json_pair(f, "nmi", k->nmi_class, k->nmi_bits);
+  fprintf(f, ",\"rows_seen\":%.6g,\"clusters\":%d,", (double)m->rows_seen / (double)r->data.rows,
+          m->k_effective);
+  fprintf(f,
+          "\"cells\":{\"count\":%lld,\"smallest\":%lld,\"median\":%lld,\"largest\":%lld,\"backed_"
+          "off\":%lld}",
+          (long long)m->cells, (long long)m->smallest_cell, (long long)m->median_cell,
+          (long long)m->largest_cell, (long long)m->backed_off);
+  fputs(",\"loss\":", f);
+  json_number(f, m->loss_last);
+  fputs(",\"loss_first\":", f);
+  json_number(f, m->loss_first);
+  fputs(",\"accuracy\":", f);
+  json_number(f, m->accuracy);
+  fputs(",\"nmi_previous\":", f);
+  json_number(f, m->nmi_previous);
+  fputs(",\"entropy_given_previous\":", f);
+  json_number(f, m->entropy_given_previous);
+  fputs(",\"cell_cosine\":", f);
+  json_number(f, m->cell_cosine);
+  fputs("}", f);
+}
+
+static FILE *open_out(const run *r, const char *name) {
+  char *path = path_in(r->o, name);
+  FILE *f = path ? fopen(path, "w") : NULL;
+  if (!f) {
+    char text[200];
+    snprintf(text, sizeof text, "cannot write %s", path ? path : name);
+    (void)mcl_error_set(&err, MCL_E_IO, 0, text);
+  }
+  free(path);
+  return f;
+}
+
+static int close_out(FILE *f, const char *name) {
+  int bad = ferror(f);
+  if (fclose(f) == 0 && !bad) return 0;
+  char text[80];
+  snprintf(text, sizeof text, "cannot write %s whole", name);
+  return mcl_error_set(&err, MCL_E_IO, 0, text);
+}
+
+int write_json(const run *r, const table *t) {
+  static const char *const whole[] = {"integrated", "ensemble", "shuffled", "untrained", "pixels"};
+  FILE *f = open_out(r, "report.json");
+  if (!f) return -1;
+  fputs("{\"stages\":[\n", f);
+  for (int s = 0; s < r->stages; s++) {
+    char name[32];
+    snprintf(name, sizeof name, "stage %d", s);
+    if (s) fputs(",\n", f);
+    json_stage(f, r, s, find_row(t, name));
+  }
+  fputs("\n ]", f);
+  for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+    const knowledge *k = find_row(t, whole[i]);
+    if (!k) continue;
+    fprintf(f, ",\n \"%s\":{", whole[i]);
+    json_knowledge(f, k);
+    fputs("}", f);
+  }
+  fputs(",\n \"data\":", f);
+  json_string(f, r->o->data);
+  fprintf(f,
+          ",\"rows\":%lld,\"holdout\":%lld,\"files\":%lld,\"skipped\":%lld,\"epochs\":%d,"
+          "\"randbits\":%d",
+          (long long)r->data.rows, (long long)r->data.holdout, (long long)r->data.files,
+          (long long)r->data.skipped, r->o->epochs, r->o->randbits);
+  fprintf(f, ",\n \"seed\":%llu,\"seconds\":%.1f}\n", r->o->seed, now() - r->began);
+  return close_out(f, "report.json");
+}
+
+// ---- labels and embeddings -----------------------------------------------------------------------------
+
+static void csv_text(FILE *f, const char *text) {
+  fputc('"', f);
+  for (; *text; text++) {
+    if (*text == '"') fputc('"', f);
+    fputc(*text, f);
+  }
+  fputc('"', f);
+}
+
+// One line a row, in the order of the embeddings' rows. Held-out rows have no cluster.
+int write_labels(const run *r) {
+  const data *d = &r->data;
+  FILE *f = open_out(r, "labels.csv");
+  if (!f) return -1;
+  fputs("row,name,held_out", f);
+  if (d->class_of) fputs(",class", f);
+  if (d->code_of) fputs(",code", f);
+  for (int s = 0; s < r->stages; s++) fprintf(f, ",stage%d", s);
+  fputc('\n', f);
+  for (int64_t i = 0; i < d->rows + d->holdout; i++) {
+    char name[4096];
+    mcl_status s = mcl_dataset_name(d->all, i, name, sizeof name, NULL, &err);
+    fprintf(f, "%lld,", (long long)i);
+    csv_text(f, s == MCL_OK ? name : "");
+    fprintf(f, ",%d", i >= d->rows);
+    if (d->class_of) fprintf(f, ",%d", d->class_of[i]);
+    if (d->code_of) fprintf(f, ",%d", d->code_of[i]);
+    for (int k = 0; k < r->stages; k++) {
+      if (i < d->rows)
+        fprintf(f, ",%d", r->labels[k][i]);
+      else
+        fputc(',', f);
+    }
+    fputc('\n', f);
+  }
+  return close_out(f, "labels.csv");
+}
+
+static int write_npy(const run *r, const char *name, const mcl_array *z) {
+  mcl_npy *f = NULL;
+  char *path = path_in(r->o, name);
+  if (!path) return out_of_memory();
+  mcl_status s =
+      mcl_npy_create(r->context, path, MCL_F32, z->shape[0], (int32_t)z->shape[1], &f, &err);
+  if (s == MCL_OK) s = mcl_npy_write(f, 0, z, &err);
+  if (s == MCL_OK) s = mcl_npy_commit(f, &err);
+  mcl_npy_unref(f);
+  free(path);
+  return s;
+}
+
+int write_embeddings(const run *r) {
+  int64_t n = r->data.rows + r->data.holdout;
+  mcl_array all = mcl_matrix_f32(r->integrated.z, n, r->integrated.dim);
+  TRY(write_npy(r, "integrated.npy", &all));
+  for (int s = 0; s < r->stages; s++) {
+    char name[32];
+    mcl_array z = mcl_matrix_f32(r->integrated.z + r->first[s], n, r->first[s + 1] - r->first[s]);
+    z.strides[0] = r->integrated.dim;
+    snprintf(name, sizeof name, "stage-%d.npy", s);
+    TRY(write_npy(r, name, &z));
+  }
+  return 0;
+}
+
+// ---- the table -----------------------------------------------------------------------------------------
+
+static void cell(double x) {
+  if (isnan(x))
+    printf("%9s", "-");
+  else
+    printf("%9.3f", x);
+}
+
+void print_table(const run *r, const table *t) {
+  int has_class = r->data.class_of != NULL, has_bits = r->data.code_of != NULL;
+  if (!r->data.holdout || (!has_class && !has_bits)) return;
+  printf("\n%-12s%18s%18s%18s\n", "", "kNN", "linear", "NMI of clusters");
+  printf("%-12s%9s%9s%9s%9s%9s%9s\n", "", "class", "bits", "class", "bits", "class", "bits");
+  for (int i = 0; i < t->n; i++) {
+    const knowledge *k = &t->rows[i];
+    printf("%-12s", k->name);
+    cell(k->knn_class), cell(k->knn_bits);
+    cell(k->linear_class), cell(k->linear_bits);
+    cell(k->nmi_class), cell(k->nmi_bits);
+    putchar('\n');
+  }
+  putchar('\n');
+}
+
+// Says what the numbers say, also where they speak against the method.
+void verdict(const run *r, const table *t, char *text, size_t size) {
+  char last_name[32];
+  snprintf(last_name, sizeof last_name, "stage %d", r->stages - 1);
+  const knowledge *first = find_row(t, "stage 0"), *last = find_row(t, last_name);
+  const knowledge *ensemble = find_row(t, "ensemble"), *pixels = find_row(t, "pixels");
+  const knowledge *all = find_row(t, "integrated");
+  if (!first || !last || isnan(first->knn_class)) {
+    snprintf(text, size,
+             "No class is known of held-out rows, so nothing can be said of what the stages know.");
+    return;
+  }
+  double gain = last->knn_class - first->knn_class;
+  int n = snprintf(
+      text, size,
+      "By kNN the last stage tells the class %.3f of the time where stage 0 does %.3f (%+.3f)",
+      last->knn_class, first->knn_class, gain);
+  if (ensemble)
+    n += snprintf(text + n, size - (size_t)n,
+                  " and an ensemble of the same size %.3f; by the linear probe the "
+                  "integrated stages reach %.3f, the ensemble %.3f",
+                  ensemble->knn_class, all->linear_class, ensemble->linear_class);
+  if (pixels)
+    n += snprintf(text + n, size - (size_t)n, "; raw pixels give %.3f (kNN) and %.3f (linear)%s",
+                  pixels->knn_class, pixels->linear_class,
+                  pixels->linear_class > all->linear_class
+                      ? ", so on images this simple pixels are still ahead of "
+                        "everything learnt here by the linear probe"
+                      : "");
+  snprintf(text + n, size - (size_t)n, ".%s", gain > 0 ? "" : " Later stages did not help here.");
+}
