@@ -353,7 +353,15 @@ START_TEST(every_failed_allocation_is_reported_and_nothing_leaks) {
       ck_assert_int_eq(status, MCL_E_NOMEM);
       for (int i = 0; i < 120; i++) ck_assert_int_eq(out[i], 9);
     }
-    ck_assert_int_gt(n, 5);
+    int32_t height = -1;
+    for (n = 1, status = MCL_E_NOMEM; status != MCL_OK; n++) {
+      ck_assert_int_eq(height, -1);
+      heap.fail_at = n;
+      status = mcl_image_size(c, NULL, file.data, file.n, &height, NULL, NULL, &err);
+      ck_assert(status == MCL_OK || status == MCL_E_NOMEM);
+      ck_assert_int_eq(heap.live, before);
+    }
+    ck_assert_int_gt(n, 3);
     ck_assert_mem_eq(out, wanted, sizeof out);
     heap.fail_at = 0;
     mcl_context_unref(c);
