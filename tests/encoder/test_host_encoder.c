@@ -309,6 +309,11 @@ START_TEST(not_finite_results_and_gradients_name_the_row) {
   CHECK_FAILS(MCL_E_STATE, "without a forward", call(e, 1, 4, 0, 0));
   h.spoil_row = -1;
   CHECK_OK(call(e, 0, 4, 0, 0));
+  h.spoil_row = 1; // a forward that fails gives up what the view held before
+  CHECK_FAILS(MCL_E_NOT_FINITE, "row 1", call(e, 0, 4, 0, 0));
+  CHECK_FAILS(MCL_E_STATE, "without a forward", call(e, 1, 4, 0, 0));
+  h.spoil_row = -1;
+  CHECK_OK(call(e, 0, 4, 0, 0));
   z[7] = INFINITY;
   CHECK_FAILS(MCL_E_NOT_FINITE, "grad", mcl_encoder_backward(e, &in, &out, &err));
   ck_assert_int_eq(err.row, 3);

@@ -14,6 +14,7 @@ static const shape shapes[] = {
     {4, 7, 1, 4, 5, 2, 2, 0, 1},    {6, 6, 2, 2, 2, 2, 2, 1, 1},   {7, 5, 2, 3, 4, 3, 1, 1, 1},
     {3, 2, 2, 2, 5, 1, 2, 1, 1},    {2, 2, 1, 2, 1, 3, 2, 0, 1},   {14, 14, 5, 32, 5, 2, 37, 1, 1},
     {7, 7, 32, 64, 3, 2, 18, 1, 1}, {4, 4, 64, 64, 3, 1, 9, 1, 1}, {64, 64, 3, 8, 5, 2, 3, 1, 1},
+    {2, 3, 2, 3, 3, 1, 300, 1, 1},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes, SMALL = 8 };
 
@@ -73,6 +74,7 @@ static void ours(mcl_context *c, layer *l) {
   float *d_bias = l->bias ? l->db : NULL;
   CHECK_OK(mcli_conv_forward(c, &l->v, l->n, l->x, l->k, bias, l->relu, l->y, l->workspace, &err));
   memcpy(l->dy, l->g, (size_t)l->out * sizeof *l->dy);
+  for (int64_t i = 0; i < l->in; i++) l->dx[i] = 7; // to be overwritten
   CHECK_OK(mcli_conv_backward(c, &l->v, l->n, l->x, l->k, l->y, l->relu, l->dy, l->dx, l->dk,
                               d_bias, l->workspace, &err));
 }
