@@ -84,6 +84,7 @@ static mcl_status load_rows(const mcli_network *w, mcli_tape *tape, const mcl_in
 // A value of a tape into the rows of the handle's buffer.
 static mcl_status give_rows(const mcli_network *w, const mcli_tape *tape, int32_t value,
                             int64_t first, int64_t n, float *out, mcl_error *err) {
+  if (n == 0) return MCL_OK;
   int64_t dim = mcli_shape_size(mcli_net_shape(&w->net, value));
   const float *rows = mcli_tape_value(&w->net, tape, value);
   int64_t bad = mcli_first_not_finite(rows, n, dim);
