@@ -14,7 +14,6 @@
 #include "base/context.h"
 
 typedef struct mcli_dataset_kind {
-  const char *name; // "array", "folder": for messages
   // Rows into `out`; all arguments have been checked, n > 0. On failure `out` is untouched.
   mcl_status (*load)(mcl_dataset *d, const int64_t *indices, int64_t n, int32_t modality,
                      const mcl_array *out, mcl_error *err);

@@ -250,7 +250,7 @@ static void destroy(mcl_dataset *d) {
 }
 
 static const mcli_dataset_kind folder_kind = {
-    .name = "folder", .load = load, .row_name = row_name, .destroy = destroy};
+    .load = load, .row_name = row_name, .destroy = destroy};
 
 // ---- making one ---------------------------------------------------------------------------------
 

@@ -75,7 +75,7 @@ static void destroy(mcl_dataset *d) {
   if (h->host.destroy) h->host.destroy(h->host.user);
 }
 
-static const mcli_dataset_kind host_kind = {.name = "host", .load = load, .destroy = destroy};
+static const mcli_dataset_kind host_kind = {.load = load, .destroy = destroy};
 
 static mcl_status check_host(const mcl_host_dataset *h, mcl_error *err) {
   if (h->rows < 1)

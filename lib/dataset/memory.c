@@ -34,13 +34,23 @@ static int is_dense(const mcl_array *a) {
   return 1;
 }
 
-static void copy_one(const unsigned char *from, unsigned char *to, size_t size, int widen) {
-  if (!widen) {
-    memcpy(to, from, size);
-    return;
-  }
-  float x = (float)*from / 255.0f;
-  memcpy(to, &x, sizeof x);
+// Element by element, for uint8 to float32 and for everything else.
+static void widen_strided(const mcl_array *from, const uint8_t *a, const mcl_array *out, float *b) {
+  const int64_t *s = from->strides, *t = out->strides;
+  for (int64_t i = 0; i < from->shape[1]; i++)
+    for (int64_t j = 0; j < from->shape[2]; j++)
+      for (int64_t k = 0; k < from->shape[3]; k++)
+        b[i * t[1] + j * t[2] + k * t[3]] = (float)a[i * s[1] + j * s[2] + k * s[3]] / 255.0f;
+}
+
+static void copy_strided(const mcl_array *from, const unsigned char *a, const mcl_array *out,
+                         unsigned char *b, int64_t size) {
+  const int64_t *s = from->strides, *t = out->strides;
+  for (int64_t i = 0; i < from->shape[1]; i++)
+    for (int64_t j = 0; j < from->shape[2]; j++)
+      for (int64_t k = 0; k < from->shape[3]; k++)
+        memcpy(b + (i * t[1] + j * t[2] + k * t[3]) * size,
+               a + (i * s[1] + j * s[2] + k * s[3]) * size, (size_t)size);
 }
 
 void mcli_row_copy(const mcl_array *from, int64_t row, const mcl_array *out, int64_t place) {
@@ -48,20 +58,16 @@ void mcli_row_copy(const mcl_array *from, int64_t row, const mcl_array *out, int
   int widen = from->dtype == MCL_U8 && out->dtype == MCL_F32;
   const unsigned char *a = (const unsigned char *)from->data + row * from->strides[0] * size;
   unsigned char *b = (unsigned char *)out->data + place * out->strides[0] * out_size;
-  if (is_dense(from) && is_dense(out)) {
-    int64_t n = mcli_array_row_size(from);
-    if (!widen)
-      memcpy(b, a, (size_t)(n * size));
-    else
-      for (int64_t i = 0; i < n; i++) ((float *)b)[i] = (float)a[i] / 255.0f;
-    return;
-  }
-  const int64_t *s = from->strides, *t = out->strides;
-  for (int64_t i = 0; i < from->shape[1]; i++)
-    for (int64_t j = 0; j < from->shape[2]; j++)
-      for (int64_t k = 0; k < from->shape[3]; k++)
-        copy_one(a + (i * s[1] + j * s[2] + k * s[3]) * size,
-                 b + (i * t[1] + j * t[2] + k * t[3]) * out_size, (size_t)size, widen);
+  int64_t n = mcli_array_row_size(from);
+  int dense = is_dense(from) && is_dense(out);
+  if (dense && widen)
+    for (int64_t i = 0; i < n; i++) ((float *)b)[i] = (float)a[i] / 255.0f;
+  else if (dense)
+    memcpy(b, a, (size_t)(n * size));
+  else if (widen)
+    widen_strided(from, a, out, (float *)b);
+  else
+    copy_strided(from, a, out, b, size);
 }
 
 typedef struct copy_job {
@@ -148,7 +154,7 @@ static void destroy(mcl_dataset *d) {
   mcli_free(d->context, ((memory_dataset *)d)->owned);
 }
 
-static const mcli_dataset_kind memory_kind = {.name = "memory", .load = load, .destroy = destroy};
+static const mcli_dataset_kind memory_kind = {.load = load, .destroy = destroy};
 
 mcl_status mcli_memory_create(mcl_context *c, const mcl_array *images, void *owned,
                               mcl_dataset **out, mcl_error *err) {

@@ -28,16 +28,16 @@ static void fill_row(const fill_job *job, int64_t i) {
   const mcl_array *out = job->out;
   const int64_t *t = out->strides;
   int32_t code = job->codes[job->indices[i]];
-  for (int64_t y = 0; y < out->shape[1]; y++)
-    for (int64_t x = 0; x < out->shape[2]; x++)
-      for (int64_t k = job->channels; k < out->shape[3]; k++) {
-        int64_t at = i * t[0] + y * t[1] + x * t[2] + k * t[3];
-        int set = code >> (k - job->channels) & 1; // (2)
+  for (int64_t k = job->channels; k < out->shape[3]; k++) {
+    int64_t plane = i * t[0] + k * t[3];
+    int set = code >> (k - job->channels) & 1; // (2)
+    for (int64_t y = 0; y < out->shape[1]; y++)
+      for (int64_t x = 0; x < out->shape[2]; x++)
         if (out->dtype == MCL_U8)
-          ((uint8_t *)out->data)[at] = set ? 255 : 0;
+          ((uint8_t *)out->data)[plane + y * t[1] + x * t[2]] = set ? 255 : 0;
         else
-          ((float *)out->data)[at] = (float)set;
-      }
+          ((float *)out->data)[plane + y * t[1] + x * t[2]] = (float)set;
+  }
 }
 
 static void fill_rows(void *job, uint32_t task, uint32_t worker) {
@@ -61,7 +61,7 @@ static mcl_status load(mcl_dataset *d, const int64_t *indices, int64_t n, int32_
   return mcli_parallel(d->context, j.tasks, fill_rows, &j, err);
 }
 
-static const mcli_dataset_kind randbits_kind = {.name = "randbits", .load = load};
+static const mcli_dataset_kind randbits_kind = {.load = load};
 
 static mcl_status draw_codes(mcl_dataset *d, int32_t bits, uint64_t seed, mcl_error *err) {
   int32_t *codes = MCLI_NEW(d->context, int32_t, d->rows);

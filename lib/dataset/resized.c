@@ -28,7 +28,7 @@ static void destroy(mcl_dataset *d) {
   mcli_free(d->context, ((resized_dataset *)d)->pixels);
 }
 
-static const mcli_dataset_kind resized_kind = {.name = "resized", .load = load, .destroy = destroy};
+static const mcli_dataset_kind resized_kind = {.load = load, .destroy = destroy};
 
 typedef struct resize_job {
   mcl_context *context;

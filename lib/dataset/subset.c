@@ -15,7 +15,7 @@ static mcl_status load(mcl_dataset *d, const int64_t *indices, int64_t n, int32_
   return s;
 }
 
-static const mcli_dataset_kind subset_kind = {.name = "subset", .load = load};
+static const mcli_dataset_kind subset_kind = {.load = load};
 
 mcl_status mcl_dataset_create_subset(mcl_context *c, mcl_dataset *inner, const int64_t *indices,
                                      int64_t n, mcl_dataset **out, mcl_error *err) {
