@@ -16,6 +16,10 @@ typedef struct mcli_scores_kernels {
   // out[i, j] = bias[j] - x_i . c_j for n rows of x [n, dim] and all j of `panels` panels; out is [n, 16 panels].
   void (*score)(const float *x, int64_t n, int64_t dim, const float *packed, int64_t panels,
                 const float *bias, float *out);
+  // The reverse: out[p, d, lane] = sum_i x[i, d] * y[i, 16 p + lane] over n rows in order, x [n, dim], y [n, 16 panels];
+  // out is laid out as `packed` is. For the gradient by what was scored. n is a block that stays in the cache.
+  void (*product)(const float *x, int64_t n, int64_t dim, const float *y, int64_t panels,
+                  float *out);
   // The place of the smallest of n scores, n a multiple of MCLI_PANEL, if no other is within `slack` of it, else -1;
   // *least is the smallest. No score is NaN.
   int64_t (*nearest)(const float *scores, int64_t n, float slack, float *least);

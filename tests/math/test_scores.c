@@ -49,6 +49,40 @@ START_TEST(scores_are_their_plain_twin_and_the_same_for_a_row_alone) {
 }
 END_TEST
 
+// The same bound as above.
+static void compare_product(const mcli_scores_kernels *k, int64_t n, int64_t dim, int64_t panels) {
+  int64_t wide = panels * MCLI_PANEL;
+  float *x = malloc(sizeof(float) * (size_t)(n * dim + 1)),
+        *y = malloc(sizeof(float) * (size_t)(n * wide + 1));
+  float *out = malloc(sizeof(float) * (size_t)(dim * wide + 1));
+  test_fill_normal(x, n * dim, 4);
+  test_fill_normal(y, n * wide, 5);
+  out[dim * wide] = 7;
+  k->product(x, n, dim, y, panels, out);
+  for (int64_t d = 0; d < dim; d++)
+    for (int64_t j = 0; j < wide; j++) {
+      double wanted = 0, bound = 0;
+      for (int64_t i = 0; i < n; i++) {
+        wanted += (double)x[i * dim + d] * y[i * wide + j];
+        bound += fabs((double)x[i * dim + d] * y[i * wide + j]);
+      }
+      ck_assert_double_eq_tol(out[(j / MCLI_PANEL * dim + d) * MCLI_PANEL + j % MCLI_PANEL], wanted,
+                              (double)(n + 2) * 0x1p-24 * bound);
+    }
+  ck_assert(out[dim * wide] == 7);
+  free(x), free(y), free(out);
+}
+
+START_TEST(products_are_their_plain_twin) {
+  for (int isa = MCLI_ISA_BASE; isa <= MCLI_ISA_AVX512; isa++) {
+    const mcli_scores_kernels *k = mcli_scores_kernels_for((mcli_isa)isa);
+    for (int64_t n = 1; k && n <= 40; n += 1 + n / 2)
+      for (int64_t dim = 1; dim <= 53; dim += 1 + dim / 4)
+        for (int64_t panels = 1; panels <= 3; panels++) compare_product(k, n, dim, panels);
+  }
+}
+END_TEST
+
 START_TEST(nearest_is_the_smallest_wherever_it_stands) {
   for (int isa = MCLI_ISA_BASE; isa <= MCLI_ISA_AVX512; isa++) {
     const mcli_scores_kernels *k = mcli_scores_kernels_for((mcli_isa)isa);
@@ -87,5 +121,5 @@ START_TEST(nearest_does_not_choose_between_scores_within_slack) {
 END_TEST
 
 RUN_TESTS("scores", scores_are_their_plain_twin_and_the_same_for_a_row_alone,
-          nearest_is_the_smallest_wherever_it_stands,
+          products_are_their_plain_twin, nearest_is_the_smallest_wherever_it_stands,
           nearest_does_not_choose_between_scores_within_slack)

@@ -86,6 +86,34 @@ static void score(const float *x, int64_t n, int64_t dim, const float *packed, i
           stride);
 }
 
+// ---- products of columns -------------------------------------------------------------------------------
+
+// acc[c][..] += x_i[c] * y_i[..] over the rows in order, for `count` columns of x and one panel of y.
+INLINE void columns(int count, const float *x, int64_t n, int64_t dim, const float *y,
+                    int64_t stride, float *out) {
+  vector acc[HIGH][PARTS] = {{{0}}};
+  for (int64_t i = 0; i < n; i++, x += dim, y += stride) {
+    vector row[PARTS];
+    UNROLL for (int v = 0; v < PARTS; v++) row[v] = load(y + v * WIDTH);
+    UNROLL for (int c = 0; c < count; c++) UNROLL for (int v = 0; v < PARTS; v++) acc[c][v] +=
+        x[c] * row[v];
+  }
+  UNROLL for (int c = 0; c < count; c++) UNROLL for (int v = 0; v < PARTS; v++)
+      memcpy(out + c * MCLI_PANEL + v * WIDTH, &acc[c][v], sizeof acc[c][v]);
+}
+
+static void product(const float *x, int64_t n, int64_t dim, const float *y, int64_t panels,
+                    float *out) {
+  int64_t stride = panels * MCLI_PANEL;
+  for (int64_t p = 0; p < panels; p++, y += MCLI_PANEL, out += dim * MCLI_PANEL) {
+    int64_t d = 0;
+    for (; d + HIGH <= dim; d += HIGH)
+      columns(HIGH, x + d, n, dim, y, stride, out + d * MCLI_PANEL);
+    for (; d + LOW <= dim; d += LOW) columns(LOW, x + d, n, dim, y, stride, out + d * MCLI_PANEL);
+    for (; d < dim; d++) columns(1, x + d, n, dim, y, stride, out + d * MCLI_PANEL);
+  }
+}
+
 // ---- the smallest ------------------------------------------------------------------------------------
 
 // Shuffles want constants: built at run time they cost more than the scan. Row t of turns: lane j from lane j + 2^t, for
@@ -140,4 +168,5 @@ static int64_t nearest(const float *scores, int64_t n, float slack, float *least
 #define PASTE(a, b) a##b
 #define NAME(isa)   PASTE(mcli_scores_kernels_, isa)
 
-const mcli_scores_kernels NAME(MCLI_ISA_NAME) = {.score = score, .nearest = nearest};
+const mcli_scores_kernels NAME(MCLI_ISA_NAME) = {
+    .score = score, .product = product, .nearest = nearest};
