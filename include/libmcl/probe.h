@@ -71,7 +71,7 @@ typedef struct mcl_probe_result {
  *
  *  z [n, dim], y [n]: training rows, n >= 1; test_z [m, dim], test_y [m]: m >= 1. `options` NULL: the defaults;
  *  `monitor` NULL: none; its phases are "fit" (done: iterations, loss: the minimised value) and "test".
- *  Memory: one float32 copy of z, and about 50 doubles a weight. */
+ *  Memory: one float32 copy of z, and about 50 doubles a weight, the classes rounded up to 16. */
 MCL_API MCL_CHECK mcl_status mcl_probe_linear(mcl_context *context,
                                               const mcl_probe_options *options, const mcl_array *z,
                                               const int32_t *y, const mcl_array *test_z,

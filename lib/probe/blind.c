@@ -18,12 +18,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "math/gemm.h"
 #include "math/rows.h"
 #include "probe/probe.h"
 
-// As in knn.c: two tiles of scores, 512 KiB, stay in a core's second cache; scores are skipped RUN at a time.
-enum { ROWS = 128, TILE = 512, RUN = 64 };
 // Entries of a list. A few odd rows are the best partners of all others; each pair taken uses one of them up, so about so many
 // pairs are found a pass. 256 bytes a row.
 enum { PARTNERS = 32 };
@@ -44,14 +41,14 @@ typedef struct list {
 typedef struct blind {
   mcl_context *context;
   const mcli_rows_kernels *kernels;
-  float *before, *after; // [n, dim_before], [n, dim_after], unit rows
+  float *before, *after; // packed unit rows
   int64_t n, dim_before, dim_after, open_rows;
   float alike;
   list *lists;         // [n]
   int32_t *open;       // [open_rows]: rows to look at in this pass
   unsigned char *used; // [n]
-  float *scores;       // [workers, 2, ROWS, TILE]
-  float *gathered;     // [workers, ROWS, dim_before + dim_after]
+  float *scores;       // [workers, 2, PROBE_QUERIES, PROBE_TILE]
+  float *gathered;     // [workers, PROBE_QUERIES, dim_before + dim_after]
 } blind;
 
 static void insert(list *l, float apart, int32_t row) {
@@ -64,8 +61,8 @@ static void insert(list *l, float apart, int32_t row) {
 static void take(const blind *j, int32_t row, const float *same, const float *apart, int64_t count,
                  int64_t first) {
   list *l = j->lists + row;
-  for (int64_t from = 0; from < count; from += RUN) {
-    int64_t run = count - from < RUN ? count - from : RUN;
+  for (int64_t from = 0; from < count; from += PROBE_RUN) {
+    int64_t run = count - from < PROBE_RUN ? count - from : PROBE_RUN;
     float least = l->n == PARTNERS ? l->best[PARTNERS - 1].apart : -2;
     if (!(j->kernels->max(apart + from, run) > least)) continue;
     if (!(j->kernels->max(same + from, run) >= j->alike)) continue;
@@ -78,39 +75,40 @@ static void take(const blind *j, int32_t row, const float *same, const float *ap
   }
 }
 
+// The rows to look at: `before` turned round, so that its tiles are cosines; `after` as it is, for apart is a cosine turned
+// round (2).
 static void gather(const blind *j, const int32_t *rows, int64_t n, float *before, float *after) {
   for (int64_t i = 0; i < n; i++) {
-    memcpy(before + i * j->dim_before, j->before + rows[i] * j->dim_before,
-           (size_t)j->dim_before * sizeof *before);
-    memcpy(after + i * j->dim_after, j->after + rows[i] * j->dim_after,
-           (size_t)j->dim_after * sizeof *after);
+    mcli_probe_unpack(j->before, rows[i], j->dim_before, before + i * j->dim_before);
+    mcli_probe_unpack(j->after, rows[i], j->dim_after, after + i * j->dim_after);
   }
+  j->kernels->scale(-1, before, n * j->dim_before);
 }
 
 static void blind_task(void *job, uint32_t task, uint32_t worker) {
   blind *j = job;
-  int64_t first = (int64_t)task * ROWS;
-  int64_t rows = j->open_rows - first < ROWS ? j->open_rows - first : ROWS;
+  int64_t first = (int64_t)task * PROBE_QUERIES;
+  int64_t rows = j->open_rows - first < PROBE_QUERIES ? j->open_rows - first : PROBE_QUERIES;
   const int32_t *open = j->open + first;
-  float *same = j->scores + (int64_t)worker * 2 * ROWS * TILE, *apart = same + ROWS * TILE;
-  float *before = j->gathered + (int64_t)worker * ROWS * (j->dim_before + j->dim_after);
-  float *after = before + ROWS * j->dim_before;
+  float *same = j->scores + (int64_t)worker * 2 * PROBE_QUERIES * PROBE_TILE,
+        *apart = same + PROBE_QUERIES * PROBE_TILE;
+  float *before = j->gathered + (int64_t)worker * PROBE_QUERIES * (j->dim_before + j->dim_after);
+  float *after = before + PROBE_QUERIES * j->dim_before;
   gather(j, open, rows, before, after);
   for (int64_t i = 0; i < rows; i++) memset(j->lists + open[i], 0, sizeof(list));
-  for (int64_t column = 0; column < j->n; column += TILE) {
-    int64_t m = j->n - column < TILE ? j->n - column : TILE;
-    mcli_gemm(j->context, MCLI_GEMM_TB, rows, m, j->dim_before, 1, before, j->dim_before,
-              j->before + column * j->dim_before, j->dim_before, 0, same, TILE);
-    mcli_gemm(j->context, MCLI_GEMM_TB, rows, m, j->dim_after, -1, after, j->dim_after,
-              j->after + column * j->dim_after, j->dim_after, 0, apart, TILE);
+  for (int64_t column = 0; column < j->n; column += PROBE_TILE) {
+    int64_t m = j->n - column < PROBE_TILE ? j->n - column : PROBE_TILE;
+    int64_t wide =
+        mcli_probe_tile(j->context, before, rows, j->dim_before, j->before, column, j->n, same);
+    mcli_probe_tile(j->context, after, rows, j->dim_after, j->after, column, j->n, apart);
     for (int64_t i = 0; i < rows; i++)
-      take(j, open[i], same + i * TILE, apart + i * TILE, m, column);
+      take(j, open[i], same + i * wide, apart + i * wide, m, column);
   }
   for (int64_t i = 0; i < rows; i++) j->lists[open[i]].cut = j->lists[open[i]].n == PARTNERS;
 }
 
 static mcl_status look(blind *j, mcl_error *err) {
-  return mcli_parallel(j->context, mcli_blocks(j->open_rows, ROWS), blind_task, j, err);
+  return mcli_parallel(j->context, mcli_blocks(j->open_rows, PROBE_QUERIES), blind_task, j, err);
 }
 
 typedef struct choice {
@@ -188,16 +186,16 @@ static mcl_status check(const mcl_context *c, const mcl_array *before, const mcl
 static mcl_status allocate(blind *j, const mcl_array *before, const mcl_array *after,
                            mcl_error *err) {
   mcl_context *c = j->context;
-  mcl_status s = mcli_probe_copy(c, before, "before", 1, &j->before, err);
-  if (s == MCL_OK) s = mcli_probe_copy(c, after, "after", 1, &j->after, err);
+  mcl_status s = mcli_probe_copy(c, before, "before", PROBE_PACKED, &j->before, err);
+  if (s == MCL_OK) s = mcli_probe_copy(c, after, "after", PROBE_PACKED, &j->after, err);
   if (s < 0) return s;
   int64_t width;
-  if (!mcli_mul(ROWS, j->dim_before + j->dim_after, &width))
+  if (!mcli_mul(PROBE_QUERIES, j->dim_before + j->dim_after, &width))
     return mcli_fail(err, MCL_E_LIMIT, "before and after have too many columns");
   j->lists = MCLI_NEW(c, list, j->n);
   j->open = MCLI_NEW(c, int32_t, j->n);
   j->used = MCLI_NEW0(c, unsigned char, j->n);
-  j->scores = mcli_probe_scratch(c, 2 * ROWS * TILE);
+  j->scores = mcli_probe_scratch(c, 2 * PROBE_QUERIES * PROBE_TILE);
   j->gathered = mcli_probe_scratch(c, width);
   return j->lists && j->open && j->used && j->scores && j->gathered
              ? MCL_OK

@@ -4,19 +4,14 @@
 //   the k rows of largest s_ij, the lower j first among equals                   (2)
 //   the label with the most of them; among those the one that comes first in (2)  (3)
 //
-// A task takes a block of queries through all training rows, tile by tile: gemm writes a tile of scores, and a list of
-// the k best of each query takes in what beats its last. Most scores do not: they are skipped RUN at a time by their
-// maximum. A heap was rejected: after the first tiles an insertion is rare, and a sorted list is what (3) needs.
+// A task takes a block of queries through all training rows, tile by tile (probe.h): a list of the k best of each query
+// takes in what beats its last. A heap was rejected: after the first tiles an insertion is rare, and a sorted list is what
+// (3) needs.
 #include <string.h>
 
-#include "math/gemm.h"
 #include "math/rows.h"
 #include "probe/probe.h"
 
-// A tile of scores is 128 x 512 floats, 256 KiB, and stays in a core's second cache with the rows it came from.
-enum { QUERIES = 128, TILE = 512 };
-// Scores skipped at once: four vectors of 16. Longer runs would rarely be free of a hit, shorter ones cost more calls.
-enum { RUN = 64 };
 // Blocks of queries between two looks at the monitor.
 enum { BLOCKS_A_LOOK = 16 };
 
@@ -29,11 +24,11 @@ typedef struct neighbour {
 typedef struct knn {
   mcl_context *context;
   const mcli_rows_kernels *kernels;
-  const float *z, *queries; // unit rows [rows, dim], [tests, dim]
+  const float *z, *queries; // packed and negated copies: their tiles are cosines
   const int32_t *y, *test_y;
   int64_t rows, tests, dim, k, first_block;
-  float *scores;      // [workers, QUERIES, TILE]
-  neighbour *nearest; // [workers, QUERIES, k], sorted
+  float *scores;      // [workers, PROBE_QUERIES, PROBE_TILE]
+  neighbour *nearest; // [workers, PROBE_QUERIES, k], sorted
   int64_t *correct;   // [blocks]
 } knn;
 
@@ -53,8 +48,8 @@ static int64_t place(const neighbour *list, int64_t n, float score) {
 // Takes `count` scores of rows first.. into the list of *n (at most k) best (2).
 static void take(const knn *j, const float *scores, int64_t count, int64_t first, neighbour *list,
                  int64_t *n) {
-  for (int64_t from = 0; from < count; from += RUN) {
-    int64_t run = count - from < RUN ? count - from : RUN;
+  for (int64_t from = 0; from < count; from += PROBE_RUN) {
+    int64_t run = count - from < PROBE_RUN ? count - from : PROBE_RUN;
     if (*n == j->k && !(j->kernels->max(scores + from, run) > list[j->k - 1].score)) continue;
     for (int64_t i = from; i < from + run; i++) {
       if (*n == j->k && !(scores[i] > list[j->k - 1].score)) continue;
@@ -81,17 +76,17 @@ static int32_t vote(neighbour *list, int64_t n, const int32_t *y) {
 
 static void knn_task(void *job, uint32_t task, uint32_t worker) {
   knn *j = job;
-  int64_t block = j->first_block + task, first = block * QUERIES;
-  int64_t n = j->tests - first < QUERIES ? j->tests - first : QUERIES, full = 0;
-  float *scores = j->scores + (int64_t)worker * QUERIES * TILE;
-  neighbour *nearest = j->nearest + (int64_t)worker * QUERIES * j->k;
-  for (int64_t column = 0; column < j->rows; column += TILE) {
-    int64_t m = j->rows - column < TILE ? j->rows - column : TILE, after = full;
-    mcli_gemm(j->context, MCLI_GEMM_TB, n, m, j->dim, 1, j->queries + first * j->dim, j->dim,
-              j->z + column * j->dim, j->dim, 0, scores, TILE); // (1)
+  int64_t block = j->first_block + task, first = block * PROBE_QUERIES;
+  int64_t n = j->tests - first < PROBE_QUERIES ? j->tests - first : PROBE_QUERIES, full = 0;
+  float *scores = j->scores + (int64_t)worker * PROBE_QUERIES * PROBE_TILE;
+  neighbour *nearest = j->nearest + (int64_t)worker * PROBE_QUERIES * j->k;
+  for (int64_t column = 0; column < j->rows; column += PROBE_TILE) {
+    int64_t m = j->rows - column < PROBE_TILE ? j->rows - column : PROBE_TILE, after = full;
+    int64_t wide = mcli_probe_tile(j->context, j->queries + first * j->dim, n, j->dim, j->z, column,
+                                   j->rows, scores); // (1)
     for (int64_t i = 0; i < n; i++) {
       after = full; // every list has taken in as many rows
-      take(j, scores + i * TILE, m, column, nearest + i * j->k, &after);
+      take(j, scores + i * wide, m, column, nearest + i * j->k, &after);
     }
     full = after;
   }
@@ -102,13 +97,13 @@ static void knn_task(void *job, uint32_t task, uint32_t worker) {
 }
 
 static mcl_status run(knn *j, mcli_watch *watch, int64_t *correct, mcl_error *err) {
-  int64_t blocks = mcli_blocks(j->tests, QUERIES);
+  int64_t blocks = mcli_blocks(j->tests, PROBE_QUERIES);
   *correct = 0;
   for (int64_t b = 0; b < blocks; b += BLOCKS_A_LOOK) {
     int64_t n = blocks - b < BLOCKS_A_LOOK ? blocks - b : BLOCKS_A_LOOK;
     j->first_block = b;
     mcl_status s = mcli_parallel(j->context, (uint32_t)n, knn_task, j, err);
-    int64_t done = (b + n) * QUERIES < j->tests ? (b + n) * QUERIES : j->tests;
+    int64_t done = (b + n) * PROBE_QUERIES < j->tests ? (b + n) * PROBE_QUERIES : j->tests;
     if (s == MCL_OK) s = mcli_watch_tell(watch, done, watch->now.loss, err);
     if (s < 0) return s;
   }
@@ -118,11 +113,11 @@ static mcl_status run(knn *j, mcli_watch *watch, int64_t *correct, mcl_error *er
 
 static mcl_status allocate(knn *j, mcl_error *err) {
   int64_t lists;
-  if (!mcli_mul(QUERIES * (int64_t)mcli_workers(j->context), j->k, &lists))
+  if (!mcli_mul(PROBE_QUERIES * (int64_t)mcli_workers(j->context), j->k, &lists))
     return mcli_fail(err, MCL_E_LIMIT, "neighbours is too large");
-  j->scores = mcli_probe_scratch(j->context, QUERIES * TILE);
+  j->scores = mcli_probe_scratch(j->context, PROBE_QUERIES * PROBE_TILE);
   j->nearest = MCLI_NEW(j->context, neighbour, lists);
-  j->correct = MCLI_NEW0(j->context, int64_t, mcli_blocks(j->tests, QUERIES));
+  j->correct = MCLI_NEW0(j->context, int64_t, mcli_blocks(j->tests, PROBE_QUERIES));
   return j->scores && j->nearest && j->correct ? MCL_OK : mcli_nomem(err, "the kNN probe");
 }
 
@@ -146,8 +141,8 @@ mcl_status mcl_probe_knn(mcl_context *context, const mcl_probe_options *options,
            .tests = test_z->shape[0],
            .dim = z->shape[1]};
   j.k = o.neighbours < j.rows ? o.neighbours : j.rows;
-  s = mcli_probe_copy(context, z, "z", 1, &rows, err);
-  if (s == MCL_OK) s = mcli_probe_copy(context, test_z, "test_z", 1, &queries, err);
+  s = mcli_probe_copy(context, z, "z", PROBE_PACKED, &rows, err);
+  if (s == MCL_OK) s = mcli_probe_copy(context, test_z, "test_z", PROBE_NEGATED, &queries, err);
   j.z = rows;
   j.queries = queries;
   if (s == MCL_OK) s = allocate(&j, err);

@@ -11,13 +11,16 @@
 // minimised to a gradient tolerance. An early stop was rejected: an unconverged probe rewards embeddings for being well
 // conditioned and has shown differences three times too large.
 //
-// Rows are cut into PARTS parts, a task each. A part goes through its rows in blocks that stay in the cache, logits
-// and gradient by gemm in float32, and adds the blocks up in double; the parts are added in order.
+// Rows are cut into PARTS parts, a task each. A part goes through its rows in blocks that stay in the cache, scores
+// and gradient in float32, and adds the blocks up in double; the parts are added in order.
+//
+// Classes lie in panels of 16, as math/scores.h wants them, the last one filled up: a class that is not there has weights 0
+// and so low a bias that its p is 0, hence gradients 0, and it stays so.
 #include <math.h>
 #include <string.h>
 
-#include "math/gemm.h"
 #include "math/rows.h"
+#include "math/scores.h"
 #include "probe/lbfgs.h"
 #include "probe/probe.h"
 
@@ -25,6 +28,8 @@
 enum { BLOCK = 256 };
 // Parts: enough to keep many cores busy evenly; each has a gradient of its own, so few where those are large.
 enum { PARTS = 64, PARTS_LEAST = 4, PART_DOUBLES = 1 << 22 };
+// The bias of a class that is not there: no score of one that is comes near.
+static const float ABSENT = -1e30F;
 
 typedef struct part_sum {
   double loss;
@@ -33,19 +38,22 @@ typedef struct part_sum {
 
 typedef struct fit {
   mcl_context *context;
+  const mcli_rows_kernels *kernels;
+  const mcli_scores_kernels *scores;
   const mcl_probe_options *options;
   mcli_watch *watch;
   int64_t rows, dim, classes, parts;
+  int64_t panels, lanes; // of classes; lanes: 16 panels
   float *x;              // [rows, dim], standardised
   int32_t *y;            // [rows], class numbers
   int32_t *class_of;     // [PROBE_LABELS]: class of a label, -1: not in training
   int32_t *label_of;     // [classes], rising
   double *mean, *scale;  // [dim]; scale: 1 / sd, 0 for a constant feature
-  float *weights, *bias; // [classes, dim], [classes]: this evaluation's point
-  double *gradients;     // [parts, classes * (dim + 1)]: weights, then bias
+  float *weights, *bias; // this evaluation's point: -W as [panels, dim, 16]; [lanes]
+  double *gradients;     // [parts, lanes * (dim + 1)]: weights as above, then bias
   part_sum *sums;        // [parts]
-  float *logits;         // [workers, BLOCK, classes]
-  float *block;          // [workers, max(classes, BLOCK), dim]: a gradient, or test rows
+  float *logits;         // [workers, BLOCK, lanes]
+  float *block;          // [workers, max(lanes, BLOCK), dim]: a gradient, or test rows
   const mcl_array *test_z;
   const int32_t *test_y;
 } fit;
@@ -78,7 +86,7 @@ static void standardise(const fit *f, float *rows, int64_t n) {
   for (int64_t i = 0; i < n; i++, rows += f->dim)
     for (int64_t k = 0; k < f->dim; k++) {
       double x = ((double)rows[k] - f->mean[k]) * f->scale[k]; // (1)
-      rows[k] = (float)fmin(fmax(x, -FARTHEST), FARTHEST);
+      rows[k] = (float)(x < -FARTHEST ? -FARTHEST : x > FARTHEST ? FARTHEST : x);
     }
 }
 
@@ -110,18 +118,15 @@ static mcl_status standardise_all(fit *f, mcl_error *err) {
 // ---- the function to minimise ------------------------------------------------------------------------------
 
 static void logits_of(const fit *f, const float *x, int64_t n, float *logits) {
-  for (int64_t i = 0; i < n; i++)
-    memcpy(logits + i * f->classes, f->bias, (size_t)f->classes * sizeof *logits);
-  mcli_gemm(f->context, MCLI_GEMM_TB, n, f->classes, f->dim, 1, x, f->dim, f->weights, f->dim, 1,
-            logits, f->classes);
+  f->scores->score(x, n, f->dim, f->weights, f->panels, f->bias, logits);
 }
 
 // Logits become p - onehot; returns the sum of -log p[y] (2), (3).
 static double residuals(const fit *f, const int32_t *y, int64_t n, float *logits) {
   double loss = 0;
-  for (int64_t i = 0; i < n; i++, logits += f->classes) {
+  for (int64_t i = 0; i < n; i++, logits += f->lanes) {
     float own = logits[y[i]];
-    loss += (double)mcli_softmax(f->context, logits, f->classes) - (double)own;
+    loss += (double)mcli_softmax(f->context, logits, f->lanes) - (double)own;
     logits[y[i]] -= 1;
   }
   return loss;
@@ -130,25 +135,24 @@ static double residuals(const fit *f, const int32_t *y, int64_t n, float *logits
 // Adds the gradient of n rows to `sum` (4), (5), undivided.
 static void add_gradient(const fit *f, const float *x, const float *residual, int64_t n,
                          float *scratch, double *sum) {
-  int64_t size = f->classes * f->dim;
-  mcli_gemm(f->context, MCLI_GEMM_TA, f->classes, f->dim, n, 1, residual, f->classes, x, f->dim, 0,
-            scratch, f->dim);
-  for (int64_t k = 0; k < size; k++) sum[k] += (double)scratch[k];
+  int64_t size = f->lanes * f->dim;
+  f->scores->product(x, n, f->dim, residual, f->panels, scratch);
+  f->kernels->add_scaled(1, scratch, sum, size);
   for (int64_t i = 0; i < n; i++)
-    for (int64_t k = 0; k < f->classes; k++) sum[size + k] += (double)residual[i * f->classes + k];
+    f->kernels->add_scaled(1, residual + i * f->lanes, sum + size, f->lanes);
 }
 
 static float *scratch_block(const fit *f, uint32_t worker) {
-  int64_t rows = f->classes > BLOCK ? f->classes : BLOCK;
+  int64_t rows = f->lanes > BLOCK ? f->lanes : BLOCK;
   return f->block + (int64_t)worker * rows * f->dim;
 }
 
 static void evaluate_task(void *job, uint32_t task, uint32_t worker) {
   fit *f = job;
-  int64_t first, n, size = f->classes * (f->dim + 1);
+  int64_t first, n, size = f->lanes * (f->dim + 1);
   mcli_part(f->rows, f->parts, task, &first, &n);
   double *gradient = f->gradients + (int64_t)task * size, loss = 0;
-  float *logits = f->logits + (int64_t)worker * BLOCK * f->classes;
+  float *logits = f->logits + (int64_t)worker * BLOCK * f->lanes;
   memset(gradient, 0, (size_t)size * sizeof *gradient);
   for (int64_t i = first, left = n; left > 0; i += BLOCK, left -= BLOCK) {
     int64_t m = left < BLOCK ? left : BLOCK;
@@ -161,15 +165,15 @@ static void evaluate_task(void *job, uint32_t task, uint32_t worker) {
 }
 
 static void set_point(fit *f, const double *x) {
-  int64_t size = f->classes * f->dim;
-  for (int64_t k = 0; k < size; k++) f->weights[k] = (float)x[k];
-  for (int64_t k = 0; k < f->classes; k++) f->bias[k] = (float)x[size + k];
+  int64_t size = f->lanes * f->dim;
+  for (int64_t k = 0; k < size; k++) f->weights[k] = -(float)x[k];
+  for (int64_t k = 0; k < f->lanes; k++) f->bias[k] = k < f->classes ? (float)x[size + k] : ABSENT;
 }
 
 static mcl_status evaluate(void *user, const double *x, double *value, double *gradient,
                            mcl_error *err) {
   fit *f = user;
-  int64_t size = f->classes * f->dim, all = size + f->classes;
+  int64_t size = f->lanes * f->dim, all = size + f->lanes;
   set_point(f, x);
   mcl_status s = mcli_parallel(f->context, (uint32_t)f->parts, evaluate_task, f, err);
   if (s < 0) return s;
@@ -200,9 +204,8 @@ enum { TEST_ROWS = 4 * BLOCK };
 
 static void test_task(void *job, uint32_t task, uint32_t worker) {
   fit *f = job;
-  const mcli_rows_kernels *k = mcli_rows_kernels_of(f->context);
   int64_t end = ((int64_t)task + 1) * TEST_ROWS, rows = f->test_z->shape[0];
-  float *logits = f->logits + (int64_t)worker * BLOCK * f->classes, *x = scratch_block(f, worker);
+  float *logits = f->logits + (int64_t)worker * BLOCK * f->lanes, *x = scratch_block(f, worker);
   if (end > rows) end = rows;
   f->sums[task].correct = 0;
   for (int64_t first = (int64_t)task * TEST_ROWS; first < end; first += BLOCK) {
@@ -211,7 +214,7 @@ static void test_task(void *job, uint32_t task, uint32_t worker) {
     standardise(f, x, n);
     logits_of(f, x, n, logits);
     for (int64_t i = 0; i < n; i++) {
-      int64_t best = k->argmax(logits + i * f->classes, f->classes);
+      int64_t best = f->kernels->argmax(logits + i * f->lanes, f->lanes);
       f->sums[task].correct += f->label_of[best] == f->test_y[first + i];
     }
   }
@@ -254,23 +257,24 @@ static int64_t parts_for(int64_t rows, int64_t gradient) {
 
 static mcl_status allocate(fit *f, mcl_error *err) {
   mcl_context *c = f->context;
-  int64_t size, all, tall = f->classes > BLOCK ? f->classes : BLOCK, scratch, gradients;
-  if (!mcli_mul(f->classes, f->dim + 1, &size) || !mcli_mul(tall, f->dim, &scratch))
+  f->panels = mcli_panels(f->classes);
+  f->lanes = f->panels * MCLI_PANEL;
+  int64_t size, tall = f->lanes > BLOCK ? f->lanes : BLOCK, scratch, gradients;
+  if (!mcli_mul(f->lanes, f->dim + 1, &size) || !mcli_mul(tall, f->dim, &scratch))
     return mcli_fail(err, MCL_E_LIMIT, "%lld classes of %lld features are too many",
                      (long long)f->classes, (long long)f->dim);
   f->parts = parts_for(f->rows, size);
-  all = size > 2 * f->dim ? size : 2 * f->dim; // the moments use it too
-  if (!mcli_mul(all, f->parts, &gradients))
+  if (!mcli_mul(size, f->parts, &gradients))
     return mcli_fail(err, MCL_E_LIMIT, "%lld classes of %lld features are too many",
                      (long long)f->classes, (long long)f->dim);
   int64_t tests = mcli_blocks(f->test_z->shape[0], TEST_ROWS);
   f->mean = MCLI_NEW(c, double, f->dim);
   f->scale = MCLI_NEW(c, double, f->dim);
   f->weights = MCLI_NEW(c, float, size);
-  f->bias = MCLI_NEW(c, float, f->classes);
+  f->bias = MCLI_NEW(c, float, f->lanes);
   f->gradients = MCLI_NEW(c, double, gradients);
   f->sums = MCLI_NEW0(c, part_sum, f->parts > tests ? f->parts : tests);
-  f->logits = mcli_probe_scratch(c, BLOCK * f->classes);
+  f->logits = mcli_probe_scratch(c, BLOCK * f->lanes);
   f->block = mcli_probe_scratch(c, scratch);
   if (!f->mean || !f->scale || !f->weights || !f->bias || !f->gradients || !f->sums || !f->logits ||
       !f->block)
@@ -285,7 +289,7 @@ static void release(fit *f) {
 }
 
 static mcl_status fit_and_test(fit *f, mcli_lbfgs_outcome *o, int64_t *correct, mcl_error *err) {
-  int64_t size = f->classes * (f->dim + 1);
+  int64_t size = f->lanes * (f->dim + 1);
   double *point = MCLI_NEW0(f->context, double, size);
   if (!point) return mcli_nomem(err, "the linear probe");
   mcli_lbfgs_problem p = {
@@ -319,6 +323,8 @@ mcl_status mcl_probe_linear(mcl_context *context, const mcl_probe_options *optio
   if (s == MCL_OK) s = mcli_watch_begin(&watch, monitor, "fit", o.max_iterations, err);
   if (s < 0) return s;
   fit f = {.context = context,
+           .kernels = mcli_rows_kernels_of(context),
+           .scores = mcli_scores_kernels_of(context),
            .options = &o,
            .watch = &watch,
            .rows = z->shape[0],
@@ -326,7 +332,7 @@ mcl_status mcl_probe_linear(mcl_context *context, const mcl_probe_options *optio
            .test_z = test_z,
            .test_y = test_y};
   s = mcli_probe_finite(context, test_z, "test_z", err);
-  if (s == MCL_OK) s = mcli_probe_copy(context, z, "z", 0, &f.x, err);
+  if (s == MCL_OK) s = mcli_probe_copy(context, z, "z", PROBE_AS_GIVEN, &f.x, err);
   if (s == MCL_OK) s = make_classes(&f, y, err);
   if (s == MCL_OK) s = allocate(&f, err);
   if (s == MCL_OK) s = standardise_all(&f, err);

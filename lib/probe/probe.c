@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "math/rows.h"
+#include "math/scores.h"
 
 static const mcl_probe_options defaults = {
     .struct_size = sizeof defaults,
@@ -125,27 +126,30 @@ mcl_probe_result mcli_probe_share(int64_t correct, int64_t total, double confide
 
 // ---- copies ----------------------------------------------------------------------------------------------
 
-// Rows a task: 256 rows of a thousand numbers are 1 MiB, some 50 us, well above the cost of a task.
+// Rows a task, whole panels: 256 rows of a thousand numbers are 1 MiB, some 50 us, well above the cost of a task.
 enum { COPY_ROWS = 256 };
 
 typedef struct copy_job {
   mcl_context *context;
   const mcl_array *array;
-  float *out;     // [rows, dim]; NULL: only looked at
-  float *scratch; // then: [workers, COPY_ROWS, dim]
+  float *out;     // [rows, dim], or packed; NULL: only looked at
+  float *scratch; // [workers, COPY_ROWS, dim], where `out` does not take rows
   int64_t *bad;   // of each task: its first row that is not finite, or -1
-  int unit;
+  int how;
 } copy_job;
 
 static void copy_task(void *job, uint32_t task, uint32_t worker) {
   copy_job *j = job;
   int64_t dim = j->array->shape[1], first = (int64_t)task * COPY_ROWS;
   int64_t n = j->array->shape[0] - first < COPY_ROWS ? j->array->shape[0] - first : COPY_ROWS;
-  float *rows = j->out ? j->out + first * dim : j->scratch + (int64_t)worker * COPY_ROWS * dim;
+  float *rows = j->scratch ? j->scratch + (int64_t)worker * COPY_ROWS * dim : j->out + first * dim;
   mcli_array_load(j->array, first, n, rows);
   int64_t bad = mcli_first_not_finite(rows, n, dim);
   j->bad[task] = bad < 0 ? -1 : first + bad;
-  if (j->unit && bad < 0) mcli_normalise(j->context, rows, n, dim, rows, NULL);
+  if (bad >= 0 || j->how == PROBE_AS_GIVEN) return;
+  mcli_normalise(j->context, rows, n, dim, rows, NULL);
+  if (j->how == PROBE_NEGATED) mcli_rows_kernels_of(j->context)->scale(-1, rows, n * dim);
+  if (j->how == PROBE_PACKED) mcli_scores_pack(rows, n, dim, j->out + first * dim);
 }
 
 static mcl_status copy_all(copy_job *j, const char *name, mcl_error *err) {
@@ -161,34 +165,54 @@ static mcl_status copy_all(copy_job *j, const char *name, mcl_error *err) {
   return s;
 }
 
-mcl_status mcli_probe_copy(mcl_context *c, const mcl_array *a, const char *name, int unit,
-                           float **out, mcl_error *err) {
-  int64_t size;
-  *out = NULL;
-  if (!mcli_mul(a->shape[0], a->shape[1], &size))
+// out NULL: only looked at.
+static mcl_status copy(mcl_context *c, const mcl_array *a, const char *name, int how, float **out,
+                       mcl_error *err) {
+  int64_t size, block, rows = mcli_panels(a->shape[0]) * MCLI_PANEL;
+  if (!mcli_mul(rows, a->shape[1], &size) || !mcli_mul(COPY_ROWS, a->shape[1], &block))
     return mcli_fail(err, MCL_E_LIMIT, "%s has too many numbers", name);
-  copy_job j = {.context = c, .array = a, .out = MCLI_NEW(c, float, size), .unit = unit};
-  if (!j.out) return mcli_nomem(err, name);
-  mcl_status s = copy_all(&j, name, err);
-  if (s == MCL_OK)
+  int aside = !out || how == PROBE_PACKED;
+  copy_job j = {.context = c,
+                .array = a,
+                .out = out ? MCLI_NEW(c, float, size) : NULL,
+                .scratch = aside ? mcli_probe_scratch(c, block) : NULL,
+                .how = how};
+  mcl_status s =
+      (out && !j.out) || (aside && !j.scratch) ? mcli_nomem(err, name) : copy_all(&j, name, err);
+  if (s == MCL_OK && out)
     *out = j.out;
   else
     mcli_free(c, j.out);
+  mcli_free(c, j.scratch);
   return s;
 }
 
+mcl_status mcli_probe_copy(mcl_context *c, const mcl_array *a, const char *name, int how,
+                           float **out, mcl_error *err) {
+  *out = NULL;
+  return copy(c, a, name, how, out, err);
+}
+
 mcl_status mcli_probe_finite(mcl_context *c, const mcl_array *a, const char *name, mcl_error *err) {
-  int64_t size;
-  if (!mcli_mul(COPY_ROWS, a->shape[1], &size))
-    return mcli_fail(err, MCL_E_LIMIT, "%s has too many columns", name);
-  copy_job j = {.context = c, .array = a, .scratch = mcli_probe_scratch(c, size)};
-  if (!j.scratch) return mcli_nomem(err, name);
-  mcl_status s = copy_all(&j, name, err);
-  mcli_free(c, j.scratch);
-  return s;
+  return copy(c, a, name, PROBE_AS_GIVEN, NULL, err);
 }
 
 float *mcli_probe_scratch(mcl_context *c, int64_t n) {
   int64_t size;
   return mcli_mul(n, mcli_workers(c), &size) ? MCLI_NEW(c, float, size) : NULL;
+}
+
+// ---- tiles -----------------------------------------------------------------------------------------------
+
+void mcli_probe_unpack(const float *packed, int64_t i, int64_t dim, float *row) {
+  const float *from = packed + i / MCLI_PANEL * MCLI_PANEL * dim + i % MCLI_PANEL;
+  for (int64_t d = 0; d < dim; d++) row[d] = from[d * MCLI_PANEL];
+}
+
+int64_t mcli_probe_tile(const mcl_context *c, const float *queries, int64_t n, int64_t dim,
+                        const float *packed, int64_t first, int64_t rows, float *out) {
+  static const float no_bias[PROBE_TILE];
+  int64_t panels = mcli_panels(rows - first < PROBE_TILE ? rows - first : PROBE_TILE);
+  mcli_scores_kernels_of(c)->score(queries, n, dim, packed + first * dim, panels, no_bias, out);
+  return panels * MCLI_PANEL;
 }

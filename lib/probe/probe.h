@@ -25,10 +25,28 @@ mcl_status mcli_probe_matrix_check(const mcl_array *a, const char *name, int64_t
 // correct of total with Wilson's interval.
 mcl_probe_result mcli_probe_share(int64_t correct, int64_t total, double confidence);
 
-// A new contiguous float32 copy of a checked matrix: finite, or MCL_E_NOT_FINITE with the row; with `unit` each row is
-// L2-normalised. To be freed with mcli_free; NULL on failure.
-mcl_status mcli_probe_copy(mcl_context *c, const mcl_array *a, const char *name, int unit,
+// A new contiguous float32 copy of a checked matrix: finite, or MCL_E_NOT_FINITE with the row. To be freed with mcli_free;
+// NULL on failure.
+enum {
+  PROBE_AS_GIVEN,
+  PROBE_UNIT,    // rows at length 1
+  PROBE_NEGATED, // rows at length 1, turned round: mcli_scores_kernels.score subtracts products
+  PROBE_PACKED   // rows at length 1, packed as by mcli_scores_pack
+};
+mcl_status mcli_probe_copy(mcl_context *c, const mcl_array *a, const char *name, int how,
                            float **out, mcl_error *err);
+// Row i of a packed copy.
+void mcli_probe_unpack(const float *packed, int64_t i, int64_t dim, float *row);
+
+// Scores are made in tiles of PROBE_QUERIES rows by PROBE_TILE packed ones: 256 KiB of scores, which stay in a core's second
+// cache with the rows they came from, and enough rows to pay for reading the packed ones. Most scores of a tile interest
+// nobody: they are skipped PROBE_RUN at a time by their maximum. Longer runs are rarely free of a hit, shorter ones cost
+// more calls.
+enum { PROBE_QUERIES = 128, PROBE_TILE = 512, PROBE_RUN = 64 };
+// out[i, j] = -<queries_i, packed row first + j>; out is [n, PROBE_TILE wide at most]: its width, rounded up to whole panels
+// (what is beyond the last row is 0), is returned. `first` is a multiple of PROBE_TILE, `rows` the number of packed rows.
+int64_t mcli_probe_tile(const mcl_context *c, const float *queries, int64_t n, int64_t dim,
+                        const float *packed, int64_t first, int64_t rows, float *out);
 
 // Only looks whether all rows are finite.
 mcl_status mcli_probe_finite(mcl_context *c, const mcl_array *a, const char *name, mcl_error *err);

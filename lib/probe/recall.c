@@ -5,22 +5,20 @@
 // Rows have length 1. Ranks are never made: what counts is how many rows stand before the match, tile by tile.
 #include <string.h>
 
-#include "math/gemm.h"
 #include "math/rows.h"
 #include "probe/probe.h"
 
-// As in knn.c: a tile of scores stays in a core's second cache; scores are skipped RUN at a time.
-enum { QUERIES = 128, TILE = 512, RUN = 64 };
 // Some eight float32 roundings at 1: two cosines that are closer were not told apart.
 static const float SLACK = 1e-6F;
 
 typedef struct recall {
   mcl_context *context;
   const mcli_rows_kernels *kernels;
-  const float *queries, *gallery; // unit rows
+  const float *queries, *gallery; // negated and packed copies: their tiles are cosines
   const int64_t *match;
   int64_t n, m, dim, k;
-  float *scores;  // [workers, QUERIES, TILE]
+  float *scores;  // [workers, PROBE_QUERIES, PROBE_TILE]
+  float *own;     // [workers, dim]: a match
   int64_t *found; // [blocks]
 } recall;
 
@@ -28,8 +26,8 @@ typedef struct recall {
 static int64_t before(const recall *j, const float *scores, int64_t count, int64_t first,
                       float bound, int64_t match) {
   int64_t sum = 0;
-  for (int64_t from = 0; from < count; from += RUN) {
-    int64_t run = count - from < RUN ? count - from : RUN;
+  for (int64_t from = 0; from < count; from += PROBE_RUN) {
+    int64_t run = count - from < PROBE_RUN ? count - from : PROBE_RUN;
     if (!(j->kernels->max(scores + from, run) > bound)) continue;
     for (int64_t i = from; i < from + run; i++) sum += scores[i] > bound && first + i != match;
   }
@@ -38,20 +36,22 @@ static int64_t before(const recall *j, const float *scores, int64_t count, int64
 
 static void recall_task(void *job, uint32_t task, uint32_t worker) {
   recall *j = job;
-  int64_t first = (int64_t)task * QUERIES, n = j->n - first < QUERIES ? j->n - first : QUERIES;
-  int64_t ahead[QUERIES] = {0};
-  float bound[QUERIES], *scores = j->scores + (int64_t)worker * QUERIES * TILE;
+  int64_t first = (int64_t)task * PROBE_QUERIES,
+          n = j->n - first < PROBE_QUERIES ? j->n - first : PROBE_QUERIES;
+  int64_t ahead[PROBE_QUERIES] = {0};
+  float bound[PROBE_QUERIES], *scores = j->scores + (int64_t)worker * PROBE_QUERIES * PROBE_TILE;
+  float *own = j->own + (int64_t)worker * j->dim;
   const float *queries = j->queries + first * j->dim;
-  for (int64_t i = 0; i < n; i++)
-    bound[i] =
-        j->kernels->dot(queries + i * j->dim, j->gallery + j->match[first + i] * j->dim, j->dim) -
-        SLACK;
-  for (int64_t column = 0; column < j->m; column += TILE) {
-    int64_t m = j->m - column < TILE ? j->m - column : TILE;
-    mcli_gemm(j->context, MCLI_GEMM_TB, n, m, j->dim, 1, queries, j->dim,
-              j->gallery + column * j->dim, j->dim, 0, scores, TILE);
+  for (int64_t i = 0; i < n; i++) {
+    mcli_probe_unpack(j->gallery, j->match[first + i], j->dim, own);
+    bound[i] = -j->kernels->dot(queries + i * j->dim, own, j->dim) - SLACK;
+  }
+  for (int64_t column = 0; column < j->m; column += PROBE_TILE) {
+    int64_t m = j->m - column < PROBE_TILE ? j->m - column : PROBE_TILE;
+    int64_t wide =
+        mcli_probe_tile(j->context, queries, n, j->dim, j->gallery, column, j->m, scores);
     for (int64_t i = 0; i < n; i++)
-      ahead[i] += before(j, scores + i * TILE, m, column, bound[i], j->match[first + i]);
+      ahead[i] += before(j, scores + i * wide, m, column, bound[i], j->match[first + i]);
   }
   j->found[task] = 0;
   for (int64_t i = 0; i < n; i++) j->found[task] += ahead[i] < j->k; // (1)
@@ -90,16 +90,17 @@ mcl_status mcl_probe_recall(mcl_context *context, const mcl_probe_options *optio
               .m = gallery->shape[0],
               .dim = queries->shape[1],
               .k = k};
-  uint32_t blocks = mcli_blocks(j.n, QUERIES);
-  s = mcli_probe_copy(context, queries, "queries", 1, &q, err);
-  if (s == MCL_OK) s = mcli_probe_copy(context, gallery, "gallery", 1, &g, err);
+  uint32_t blocks = mcli_blocks(j.n, PROBE_QUERIES);
+  s = mcli_probe_copy(context, queries, "queries", PROBE_NEGATED, &q, err);
+  if (s == MCL_OK) s = mcli_probe_copy(context, gallery, "gallery", PROBE_PACKED, &g, err);
   if (s < 0) goto done;
   j.queries = q;
   j.gallery = g;
-  j.scores = mcli_probe_scratch(context, QUERIES * TILE);
+  j.scores = mcli_probe_scratch(context, PROBE_QUERIES * PROBE_TILE);
+  j.own = mcli_probe_scratch(context, j.dim);
   j.found = MCLI_NEW0(context, int64_t, blocks);
-  s = j.scores && j.found ? mcli_parallel(context, blocks, recall_task, &j, err)
-                          : mcli_nomem(err, "recall");
+  s = j.scores && j.own && j.found ? mcli_parallel(context, blocks, recall_task, &j, err)
+                                   : mcli_nomem(err, "recall");
   if (s == MCL_OK) {
     int64_t found = 0;
     for (uint32_t b = 0; b < blocks; b++) found += j.found[b];
@@ -110,6 +111,7 @@ done:
   mcli_free(context, q);
   mcli_free(context, g);
   mcli_free(context, j.scores);
+  mcli_free(context, j.own);
   mcli_free(context, j.found);
   return s == MCL_OK ? mcl_ok(err) : s;
 }

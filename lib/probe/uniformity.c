@@ -96,8 +96,8 @@ mcl_status mcl_probe_alignment_uniformity(mcl_context *context, const mcl_array 
   float *a = NULL, *b = NULL;
   double of_a = 0, of_b = 0;
   int64_t n = za->shape[0], dim = za->shape[1];
-  s = mcli_probe_copy(context, za, "za", 1, &a, err);
-  if (s == MCL_OK && zb) s = mcli_probe_copy(context, zb, "zb", 1, &b, err);
+  s = mcli_probe_copy(context, za, "za", PROBE_UNIT, &a, err);
+  if (s == MCL_OK && zb) s = mcli_probe_copy(context, zb, "zb", PROBE_UNIT, &b, err);
   if (s == MCL_OK && uniformity) s = uniformity_of(context, a, n, dim, &of_a, err);
   if (s == MCL_OK && uniformity && b) s = uniformity_of(context, b, n, dim, &of_b, err);
   if (s == MCL_OK && alignment) *alignment = alignment_of(a, b, n, dim);
