@@ -1,30 +1,35 @@
-// A row's label must not depend on the rows that are asked along with it, nor on the processor, yet fast products differ in
-// their last bits from one shape and instruction set to another. So the label is defined without them:
+// A row's label must not depend on the rows that are asked along with it, nor on the processor, yet
+// fast products differ in their last bits from one shape and instruction set to another. So the
+// label is defined without them:
 //
-//   label(x) = the lowest j of least D(x, c_j),  D = the row kernel's squared distance          (1)
+//   label(x) = the lowest j of least D(x, c_j),  D the row kernel's squared distance       (1)
 //
 // with x normalised first in cosine. Products only rule centroids out. They give, for every j,
 //
-//   s_j = b_j - x.c_j,   b_j = |c_j|^2 / 2 in L2, 0 in cosine (|c_j| = 1 there)                  (2)
+//   s_j = b_j - x.c_j,   b_j = |c_j|^2 / 2 in L2, 0 in cosine (|c_j| = 1 there)               (2)
 //
-// which orders centroids as D does: D = |x|^2 + 2 s_j in L2, 2 + 2 s_j / |x| in cosine              (3)
+// which orders centroids as D does:
 //
-// s_j differs from its true value, and D / 2 by the kernel from its own, by at most E together; hence the j of (1) is
-// among those with
+//   D = |x|^2 + 2 s_j in L2, 2 + 2 s_j / |x| in cosine                                      (3)
 //
-//   s_j <= min s + 2 E                                                                            (4)
+// s_j differs from its true value, and D / 2 by the kernel from its own, by at most E together;
+// hence the j of (1) is among those with
 //
-// and where only one is, it is known without computing D. With u = 2^-24, d = dim, l = |x| and m = max |c_j|, for any
-// order of additions, fused or not (Higham, "Accuracy and Stability of Numerical Algorithms", 3.1):
+//   s_j <= min s + 2 E                                                                      (4)
 //
-//   product, sum with b_j, b_j itself, (4)'s own rounding:   u ((d + 5) l m + 3 m^2)
-//   kernel, 16 lanes, on D / 2 <= (l + m)^2 / 2:             u (d / 16 + 10) (l + m)^2 / 2             (5)
+// and where only one is, it is known without computing D. With u = 2^-24, d = dim, l = |x| and m =
+// max |c_j|, for any order of additions, fused or not (Higham, "Accuracy and Stability of Numerical
+// Algorithms", 3.1):
 //
-// In cosine all of it is times l with l = m = 1 inside, plus 19 u for |c_j| and |x / l| being 1 but for rounding. A row too short
-// for float32's relative precision adds dim times its smallest normal number.
+//   product, sum with b_j, b_j, rounding of (4):   u ((d + 5) l m + 3 m^2)
+//   kernel, 16 lanes, on D / 2 <= (l + m)^2 / 2:   u (d / 16 + 10) (l + m)^2 / 2     (5)
 //
-// Rejected: rounding labels of near ties by the product alone, as faiss does: the same vector then changes its label
-// with the size of the query (faiss#361).
+// In cosine all of it is times l with l = m = 1 inside, plus 19 u for |c_j| and |x / l| being 1 but
+// for rounding. A row too short for float32's relative precision adds dim times its smallest normal
+// number.
+//
+// Rejected: rounding labels of near ties by the product alone, as faiss does: the same vector then
+// changes its label with the size of the query (faiss#361).
 #include "clusterer/assign.h"
 
 #include <float.h>
@@ -34,8 +39,9 @@
 #include "math/rows.h"
 #include "math/scores.h"
 
-// Scores of a tile of rows, all k of each, should stay in L2: 65536 floats are 256 KiB. At least 24 rows, for all centroids
-// are read once a tile; at most 252, past which nothing is gained. Multiples of 12, the height of the kernel's block.
+// Scores of a tile of rows, all k of each, should stay in L2: 65536 floats are 256 KiB. At least 24
+// rows, for all centroids are read once a tile; at most 252, past which nothing is gained.
+// Multiples of 12, the height of the kernel's block.
 enum { TILE_SCORES = 65536, TILE_LEAST = 24, TILE_MOST = 252, TILE_STEP = 12 };
 
 mcl_status mcli_centres_new(mcl_context *c, int32_t k, int32_t dim, int32_t metric,
@@ -158,7 +164,8 @@ static int32_t label_row(const mcl_context *c, const mcli_centres *m, const floa
       mcli_scores_kernels_of(c)->nearest(scores, mcli_panels(m->k) * MCLI_PANEL, slack, &least);
   if (best < 0) return decide(c, m, x, unit, scores, least + slack, distance);
   double d = m->metric == MCL_COSINE ? 2 + 2 * least / l : l * l + 2.0 * least; // (3)
-  // As small as its own error: 0 must be told from nearly 0, for a row at distance 0 can start no cluster.
+  // As small as its own error: 0 must be told from nearly 0, for a row at distance 0 can start no
+  // cluster.
   if (d * (m->metric == MCL_COSINE ? l : 1) <= 4 * error)
     d = mcli_distance(c, m, x, norm, (int32_t)best, unit);
   *distance = (float)d;

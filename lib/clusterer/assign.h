@@ -9,8 +9,9 @@
 // A row longer than this has a square that leaves float32, whose largest is 3.4e38.
 #define MCLI_LONGEST_ROW 1e18
 
-// Rows whose squared distance is at most this share of their squared length are one and the same: normalising a row, and the
-// mean of equal rows, leave each coordinate within 2 ulp, (2 x 2^-23)^2 = 6e-14 in all.
+// Rows whose squared distance is at most this share of their squared length are one and the same:
+// normalising a row, and the mean of equal rows, leave each coordinate within 2 ulp, (2 x 2^-23)^2
+// = 6e-14 in all.
 #define MCLI_SAME 1e-13
 
 typedef struct mcli_centres {
@@ -38,17 +39,19 @@ typedef struct mcli_scorer {
 mcl_status mcli_scorer_open(mcl_context *c, int32_t k, int32_t dim, mcli_scorer *s, mcl_error *err);
 void mcli_scorer_close(mcl_context *c, mcli_scorer *s); // fine when zeroed
 
-// norms[i] = |row i|, as float32. MCL_E_LIMIT with the row (first + i) when it is longer than MCLI_LONGEST_ROW.
+// norms[i] = |row i|, as float32. MCL_E_LIMIT with the row (first + i) when it is longer than
+// MCLI_LONGEST_ROW.
 mcl_status mcli_row_norms(const mcl_context *c, const float *x, int64_t first, int64_t n,
                           int64_t dim, float *norms, mcl_error *err);
 
-// Labels of n rows x [n, dim] with their norms. distances (may be NULL) gets squared distances to the chosen centroid:
-// exactly those of mcli_distance if `exact`, else as the scores have it, with an error of some 1e-6 |x|^2.
+// Labels of n rows x [n, dim] with their norms. distances (may be NULL) gets squared distances to
+// the chosen centroid: exactly those of mcli_distance if `exact`, else as the scores have it, with
+// an error of some 1e-6 |x|^2.
 void mcli_assign_block(mcl_context *c, const mcli_centres *m, mcli_scorer *s, const float *x,
                        const float *norms, int64_t n, int32_t *labels, float *distances, int exact);
 
-// The distance that decides: by the row kernel, in an order of additions that depends on dim alone. `unit` is room for
-// one row; norm is the row's.
+// The distance that decides: by the row kernel, in an order of additions that depends on dim alone.
+// `unit` is room for one row; norm is the row's.
 float mcli_distance(const mcl_context *c, const mcli_centres *m, const float *x, float norm,
                     int32_t j, float *unit);
 

@@ -1,8 +1,9 @@
 // The handle of every clusterer: who may call when, and what a failed call leaves.
 //
-// A fit builds its result apart and puts it in place whole, at the very end; so a fit that fails or is cancelled leaves
-// the one before. Const calls hold a reference to the result they began with. Fit refuses to run (MCL_E_BUSY) inside another
-// fit, and inside a const call, which would lose its handle's state under its feet.
+// A fit builds its result apart and puts it in place whole, at the very end; so a fit that fails or
+// is cancelled leaves the one before. Const calls hold a reference to the result they began with.
+// Fit refuses to run (MCL_E_BUSY) inside another fit, and inside a const call, which would lose its
+// handle's state under its feet.
 #include "clusterer/clusterer.h"
 
 #include <math.h>
@@ -20,7 +21,7 @@ struct mcl_clusterer {
   mcli_fitted *fitted; // NULL: neither fit nor set_centroids
 };
 
-// ---- what a fit leaves ---------------------------------------------------------------------------------
+// ---- what a fit leaves --------------------------------------------------------------------------
 
 mcl_status mcli_fitted_new(mcl_context *c, int32_t k, mcli_fitted **out, mcl_error *err) {
   mcli_fitted *f = MCLI_NEW0(c, mcli_fitted, 1);
@@ -55,7 +56,7 @@ void mcli_fitted_balance(mcli_fitted *f) {
   f->report.imbalance = all > 0 ? f->report.k_effective * squares / (all * all) : NAN;
 }
 
-// ---- the handle ----------------------------------------------------------------------------------------
+// ---- the handle ---------------------------------------------------------------------------------
 
 mcl_status mcli_clusterer_new(mcl_context *c, const mcli_clusterer_kind *kind, void *self,
                               mcli_fitted *fitted, mcl_clusterer **out, mcl_error *err) {
@@ -193,5 +194,15 @@ mcl_status mcl_clusterer_get_report(const mcl_clusterer *k, mcl_clusterer_report
   if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
   s = mcli_struct_out(out, &k->fitted->report, sizeof k->fitted->report, "mcl_clusterer_report",
                       err);
+  return s < 0 ? s : mcl_ok(err);
+}
+
+mcl_status mcl_clusterer_save(const mcl_clusterer *k, const char *path, mcl_error *err) {
+  if (!k) return mcli_fail(err, MCL_E_INVALID, "clusterer is NULL");
+  if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
+  if (!k->kind->save)
+    return mcli_fail(err, MCL_E_UNSUPPORTED, "a host clusterer is saved by the host");
+  mcl_status s = want_fitted(k, 0, err);
+  if (s == MCL_OK) s = k->kind->save(k->self, k->fitted, path, err);
   return s < 0 ? s : mcl_ok(err);
 }

@@ -25,7 +25,8 @@ void mcli_fitted_unref(mcl_context *c, mcli_fitted *f); // NULL is fine
 // sizes -> imbalance
 void mcli_fitted_balance(mcli_fitted *f);
 
-// `self` is the kind's own. `rows` has been opened, and of assign has the fitted dim where that is known.
+// `self` is the kind's own. `rows` has been opened, and of assign has the fitted dim where that is
+// known.
 typedef struct mcli_clusterer_kind {
   mcl_status (*fit)(void *self, const mcl_rows *rows, mcli_watch *w, mcli_fitted **out,
                     mcl_error *err);

@@ -17,7 +17,8 @@
 #include "math/array.h"
 #include "math/rows.h"
 
-// Step 3 ends when nothing is empty, which one round nearly always brings; a mini-batch may need another.
+// Step 3 ends when nothing is empty, which one round nearly always brings; a mini-batch may need
+// another.
 enum { MOST_ROUNDS = 8 };
 
 typedef struct fit {
@@ -33,7 +34,7 @@ typedef struct fit {
   double inertia, cosine;
 } fit;
 
-// ---- 1: rows that train --------------------------------------------------------------------------------
+// ---- 1: rows that train -------------------------------------------------------------------------
 
 static mcl_status take_sample(fit *f, int64_t n, mcl_error *err) {
   const mcl_rows *rows = &f->all.rows;
@@ -78,7 +79,7 @@ static void close_members(mcl_context *c, mcli_members *m) {
   memset(m, 0, sizeof *m);
 }
 
-// ---- 2: restarts -----------------------------------------------------------------------------------------
+// ---- 2: restarts --------------------------------------------------------------------------------
 
 static void reset(mcli_state *s) {
   size_t k = (size_t)s->centres->k, numbers = k * (size_t)s->centres->dim;
@@ -146,7 +147,7 @@ static mcl_status train(fit *f, mcl_error *err) {
   return s;
 }
 
-// ---- 3: all rows -----------------------------------------------------------------------------------------
+// ---- 3: all rows --------------------------------------------------------------------------------
 
 static mcl_status label_once(fit *f, mcli_members *m, mcl_error *err) {
   mcli_tally tally = {.counts = f->best.counts};
@@ -179,7 +180,7 @@ static mcl_status label_all(fit *f, mcl_error *err) {
   return s;
 }
 
-// ---- 4: the result -----------------------------------------------------------------------------------------
+// ---- 4: the result ------------------------------------------------------------------------------
 
 static mcl_status report(fit *f, mcli_fitted **out, mcl_error *err) {
   const mcli_state *best = &f->best;

@@ -1,7 +1,8 @@
-// The host's own clusterer. Its answers are checked: labels in range, and success said aloud (base/status.h).
+// The host's own clusterer. Its answers are checked: labels in range, and success said aloud
+// (base/status.h).
 //
-// After its fit every row is assigned once, so that sizes are known and a wrong label is found here and not in the
-// sampler, stages later.
+// After its fit every row is assigned once, so that sizes are known and a wrong label is found here
+// and not in the sampler, stages later.
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-// k-means behind the handle: options, given centroids, and labels by what was fitted. Fit itself is in fit.c.
+// k-means behind the handle: options, given centroids, and labels by what was fitted. Fit itself is
+// in fit.c.
 #include "clusterer/kmeans.h"
 
 #include <math.h>
@@ -16,12 +17,12 @@ struct mcli_kmeans {
   int32_t given_dim;
 };
 
-// k: 2^24 centroids of 128 floats are 8 GiB. Restarts and iterations: past anything that ends in a lifetime, so a larger
-// number is a mistake. A mini-batch of 2^24 rows is a whole data set.
+// k: 2^24 centroids of 128 floats are 8 GiB. Restarts and iterations: past anything that ends in a
+// lifetime, so a larger number is a mistake. A mini-batch of 2^24 rows is a whole data set.
 enum { MOST_K = 1 << 24, MOST_RESTARTS = 1000, MOST_ITERATIONS = 1000000, MOST_BATCH = 1 << 24 };
 
-// Restarts: k-means++ alone leaves a few per cent between starts, and three take most of that. 4096 rows a step: large
-// enough for matrix products, and at k = 100 some forty rows a centroid.
+// Restarts: k-means++ alone leaves a few per cent between starts, and three take most of that. 4096
+// rows a step: large enough for matrix products, and at k = 100 some forty rows a centroid.
 static const mcl_kmeans_options defaults = {
     .struct_size = sizeof(mcl_kmeans_options),
     .k = 10,
@@ -115,7 +116,7 @@ mcl_status mcli_kmeans_fitted(mcl_context *c, int32_t asked, mcli_centres *centr
   return MCL_OK;
 }
 
-// ---- the kind's table ------------------------------------------------------------------------------------
+// ---- the kind's table ---------------------------------------------------------------------------
 
 static mcl_status check_given(const mcli_kmeans *k, float *rows, int32_t dim, mcl_error *err) {
   int64_t bad = mcli_first_not_finite(rows, k->options.k, dim);
@@ -226,5 +227,6 @@ const mcli_clusterer_kind mcli_kmeans_kind = {
     .assign = kmeans_assign,
     .set_centroids = kmeans_set_centroids,
     .centroids = kmeans_centroids,
+    .save = mcli_kmeans_save,
     .destroy = kmeans_destroy,
 };

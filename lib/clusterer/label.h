@@ -11,8 +11,8 @@ typedef struct mcli_tally {
   double inertia, cosine; // sums over rows
 } mcli_tally;
 
-// labels [rows]; distances [rows] (NULL: not wanted), norms [rows] (NULL) and *tally (NULL; its counts are zero before) for
-// fit. The centres have been prepared.
+// labels [rows]; distances [rows] (NULL: not wanted), norms [rows] (NULL) and *tally (NULL; its
+// counts are zero before) for fit. The centres have been prepared.
 mcl_status mcli_label(mcl_context *c, const mcli_centres *m, const mcli_sweep *s, mcli_watch *w,
                       int32_t *labels, float *distances, float *norms, mcli_tally *tally,
                       mcl_error *err);

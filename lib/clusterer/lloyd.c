@@ -4,15 +4,17 @@
 //   S_j = sum of x_i with label j,  n_j = their number                     (2)
 //   c_j = S_j / n_j in L2,  S_j / |S_j| in cosine                          (3)
 //
-// A row whose label stays adds nothing to (2): only rows that move are taken from one sum and added to another, in
-// double. After the first passes few rows move, and (2) costs nothing beside (1). The rounding that this gathers over a
-// thousand passes is some 1e-13 of a sum, far below the float32 that c_j is rounded to.
+// A row whose label stays adds nothing to (2): only rows that move are taken from one sum and added
+// to another, in double. After the first passes few rows move, and (2) costs nothing beside (1).
+// The rounding that this gathers over a thousand passes is some 1e-13 of a sum, far below the
+// float32 that c_j is rounded to.
 //
-// Mini-batches (Sculley 2010) move c_j towards each new member by 1 / (members so far); that is the mean of all members so
-// far, so (2) and (3) serve again, with every row of a batch new.
+// Mini-batches (Sculley 2010) move c_j towards each new member by 1 / (members so far); that is the
+// mean of all members so far, so (2) and (3) serve again, with every row of a batch new.
 //
-// Left out: bounds on distances (Hamerly, Elkan) that skip rows of which nothing can have changed. They would cost 8 to
-// 4 k bytes a row, and must themselves be safe against rounding to keep labels exact.
+// Left out: bounds on distances (Hamerly, Elkan) that skip rows of which nothing can have changed.
+// They would cost 8 to 4 k bytes a row, and must themselves be safe against rounding to keep labels
+// exact.
 #include <math.h>
 #include <string.h>
 
@@ -72,7 +74,7 @@ void mcli_slots_close(mcl_context *c, mcli_slot *slots, uint32_t n) {
   mcli_free(c, slots);
 }
 
-// ---- one pass: (1) and (2) ---------------------------------------------------------------------------
+// ---- one pass: (1) and (2) ----------------------------------------------------------------------
 
 typedef struct pass {
   mcli_training *t;
@@ -113,7 +115,8 @@ static mcl_status pass_block(void *job, const mcli_block *b, mcl_error *err) {
   return MCL_OK;
 }
 
-// Clusters are shared out in a fixed number of parts: each adds its clusters of every slot, in the order of slots.
+// Clusters are shared out in a fixed number of parts: each adds its clusters of every slot, in the
+// order of slots.
 enum { COMBINE_TASKS = 16 };
 
 static void combine_part(void *job, uint32_t task, uint32_t worker) {
@@ -161,9 +164,10 @@ static mcl_status run_pass(mcli_training *t, const mcli_members *members, mcl_er
   return status;
 }
 
-// ---- new centroids: (3) ------------------------------------------------------------------------------
+// ---- new centroids: (3) -------------------------------------------------------------------------
 
-// A sum that cancels out has no direction: such a centroid stays. 1e-12 a member is what double leaves of it.
+// A sum that cancels out has no direction: such a centroid stays. 1e-12 a member is what double
+// leaves of it.
 static double divisor(const mcli_state *s, const double *sum, int32_t j) {
   if (s->centres->metric == MCL_L2) return (double)s->counts[j];
   double square = 0;
@@ -205,7 +209,7 @@ static int has_empty(const mcli_state *s) {
   return 0;
 }
 
-// ---- the two methods -----------------------------------------------------------------------------------
+// ---- the two methods ----------------------------------------------------------------------------
 
 mcl_status mcli_lloyd(mcli_training *t, mcl_error *err) {
   const mcl_kmeans_options *o = t->options;

@@ -1,13 +1,14 @@
 // Clusters that have lost all their rows.
 //
-// MCL_EMPTY_FARTHEST gives each, in order of their ids, the row that lies farthest from its own centroid, as scikit-learn
-// does; the row leaves its old cluster at once. MCL_EMPTY_SPLIT_LARGEST puts it half-way between the centroid of the
-// cluster with most rows and that cluster's farthest row; faiss moves it a thousandth aside instead, by coordinates,
-// which does nothing at a centroid of zeros and takes many passes to come apart. A cluster gives once a round, so that
-// no two are put in one place.
+// MCL_EMPTY_FARTHEST gives each, in order of their ids, the row that lies farthest from its own
+// centroid, as scikit-learn does; the row leaves its old cluster at once. MCL_EMPTY_SPLIT_LARGEST
+// puts it half-way between the centroid of the cluster with most rows and that cluster's farthest
+// row; faiss moves it a thousandth aside instead, by coordinates, which does nothing at a centroid
+// of zeros and takes many passes to come apart. A cluster gives once a round, so that no two are
+// put in one place.
 //
-// A row at its centroid (MCLI_SAME) has nothing to gain; mcli_assign_block tells that from nearly there. Where no row is left the cluster stays
-// out of the race until the next round.
+// A row at its centroid (MCLI_SAME) has nothing to gain; mcli_assign_block tells that from nearly
+// there. Where no row is left the cluster stays out of the race until the next round.
 #include <string.h>
 
 #include "clusterer/train.h"
@@ -48,7 +49,8 @@ static void place(const mending *m, int32_t j, int64_t i, int half_way) {
   m->members->labels[i] = j;
 }
 
-// The farthest row, the first among equals, of one cluster or of all (-1) that may still give; -1: there is none.
+// The farthest row, the first among equals, of one cluster or of all (-1) that may still give; -1:
+// there is none.
 static int64_t farthest(const mending *m, int32_t cluster) {
   int64_t best = -1, rows = m->members->sweep->rows.rows;
   const float *distances = m->members->distances;

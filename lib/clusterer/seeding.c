@@ -1,14 +1,17 @@
-// Where centroids start: greedy k-means++ (Arthur & Vassilvitskii 2007, section 2.2; as scikit-learn's).
+// Where centroids start: greedy k-means++ (Arthur & Vassilvitskii 2007, section 2.2; as
+// scikit-learn's).
 //
 //   D_i = squared distance of row i to the nearest centroid so far,  P = sum_i D_i       (1)
 //   the first centroid is any row; the next is row i with probability D_i / P            (2)
 //   of T = 2 + floor(ln k) rows so drawn, the one that leaves the least P                (3)
 //
-// On all rows (3) would cost k T distances a row: six passes of Lloyd's at k = 100. It is done on a sample instead, of 64
-// rows a centroid and 16384 at least, so that a cluster of a tenth of the mean size still has some six rows in it.
+// On all rows (3) would cost k T distances a row: six passes of Lloyd's at k = 100. It is done on a
+// sample instead, of 64 rows a centroid and 16384 at least, so that a cluster of a tenth of the
+// mean size still has some six rows in it.
 //
-// Products give distances that are wrong by some 1e-7 of the squared lengths, which would make rows that equal a centroid
-// look drawable; so what is small against those is computed by the row kernel. When P is 0 there are no more distinct rows.
+// Products give distances that are wrong by some 1e-7 of the squared lengths, which would make rows
+// that equal a centroid look drawable; so what is small against those is computed by the row
+// kernel. When P is 0 there are no more distinct rows.
 #include <math.h>
 #include <string.h>
 
@@ -88,7 +91,8 @@ static double potential(const seeding *s) {
   return sum;
 }
 
-// (2): the row in which the running sum of D passes `at`. Rounding may leave `at` past the end: then the last with D > 0.
+// (2): the row in which the running sum of D passes `at`. Rounding may leave `at` past the end:
+// then the last with D > 0.
 static int64_t find(const seeding *s, double at) {
   int64_t last = 0;
   for (uint32_t b = 0; b < s->blocks; b++) {
@@ -157,7 +161,7 @@ static mcl_status plus_plus(seeding *s, mcli_training *t, mcl_error *err) {
   return MCL_OK;
 }
 
-// ---- the sample ----------------------------------------------------------------------------------------
+// ---- the sample ---------------------------------------------------------------------------------
 
 static mcl_status open_sample(seeding *s, mcli_training *t, int64_t **at, mcl_error *err) {
   mcl_context *c = t->context;

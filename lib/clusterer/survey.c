@@ -3,8 +3,8 @@
 //   variance of column d = sum_i x_id^2 / n - (sum_i x_id / n)^2           (1)
 //   their mean over columns = (sum_i |x_i|^2 / n - |mean|^2) / dim         (2)
 //
-// with x normalised in cosine. In double (2) loses about as many digits as the mean is longer than the spread, which for
-// float32 rows leaves enough for a tolerance.
+// with x normalised in cosine. In double (2) loses about as many digits as the mean is longer than
+// the spread, which for float32 rows leaves enough for a tolerance.
 #include <math.h>
 #include <string.h>
 
@@ -72,9 +72,10 @@ mcl_status mcli_survey(mcl_context *c, const mcli_sweep *s, int32_t metric, floa
   return status;
 }
 
-// ---- distinct rows -----------------------------------------------------------------------------------
+// ---- distinct rows ------------------------------------------------------------------------------
 
-// A set of 64-bit hashes, open addressing, at most half full. Two rows of one hash among 10^6 have odds of 1 in 4 10^7.
+// A set of 64-bit hashes, open addressing, at most half full. Two rows of one hash among 10^6 have
+// odds of 1 in 4 10^7.
 typedef struct hashes {
   uint64_t *at; // 0: free
   uint64_t mask;

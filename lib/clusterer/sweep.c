@@ -1,12 +1,15 @@
-// How rows are cut, so that sums over them have the same bits for any number of threads, and later of processes.
+// How rows are cut, so that sums over them have the same bits for any number of threads, and later
+// of processes.
 //
-// Rows are cut into blocks of 1024, blocks into at most 64 segments of nearly equal length. A segment's partial results
-// are made block after block in row order (1), and the totals segment after segment (2). Both orders follow from the
-// number of rows alone. Only a few segments are under way at once, one a slot: a wave. How many slots there are decides
-// memory and speed but not the order of any addition, so it may follow the number of threads.
+// Rows are cut into blocks of 1024, blocks into at most 64 segments of nearly equal length. A
+// segment's partial results are made block after block in row order (1), and the totals segment
+// after segment (2). Both orders follow from the number of rows alone. Only a few segments are
+// under way at once, one a slot: a wave. How many slots there are decides memory and speed but not
+// the order of any addition, so it may follow the number of threads.
 //
-// An array's segments run whole, in tasks. A callback must be called on the caller's thread: there the next block of each
-// slot is read first and then worked on in tasks, which leaves (1) and (2) as they are.
+// An array's segments run whole, in tasks. A callback must be called on the caller's thread: there
+// the next block of each slot is read first and then worked on in tasks, which leaves (1) and (2)
+// as they are.
 #include "clusterer/sweep.h"
 
 #include <string.h>
@@ -58,7 +61,7 @@ static mcl_status load(const mcli_sweep *s, int64_t number, uint32_t slot, mcli_
   return MCL_OK;
 }
 
-// ---- one wave --------------------------------------------------------------------------------------
+// ---- one wave -----------------------------------------------------------------------------------
 
 typedef struct wave {
   const mcli_sweep *sweep;
@@ -142,7 +145,7 @@ mcl_status mcli_sweep_run(const mcli_sweep *s, mcli_block_fn block, mcli_wave_fn
   return status;
 }
 
-// ---- some of the rows --------------------------------------------------------------------------------
+// ---- some of the rows ---------------------------------------------------------------------------
 
 void mcli_sweep_draw(uint64_t seed, uint64_t a, uint64_t b, int64_t rows, int64_t n, int64_t *at) {
   mcli_rng r = mcli_rng_make(seed, MCLI_RNG_KMEANS, a, b);

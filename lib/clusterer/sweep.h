@@ -6,10 +6,10 @@
 
 #include "base/context.h"
 
-// Rows a block: of 128 floats half a megabyte, which stays in L2 while it is scored and summed; fewer rows waste the
-// start of each matrix product.
-// Segments: shares of the rows that are summed apart. More would let more processes share the work and cost more
-// combining; the number is part of the result's bits, so it may change only with the algorithm number.
+// Rows a block: of 128 floats half a megabyte, which stays in L2 while it is scored and summed;
+// fewer rows waste the start of each matrix product. Segments: shares of the rows that are summed
+// apart. More would let more processes share the work and cost more combining; the number is part
+// of the result's bits, so it may change only with the algorithm number.
 enum { MCLI_SWEEP_BLOCK = 1024, MCLI_SWEEP_SEGMENTS = 64 };
 
 typedef struct mcli_block {
@@ -20,8 +20,9 @@ typedef struct mcli_block {
 
 // Runs in a task; blocks of one slot come one after another, in the order of their rows.
 typedef mcl_status (*mcli_block_fn)(void *job, const mcli_block *block, mcl_error *err);
-// Runs on the calling thread when slots 0 .. n - 1 hold whole segments, later ones than in the wave before: adds them to
-// the totals in the order of slots and empties them. `done` of `blocks` blocks have been seen.
+// Runs on the calling thread when slots 0 .. n - 1 hold whole segments, later ones than in the wave
+// before: adds them to the totals in the order of slots and empties them. `done` of `blocks` blocks
+// have been seen.
 typedef mcl_status (*mcli_wave_fn)(void *job, uint32_t n, int64_t done, int64_t blocks,
                                    mcl_error *err);
 
@@ -46,8 +47,8 @@ void mcli_sweep_close(mcli_sweep *s); // fine when zeroed
 mcl_status mcli_sweep_gather(const mcli_sweep *s, const int64_t *at, int64_t n, float *out,
                              mcl_error *err);
 
-// One row out of each of n equal shares of `rows` rows, so at[] rises: each row is as likely as any other, and no draw needs
-// to know the others. n <= rows.
+// One row out of each of n equal shares of `rows` rows, so at[] rises: each row is as likely as any
+// other, and no draw needs to know the others. n <= rows.
 void mcli_sweep_draw(uint64_t seed, uint64_t a, uint64_t b, int64_t rows, int64_t n, int64_t *at);
 
 // What the draws of k-means are for: the last argument of their random streams.

@@ -59,11 +59,13 @@ mcl_status mcli_slots_open(mcl_context *c, uint32_t n, int32_t k, int32_t dim, m
                            mcl_error *err);
 void mcli_slots_close(mcl_context *c, mcli_slot *slots, uint32_t n); // NULL is fine
 
-// Lengths of all rows into norms [rows], and the mean over columns of their variance. Every row is checked.
+// Lengths of all rows into norms [rows], and the mean over columns of their variance. Every row is
+// checked.
 mcl_status mcli_survey(mcl_context *c, const mcli_sweep *s, int32_t metric, float *norms,
                        double *variance, mcl_error *err);
 
-// How many distinct rows there are, counted until `most` are found; in cosine after normalising, without zero rows.
+// How many distinct rows there are, counted until `most` are found; in cosine after normalising,
+// without zero rows.
 mcl_status mcli_count_distinct(mcl_context *c, const mcli_sweep *s, int32_t metric, int64_t most,
                                int64_t *distinct, mcl_error *err);
 
@@ -74,8 +76,8 @@ mcl_status mcli_seed(mcli_training *t, mcl_error *err);
 mcl_status mcli_lloyd(mcli_training *t, mcl_error *err);
 mcl_status mcli_minibatch(mcli_training *t, mcl_error *err);
 
-// Starts clusters without members anew by options.empty, and counts them in state.repairs. `with_sums`: their first member
-// moves over in labels, sums and counts too.
+// Starts clusters without members anew by options.empty, and counts them in state.repairs.
+// `with_sums`: their first member moves over in labels, sums and counts too.
 mcl_status mcli_repair(mcl_context *c, int32_t policy, const mcli_members *m, mcli_state *s,
                        int with_sums, mcl_error *err);
 

@@ -1,4 +1,5 @@
-// What the clusterer's tests share: rows with known structure, ways to hand them over, and short names for calls.
+// What the clusterer's tests share: rows with known structure, ways to hand them over, and short
+// names for calls.
 #ifndef MCL_TESTS_CLUSTERER_CLUSTERS_H
 #define MCL_TESTS_CLUSTERER_CLUSTERS_H
 
