@@ -77,30 +77,32 @@ static mcl_status read_images(mcl_context *c, const char *path, idx *f, mcl_erro
   return MCL_OK;
 }
 
+static mcl_status convert_labels(mcl_dataset *d, const idx *f, const char *name, mcl_error *err) {
+  int64_t bytes = element_size(f->type);
+  int32_t *labels = MCLI_NEW(d->context, int32_t, d->rows);
+  if (!labels) return mcli_nomem(err, "labels");
+  for (int64_t i = 0; i < d->rows; i++) {
+    const unsigned char *at = f->elements + i * bytes;
+    labels[i] = f->type == IDX_U8 ? *at : (int32_t)big_endian(at, bytes);
+  }
+  mcl_status s = mcli_memory_set_labels(d, labels, name, err);
+  mcli_free(d->context, labels);
+  return s;
+}
+
 static mcl_status read_labels(mcl_dataset *d, const char *path, mcl_error *err) {
   mcl_context *c = d->context;
   idx f = {0};
   int64_t size;
-  int32_t *labels = NULL;
+  const char *name = mcli_path_tail(path);
   mcl_status s = mcli_file_read_all_gz(c, path, MAX_BYTES, &f.bytes, &size, err);
   if (s == MCL_OK) s = parse(&f, size, path, err);
-  if (s < 0) goto done;
-  const char *name = mcli_path_tail(path);
-  if (f.ndim != 1)
+  if (s == MCL_OK && f.ndim != 1)
     s = mcli_fail(err, MCL_E_FORMAT, "%s has %d dimensions, labels have 1", name, f.ndim);
-  else if (f.shape[0] != d->rows)
+  if (s == MCL_OK && f.shape[0] != d->rows)
     s = mcli_fail(err, MCL_E_SHAPE, "%s has %lld labels for %lld images", name,
                   (long long)f.shape[0], (long long)d->rows);
-  else if (!(labels = MCLI_NEW(c, int32_t, d->rows)))
-    s = mcli_nomem(err, "labels");
-  if (s < 0) goto done;
-  int64_t bytes = element_size(f.type);
-  for (int64_t i = 0; i < d->rows; i++)
-    labels[i] =
-        f.type == IDX_U8 ? f.elements[i] : (int32_t)big_endian(f.elements + i * bytes, bytes);
-  s = mcli_memory_set_labels(d, labels, name, err);
-done:
-  mcli_free(c, labels);
+  if (s == MCL_OK) s = convert_labels(d, &f, name, err);
   mcli_free(c, f.bytes);
   return s;
 }

@@ -58,14 +58,15 @@ void mcli_row_copy(const mcl_array *from, int64_t row, const mcl_array *out, int
   int widen = from->dtype == MCL_U8 && out->dtype == MCL_F32;
   const unsigned char *a = (const unsigned char *)from->data + row * from->strides[0] * size;
   unsigned char *b = (unsigned char *)out->data + place * out->strides[0] * out_size;
+  float *wide = (float *)out->data + place * out->strides[0];
   int64_t n = mcli_array_row_size(from);
   int dense = is_dense(from) && is_dense(out);
   if (dense && widen)
-    for (int64_t i = 0; i < n; i++) ((float *)b)[i] = (float)a[i] / 255.0f;
+    for (int64_t i = 0; i < n; i++) wide[i] = (float)a[i] / 255.0f;
   else if (dense)
     memcpy(b, a, (size_t)(n * size));
   else if (widen)
-    widen_strided(from, a, out, (float *)b);
+    widen_strided(from, a, out, wide);
   else
     copy_strided(from, a, out, b, size);
 }

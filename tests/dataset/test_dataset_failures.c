@@ -246,6 +246,51 @@ START_TEST(a_file_is_never_left_out_for_want_of_memory) {
 }
 END_TEST
 
-RUN_TESTS("dataset", making_a_dataset_survives_every_failed_request,
+static int runs_left;
+static uint32_t two(void *user) {
+  (void)user;
+  return 2;
+}
+static int32_t run_some(void *user, void *job, mcl_task_fn fn, uint32_t tasks) {
+  (void)user;
+  if (runs_left == 0) return -1;
+  runs_left--;
+  for (uint32_t t = 0; t < tasks; t++) fn(job, t, t % 2);
+  return 0;
+}
+
+START_TEST(a_runner_that_fails_fails_the_call_and_leaks_nothing) {
+  start(1);
+  mcl_context *ours = c;
+  mcl_runner r;
+  mcl_context_options o;
+  mcl_struct_init(&r, sizeof r);
+  r.concurrency = two, r.run = run_some;
+  mcl_context_options_init(&o, sizeof o);
+  o.runner = &r, o.allocator = &memory.table;
+  runs_left = 1 << 20;
+  CHECK_OK(mcl_context_create(&o, &c, &err));
+  int64_t live = memory.live;
+  const maker some[] = {make_folder, make_uncached, make_resized};
+  for (int k = 0; k < 3; k++)
+    for (int n = 0;; n++) {
+      mcl_dataset *d = NULL;
+      runs_left = n;
+      mcl_status s = some[k](&d);
+      if (s == MCL_OK) ck_assert_int_gt(n, 0);
+      mcl_dataset_unref(d);
+      ck_assert_int_eq(memory.live, live);
+      if (s == MCL_OK) break;
+      ck_assert_int_eq(s, MCL_E_CALLBACK);
+      ck_assert_ptr_null(d);
+    }
+  mcl_context_unref(c);
+  c = ours;
+  stop();
+}
+END_TEST
+
+RUN_TESTS("dataset", a_runner_that_fails_fails_the_call_and_leaks_nothing,
+          making_a_dataset_survives_every_failed_request,
           making_a_folder_on_two_threads_survives_every_failed_request,
           loading_survives_every_failed_request, a_file_is_never_left_out_for_want_of_memory)
