@@ -162,7 +162,7 @@ static mcl_status read_rows(void *user, int64_t first, int64_t n, const mcl_arra
   if (out->dtype != f->dtype || !mcli_array_is_contiguous(out))
     return mcli_fail(err, MCL_E_DTYPE, "out must be contiguous and of the file's type, %s",
                      mcli_dtype_name(f->dtype));
-  if (first < 0 || first > f->rows || n > f->rows - first)
+  if (first < 0 || n > f->rows - first)
     return mcli_fail(err, MCL_E_LIMIT, "%s has %lld rows: no %lld at %lld", f->reader.path,
                      (long long)f->rows, (long long)n, (long long)first);
   int64_t row = f->dim * mcli_dtype_size(f->dtype);
@@ -284,7 +284,7 @@ static mcl_status check_write(const mcl_npy *f, int64_t first, const mcl_array *
     return mcli_fail(err, MCL_E_SHAPE,
                      "z has %d dimensions and rows of %lld, the file has rows of %d", (int)z->ndim,
                      (long long)mcli_array_row_size(z), (int)f->dim);
-  if (first < 0 || first > f->rows || z->shape[0] > f->rows - first)
+  if (first < 0 || z->shape[0] > f->rows - first)
     return mcli_fail(err, MCL_E_LIMIT, "the file has %lld rows: no %lld at %lld",
                      (long long)f->rows, (long long)z->shape[0], (long long)first);
   return MCL_OK;

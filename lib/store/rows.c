@@ -40,7 +40,7 @@ mcl_status mcl_rows_read(const mcl_rows *rows, int64_t first, int64_t n, const m
   mcl_rows r;
   mcl_status s = mcli_rows_open(rows, "rows", &r, err);
   if (s < 0) return s;
-  if (n < 0 || first < 0 || first > r.rows || n > r.rows - first)
+  if (n < 0 || first < 0 || n > r.rows - first)
     return mcli_fail(err, MCL_E_LIMIT, "rows %lld .. + %lld are asked for, there are %lld",
                      (long long)first, (long long)n, (long long)r.rows);
   s = mcli_matrix_check_out(out, "out", n, r.dim, err);

@@ -40,7 +40,8 @@ static inline const char *in(const char *directory, const char *name) {
 }
 
 static inline void write_file(const char *path, const void *bytes, size_t n) {
-  remove(path); // some file systems flush a file that is truncated and written again, which takes its time
+  remove(
+      path); // some file systems flush a file that is truncated and written again, which takes its time
   FILE *f = fopen(path, "wb");
   ck_assert_ptr_nonnull(f);
   ck_assert_uint_eq(fwrite(bytes, 1, n, f), n);

@@ -125,6 +125,9 @@ START_TEST(what_is_not_there_or_does_not_fit_is_named) {
   CHECK_FAILS(MCL_E_DTYPE, "i32 is I32, out is I64", mcl_checkpoint_read(k, "i32", &wide, &err));
   CHECK_FAILS(MCL_E_DTYPE, "i64", mcl_checkpoint_read(k, "i64", &real, &err));
   CHECK_FAILS(MCL_E_INVALID, "read-only", mcl_checkpoint_read(k, "f32", &fixed, &err));
+  mcl_array column = matrix(x, MCL_F32, 4, 1);
+  CHECK_FAILS(MCL_E_SHAPE, "f16 is [4], out is [4, 1]",
+              mcl_checkpoint_read(k, "f16", &column, &err));
   ck_assert(x[0] == 7 && i[0] == 7 && l[0] == 7);
   CHECK_FAILS(MCL_E_NOT_FOUND, "author", mcl_checkpoint_meta(k, "author", text, 8, &wanted, &err));
   CHECK_FAILS(MCL_E_LIMIT, "capacity", mcl_checkpoint_meta(k, "note", text, 8, &wanted, &err));
@@ -615,6 +618,11 @@ START_TEST(a_header_that_could_not_be_read_is_not_written) {
   CHECK_OK(mcl_checkpoint_writer_create(c, in(directory, "x.safetensors"), &w, &err));
   CHECK_OK(mcl_checkpoint_writer_meta(w, "k", text, &err));
   CHECK_FAILS(MCL_E_LIMIT, "1048576", mcl_checkpoint_writer_commit(w, &err));
+  mcl_checkpoint_writer_unref(w);
+  text[(1 << 20) - 24] = 0; // one byte too many
+  CHECK_OK(mcl_checkpoint_writer_create(c, in(directory, "x.safetensors"), &w, &err));
+  CHECK_OK(mcl_checkpoint_writer_meta(w, "k", text, &err));
+  CHECK_FAILS(MCL_E_LIMIT, "1048584 bytes", mcl_checkpoint_writer_commit(w, &err));
   mcl_checkpoint_writer_unref(w);
   // The largest that is written is read.
   mcl_checkpoint *k = NULL;

@@ -66,6 +66,7 @@ START_TEST(utf8_is_told_from_what_only_looks_like_it) {
     ck_assert_msg(mcli_utf8_valid(good[i], (int64_t)strlen(good[i])), "good[%zu]", i);
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     ck_assert_msg(!mcli_utf8_valid(bad[i], (int64_t)strlen(bad[i])), "bad[%zu]", i);
+  ck_assert(!mcli_utf8_valid("\xC3\xA4", 1)); // its end lies outside
 }
 END_TEST
 
@@ -93,6 +94,7 @@ START_TEST(strings_that_are_none_are_refused) {
   check_no_string("\"\\uD83D\\n\"", "surrogate");
   check_no_string("\"\\uD83D\\u0041\"", "surrogate");
   check_no_string("\"\\uDE00\"", "surrogate");
+  check_no_string("\"\\uDE00\\uDE00\"", "surrogate");
   check_no_string("\"\\uD83D\\u", "surrogate");
   check_no_string("\"a\nb\"", "control");
   check_no_string("\"\x1F\"", "control");

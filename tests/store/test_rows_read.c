@@ -190,6 +190,7 @@ START_TEST(arguments_that_do_not_fit_are_named) {
   CHECK_FAILS(MCL_E_LIMIT, "there are 4", mcl_rows_read(&r, -1, 2, &out, &err));
   CHECK_FAILS(MCL_E_LIMIT, "there are 4", mcl_rows_read(&r, 0, -1, &out, &err));
   CHECK_FAILS(MCL_E_LIMIT, "there are 4", mcl_rows_read(&r, INT64_MAX, 2, &out, &err));
+  CHECK_FAILS(MCL_E_LIMIT, "there are 4", mcl_rows_read(&r, 1, INT64_MAX, &out, &err));
   ck_assert_int_eq(s.calls, 0);
 }
 END_TEST
