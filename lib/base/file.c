@@ -183,17 +183,20 @@ mcl_status mcli_writer_open(mcl_context *c, const char *path, mcli_writer *w, mc
   *w = (mcli_writer){.fd = -1, .context = c};
   size_t n = strlen(path) + 48;
   w->path = mcli_strdup(c, path);
-  w->temporary = mcli_alloc(c, n, 1);
-  if (!w->path || !w->temporary) {
+  char *temporary = mcli_alloc(c, n, 1); // the writer's once there is such a file: abort removes it
+  if (!w->path || !temporary) {
+    mcli_free(c, temporary);
     mcli_writer_abort(w);
     return mcli_nomem(err, "a path");
   }
-  snprintf(w->temporary, n, "%s.%ld-%u.part", path, (long)getpid(), atomic_fetch_add(&serial, 1));
-  w->fd = open_again(w->temporary, O_RDWR | O_CREAT | O_TRUNC, 0666);
-  if (w->fd >= 0) return MCL_OK;
+  snprintf(temporary, n, "%s.%ld-%u.part", path, (long)getpid(), atomic_fetch_add(&serial, 1));
+  w->fd = open_again(temporary, O_RDWR | O_CREAT | O_TRUNC, 0666);
+  if (w->fd >= 0) {
+    w->temporary = temporary;
+    return MCL_OK;
+  }
   mcl_status s = fail_errno(err, "create", path);
-  mcli_free(c, w->temporary);
-  w->temporary = NULL;
+  mcli_free(c, temporary);
   mcli_writer_abort(w);
   return s;
 }

@@ -175,8 +175,40 @@ START_TEST(a_directory_reached_through_a_link_has_the_same_identity) {
 }
 END_TEST
 
+// Memory that still holds the name of somebody's file, where block headers end.
+static const char *leftover;
+static void *alloc_with_leftover(void *user, size_t size, size_t alignment) {
+  test_allocator *a = user;
+  void *p = NULL;
+  if (--a->fail_at == 0 || posix_memalign(&p, alignment, size)) return NULL;
+  for (size_t at = 0; at + strlen(leftover) < size; at += 64)
+    memcpy((char *)p + at, leftover, strlen(leftover) + 1);
+  return p;
+}
+
+START_TEST(a_writer_without_memory_removes_nobodys_file) {
+  test_allocator a;
+  test_allocator_init(&a);
+  a.table.alloc = alloc_with_leftover;
+  leftover = "precious"; // shorter than the 64 bytes between two copies
+  const char *d = test_directory("leftover");
+  ck_assert_int_eq(chdir(d), 0);
+  c = test_context_with(&a, 1);
+  CHECK_OK(mcli_file_write_all(c, leftover, "x", 1, &err));
+  for (int64_t at = 1; at <= 2; at++) {
+    mcli_writer w;
+    a.fail_at = at;
+    CHECK_FAILS(MCL_E_NOMEM, "path", mcli_writer_open(c, "other", &w, &err));
+    ck_assert_int_eq(mcli_file_exists(leftover), 1);
+  }
+  a.fail_at = 0;
+  mcl_context_unref(c);
+}
+END_TEST
+
 RUN_TESTS("base", what_is_written_is_read, an_aborted_write_leaves_the_old_file_and_nothing_else,
           a_full_disk_is_an_error_that_names_the_file, a_reader_finds_a_file_that_is_cut_short,
           gzip_is_unpacked_and_bounded_and_damage_is_found,
           directories_are_made_whole_and_listed_in_order, a_pipe_is_refused_at_once,
-          a_directory_reached_through_a_link_has_the_same_identity)
+          a_directory_reached_through_a_link_has_the_same_identity,
+          a_writer_without_memory_removes_nobodys_file)
