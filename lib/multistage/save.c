@@ -11,9 +11,10 @@
 #include "base/file.h"
 #include "multistage/multistage.h"
 #include "sampler/sampler.h"
+#include "store/json.h"
 
-// Numbers as text: metadata of a safetensors file is strings. 17 digits keep a double whole.
-enum { TEXT = 40, FACTS = 24 };
+// Numbers as text: metadata of a safetensors file is strings.
+enum { TEXT = MCLI_NUMBER_SIZE, FACTS = 32 };
 typedef struct fact {
   const char *key;
   char text[TEXT];
@@ -26,7 +27,7 @@ static void put_int(fact *f, int *n, const char *key, int64_t x) {
 
 static void put_real(fact *f, int *n, const char *key, double x) {
   f[*n].key = key;
-  snprintf(f[(*n)++].text, TEXT, "%.17g", x);
+  mcli_number_print(f[(*n)++].text, x);
 }
 
 // What must be the same when a run is resumed. `stages` is not among it: a run may be made longer.

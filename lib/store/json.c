@@ -298,15 +298,10 @@ void mcli_text_quote(mcli_text *t, const char *text) {
 
 // The shortest of 15, 16 and 17 digits that reads back as x. printf writes the locale's decimal point, which JSON does
 // not know; whatever it is, it is the only thing in the number that is no digit, sign or e.
-void mcli_text_number(mcli_text *t, double x) {
-  char text[40];
+void mcli_number_print(char text[MCLI_NUMBER_SIZE], double x) {
   double back = 0;
-  if (!isfinite(x)) {
-    mcli_text_add(t, "null");
-    return;
-  }
   for (int digits = 15; digits <= 17; digits++) {
-    snprintf(text, sizeof text, "%.*g", digits, x);
+    snprintf(text, MCLI_NUMBER_SIZE, "%.*g", digits, x);
     if (sscanf(text, "%lf", &back) == 1 && back == x) break;
   }
   char *from = text, *to = text;
@@ -318,5 +313,11 @@ void mcli_text_number(mcli_text *t, double x) {
       pointed = 1; // a decimal point of several bytes becomes one
     }
   }
-  add_bytes(t, text, to - text);
+  *to = 0;
+}
+
+void mcli_text_number(mcli_text *t, double x) {
+  char text[MCLI_NUMBER_SIZE];
+  if (isfinite(x)) mcli_number_print(text, x);
+  mcli_text_add(t, isfinite(x) ? text : "null");
 }

@@ -42,6 +42,10 @@ void mcli_json_fail(mcli_json *j,
                     const char *problem); // the caller's own objection; the first one stays
 
 // ---- writing ---------------------------------------------------------------------------------------
+// A finite number as the shortest decimal that reads back as it, with a point whatever the locale.
+enum { MCLI_NUMBER_SIZE = 40 };
+void mcli_number_print(char text[MCLI_NUMBER_SIZE], double x);
+
 // A text that grows. Without memory it stops growing and says so once, in `failed`.
 typedef struct mcli_text {
   mcl_context *context;

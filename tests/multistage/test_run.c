@@ -1,5 +1,6 @@
 #include "support/suite.h"
 
+#include <locale.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <libmcl/checkpoint.h>
 #include <libmcl/multistage.h>
 
 #include "base/file.h"
@@ -295,6 +297,26 @@ START_TEST(saved_state_of_another_run_is_refused_and_the_loop_stays_as_it_was) {
 }
 END_TEST
 
+START_TEST(a_saved_run_states_its_numbers_alike_in_every_locale) {
+  const char *names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "ps_AF.UTF-8"};
+  const char *directory = test_directory("locale");
+  char path[4200], text[40];
+  job j;
+  start(&j, 1, NULL, 1);
+  for (int i = 0; i < 4 && !setlocale(LC_NUMERIC, names[i]); i++) {}
+  CHECK_OK(mcl_multistage_save(j.l, directory, &err));
+  setlocale(LC_NUMERIC, "C");
+  CHECK_OK(mcl_multistage_resume(j.l, directory, &err));
+  mcl_checkpoint *k;
+  snprintf(path, sizeof path, "%s/loop.safetensors", directory);
+  CHECK_OK(mcl_checkpoint_open(j.c, path, &k, &err));
+  CHECK_OK(mcl_checkpoint_meta(k, "warm_up", text, sizeof text, NULL, &err));
+  ck_assert_str_eq(text, "0.2"); // the shortest that reads back, not what printf makes of it
+  mcl_checkpoint_unref(k);
+  stop(&j);
+}
+END_TEST
+
 START_TEST(a_missing_encoder_file_is_named) {
   const char *directory = test_directory("missing");
   char path[4200];
@@ -374,6 +396,7 @@ RUN_TESTS("multistage", any_number_of_threads_gives_the_same_bits,
           a_run_killed_in_mid_stage_resumes_to_the_same_bits,
           a_finished_run_is_resumed_whole_and_can_be_made_longer,
           saved_state_of_another_run_is_refused_and_the_loop_stays_as_it_was,
-          a_missing_encoder_file_is_named, a_factory_that_fails_stops_the_run_and_it_can_go_on,
+          a_saved_run_states_its_numbers_alike_in_every_locale, a_missing_encoder_file_is_named,
+          a_factory_that_fails_stops_the_run_and_it_can_go_on,
           a_dataset_that_does_not_fit_is_refused,
           a_disk_that_cannot_be_written_is_an_error_and_nothing_is_lost)
