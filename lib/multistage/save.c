@@ -49,9 +49,16 @@ static int list_facts(const mcl_multistage *l, fact *f) {
   put_int(f, &n, "kmeans.k", l->kmeans.k);
   put_int(f, &n, "kmeans.method", l->kmeans.method);
   put_int(f, &n, "kmeans.metric", l->kmeans.metric);
+  put_int(f, &n, "kmeans.init", l->kmeans.init);
+  put_int(f, &n, "kmeans.empty", l->kmeans.empty);
   put_int(f, &n, "kmeans.restarts", l->kmeans.restarts);
+  put_int(f, &n, "kmeans.max_iterations", l->kmeans.max_iterations);
+  put_int(f, &n, "kmeans.minibatch_rows", l->kmeans.minibatch_rows);
+  put_int(f, &n, "kmeans.max_train_rows", l->kmeans.max_train_rows);
+  put_real(f, &n, "kmeans.tolerance", l->kmeans.tolerance);
   put_int(f, &n, "loss_kind", l->o.loss_kind);
   put_real(f, &n, "loss.temperature", l->loss.temperature);
+  put_int(f, &n, "loss.flags", l->loss.flags);
   put_real(f, &n, "learning_rate", l->o.learning_rate);
   put_int(f, &n, "schedule", l->o.schedule);
   put_real(f, &n, "warm_up", l->o.warm_up);

@@ -317,6 +317,44 @@ START_TEST(a_saved_run_states_its_numbers_alike_in_every_locale) {
 }
 END_TEST
 
+static mcl_multistage *loop_of(mcl_context *c, const mcl_kmeans_options *k,
+                               const mcl_loss_options *loss) {
+  mcl_multistage *l;
+  mcl_multistage_options o;
+  mcl_multistage_options_init(&o, sizeof o);
+  o.kmeans = k;
+  o.loss = loss;
+  CHECK_OK(mcl_multistage_create(c, &o, ROWS, NULL, &l, &err));
+  return l;
+}
+
+START_TEST(a_run_is_not_resumed_with_other_clustering_or_another_loss) {
+  const char *directory = test_directory("options");
+  const char *words[] = {"kmeans.empty",          "kmeans.max_iterations", "kmeans.minibatch_rows",
+                         "kmeans.max_train_rows", "kmeans.tolerance",      "loss.flags"};
+  mcl_context *c = test_context(1);
+  mcl_multistage *l = loop_of(c, NULL, NULL);
+  CHECK_OK(mcl_multistage_save(l, directory, &err));
+  mcl_multistage_unref(l);
+  for (int i = 0; i < 6; i++) {
+    mcl_kmeans_options k;
+    mcl_loss_options loss;
+    mcl_kmeans_options_init(&k, sizeof k);
+    mcl_loss_options_init(&loss, sizeof loss);
+    if (i == 0) k.empty = MCL_EMPTY_SHRINK_K;
+    if (i == 1) k.max_iterations = 7;
+    if (i == 2) k.minibatch_rows = 64;
+    if (i == 3) k.max_train_rows = 50;
+    if (i == 4) k.tolerance = 0;
+    if (i == 5) loss.flags = MCL_REDUCE_SUM;
+    l = loop_of(c, &k, &loss);
+    CHECK_FAILS(MCL_E_MISMATCH, words[i], mcl_multistage_resume(l, directory, &err));
+    mcl_multistage_unref(l);
+  }
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(a_missing_encoder_file_is_named) {
   const char *directory = test_directory("missing");
   char path[4200];
@@ -396,7 +434,8 @@ RUN_TESTS("multistage", any_number_of_threads_gives_the_same_bits,
           a_run_killed_in_mid_stage_resumes_to_the_same_bits,
           a_finished_run_is_resumed_whole_and_can_be_made_longer,
           saved_state_of_another_run_is_refused_and_the_loop_stays_as_it_was,
-          a_saved_run_states_its_numbers_alike_in_every_locale, a_missing_encoder_file_is_named,
-          a_factory_that_fails_stops_the_run_and_it_can_go_on,
+          a_saved_run_states_its_numbers_alike_in_every_locale,
+          a_run_is_not_resumed_with_other_clustering_or_another_loss,
+          a_missing_encoder_file_is_named, a_factory_that_fails_stops_the_run_and_it_can_go_on,
           a_dataset_that_does_not_fit_is_refused,
           a_disk_that_cannot_be_written_is_an_error_and_nothing_is_lost)
