@@ -23,8 +23,8 @@ const mcli_rows_kernels *mcli_rows_kernels_for(mcli_isa isa) {
   return isa <= mcli_processor_isa() ? tables[isa] : NULL;
 }
 
-// |x| is taken in double, where squares neither overflow nor vanish. 1 / |x| is a float for all but absurd rows;
-// those are divided in double.
+// |x| is taken in double, where squares neither overflow nor vanish. 1 / |x| is a float for all but
+// absurd rows; those are divided in double.
 static void normalise_row(const mcli_rows_kernels *k, const float *in, double norm, int64_t dim,
                           float *out) {
   double inverse = norm > 0 ? 1 / norm : 0;

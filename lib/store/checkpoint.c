@@ -1,5 +1,5 @@
-// Reading a checkpoint: the header is read and checked whole when the file is opened (safetensors.c), the numbers by
-// pread when a tensor is asked for.
+// Reading a checkpoint: the header is read and checked whole when the file is opened
+// (safetensors.c), the numbers by pread when a tensor is asked for.
 #include "store/checkpoint.h"
 
 #include <stdio.h>
@@ -36,7 +36,8 @@ void mcl_checkpoint_unref(mcl_checkpoint *k) {
   mcl_context_unref(c);
 }
 
-// Check (1) of safetensors.c. A file of another kind says some absurd length: that is no question of limits.
+// Check (1) of safetensors.c. A file of another kind says some absurd length: that is no question
+// of limits.
 static mcl_status read_length(const mcli_reader *r, int64_t *length, mcl_error *err) {
   unsigned char bytes[MCLI_LENGTH_BYTES];
   uint64_t n = 0;

@@ -1,8 +1,9 @@
-// Writing a checkpoint: everything is gathered in memory, so that a failed call changes nothing and the header, which
-// comes first in the file and must say where each tensor lies, is made once.
+// Writing a checkpoint: everything is gathered in memory, so that a failed call changes nothing and
+// the header, which comes first in the file and must say where each tensor lies, is made once.
 //
-// Tensors are laid out by size of element, largest first, and the header is padded with blanks to 8 bytes (both as the
-// format's own writer does): every number then lies aligned, for readers that map the file.
+// Tensors are laid out by size of element, largest first, and the header is padded with blanks to 8
+// bytes (both as the format's own writer does): every number then lies aligned, for readers that
+// map the file.
 #include <libmcl/checkpoint.h>
 
 #include <string.h>
@@ -75,7 +76,7 @@ mcl_status mcl_checkpoint_writer_create(mcl_context *c, const char *path,
   return mcl_ok(err);
 }
 
-// ---- gathering ---------------------------------------------------------------------------------------
+// ---- gathering ----------------------------------------------------------------------------------
 
 static mcl_status check_text(const char *given, const char *argument, mcl_error *err) {
   if (!given) return mcli_fail(err, MCL_E_INVALID, "%s is NULL", argument);
@@ -171,9 +172,10 @@ mcl_status mcl_checkpoint_writer_meta(mcl_checkpoint_writer *w, const char *key,
   return s < 0 ? s : mcl_ok(err);
 }
 
-// ---- the file ----------------------------------------------------------------------------------------
+// ---- the file -----------------------------------------------------------------------------------
 
-// Calls visit for each tensor in the order of the file: four passes, for elements of 8, 4, 2 and 1 bytes.
+// Calls visit for each tensor in the order of the file: four passes, for elements of 8, 4, 2 and 1
+// bytes.
 typedef mcl_status (*visit_fn)(void *to, const tensor *t, int64_t begin, mcl_error *err);
 
 static mcl_status for_each(const mcl_checkpoint_writer *w, visit_fn visit, void *to,

@@ -1,9 +1,12 @@
-// .npy files: a matrix on disk that numpy reads too, written whole or not at all, read block by block.
+// .npy files: a matrix on disk that numpy reads too, written whole or not at all, read block by
+// block.
 //
-//   "\x93NUMPY", version (2 bytes), length of the header (2 bytes in version 1, 4 in 2 and 3), header, numbers
+//   "\x93NUMPY", version (2 bytes), length of the header (2 bytes in version 1, 4 in 2 and 3),
+//   header, numbers
 //
-// Nothing is mapped: a mapped file that is cut short under the reader is a SIGBUS in the host's process, a pread is an
-// error code. The numbers are read where they are asked for, so that any number of threads may read at once.
+// Nothing is mapped: a mapped file that is cut short under the reader is a SIGBUS in the host's
+// process, a pread is an error code. The numbers are read where they are asked for, so that any
+// number of threads may read at once.
 #include "store/npy.h"
 
 #include <string.h>
@@ -54,7 +57,7 @@ static mcl_npy *npy_new(mcl_context *c) {
   return f;
 }
 
-// ---- reading ---------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 
 static mcl_status read_magic(const mcli_reader *r, int64_t *begin, int64_t *length,
                              mcl_error *err) {
@@ -204,7 +207,7 @@ mcl_status mcli_npy_load_i32(mcl_context *c, const char *path, int32_t **values,
   return mcl_ok(err);
 }
 
-// ---- writing ---------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------
 
 static int is_written(int32_t dtype) {
   return dtype == MCL_F32 || dtype == MCL_F64 || dtype == MCL_F16 || dtype == MCL_I32 ||

@@ -3,9 +3,10 @@
 //
 //   {'descr': '<f4', 'fortran_order': False, 'shape': (60000, 128), }
 //
-// It is Python source, and numpy reads it with Python's own parser. Here only what numpy writes is taken: strings
-// without escapes, True and False, tuples of integers. A descr that is not a string (a structured type) is recognised,
-// so that the file can be called unsupported rather than damaged, and nothing behind it is read.
+// It is Python source, and numpy reads it with Python's own parser. Here only what numpy writes is
+// taken: strings without escapes, True and False, tuples of integers. A descr that is not a string
+// (a structured type) is recognised, so that the file can be called unsupported rather than
+// damaged, and nothing behind it is read.
 #include <stdio.h>
 #include <string.h>
 
@@ -131,7 +132,8 @@ const char *mcli_npy_header_read(char *text, int64_t n, mcli_npy_header *out) {
   return c.problem;
 }
 
-// numpy's header for a matrix of 2^63 - 1 rows and columns has 97 bytes, magic and version included.
+// numpy's header for a matrix of 2^63 - 1 rows and columns has 97 bytes, magic and version
+// included.
 int64_t mcli_npy_header_write(char bytes[MCLI_NPY_HEADER_BYTES], int32_t dtype, int32_t ndim,
                               const int64_t *shape) {
   const char *type = dtype == MCL_F32   ? "<f4"

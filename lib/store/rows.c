@@ -1,11 +1,13 @@
 // Rows from wherever they come, into whatever the caller holds.
 //
-// No context comes with mcl_rows, so what must be staged is staged in memory from malloc, a bounded block at a time.
+// No context comes with mcl_rows, so what must be staged is staged in memory from malloc, a bounded
+// block at a time.
 #include <libmcl/rows.h>
 
 #include "store/copy.h"
 
-// Bytes staged at a time: enough that a callback's own cost is spread over many rows, little enough for a cache.
+// Bytes staged at a time: enough that a callback's own cost is spread over many rows, little enough
+// for a cache.
 enum { STAGED_BYTES = 256 * 1024 };
 
 static mcl_status ask(const mcl_rows *r, int64_t first, const mcl_array *out, mcl_error *err) {

@@ -27,7 +27,7 @@ typedef struct reading {
   int64_t bytes;
 } reading;
 
-// ---- (2) the grammar ---------------------------------------------------------------------------------
+// ---- (2) the grammar ----------------------------------------------------------------------------
 
 static int32_t dtype_of(const char *name) {
   for (int32_t dtype = MCL_F32; dtype <= MCL_I64; dtype++)
@@ -149,7 +149,7 @@ static mcl_status read_all(reading *r) {
   return s;
 }
 
-// ---- (2), (4): what concerns several tensors -----------------------------------------------------------
+// ---- (2), (4): what concerns several tensors ----------------------------------------------------
 
 static int by_name(const void *a, const void *b) {
   return strcmp(((const mcli_tensor *)a)->name, ((const mcli_tensor *)b)->name);
@@ -159,7 +159,8 @@ static int by_key(const void *a, const void *b) {
   return strcmp(((const mcli_meta *)a)->key, ((const mcli_meta *)b)->key);
 }
 
-// Empty tensors first where several begin at one place, so that each begins where the one before ended.
+// Empty tensors first where several begin at one place, so that each begins where the one before
+// ended.
 static int by_place(const void *a, const void *b) {
   const mcli_tensor *x = a, *y = b;
   if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
@@ -201,7 +202,7 @@ static mcl_status check_names(const reading *r) {
   return MCL_OK;
 }
 
-// ---- the whole ---------------------------------------------------------------------------------------
+// ---- the whole ----------------------------------------------------------------------------------
 
 mcl_status mcli_tensors_read(mcl_context *c, const char *path, char *text, int64_t length,
                              int64_t bytes, mcli_tensors *out, mcl_error *err) {

@@ -9,8 +9,8 @@
 
 #define MCLI_META_NAME "__metadata__"
 
-// The bytes before the header: its length, little-endian. The format allows headers of 100 MB; one of 1 MB names some
-// 10,000 tensors, and bounds what a hostile file can make us allocate.
+// The bytes before the header: its length, little-endian. The format allows headers of 100 MB; one
+// of 1 MB names some 10,000 tensors, and bounds what a hostile file can make us allocate.
 enum { MCLI_LENGTH_BYTES = 8, MCLI_HEADER_LIMIT = 1 << 20 };
 
 typedef struct mcli_tensor {
@@ -32,8 +32,8 @@ typedef struct mcli_tensors {
   int64_t n, n_meta;
 } mcli_tensors;
 
-// Reads text[0..length), followed by `bytes` bytes of numbers, and checks it whole. The names point into the text,
-// which is spoilt; text[length] must be writable. On failure *out has been freed.
+// Reads text[0..length), followed by `bytes` bytes of numbers, and checks it whole. The names point
+// into the text, which is spoilt; text[length] must be writable. On failure *out has been freed.
 mcl_status mcli_tensors_read(mcl_context *c, const char *path, char *text, int64_t length,
                              int64_t bytes, mcli_tensors *out, mcl_error *err);
 void mcli_tensors_free(mcl_context *c, mcli_tensors *t);

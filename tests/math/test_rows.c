@@ -16,7 +16,8 @@ static const mcli_rows_kernels *kernels(int isa) {
   return mcli_rows_kernels_for((mcli_isa)isa);
 }
 
-// Runs its argument with k, n and rows a, b of n floats at addresses that are not aligned to a register.
+// Runs its argument with k, n and rows a, b of n floats at addresses that are not aligned to a
+// register.
 #define FOR_EVERY_ISA_AND_SIZE(...)                                                                \
   for (int isa = MCLI_ISA_BASE; isa <= MCLI_ISA_AVX512; isa++)                                     \
     for (int at = 0; at < N_SIZES; at++) {                                                         \
@@ -336,8 +337,8 @@ RUN_TESTS("rows", dot_adds_in_the_order_of_formula_1_on_every_isa,
           sum_adds_in_the_order_of_formula_1_on_every_isa,
           squared_distance_adds_in_the_order_of_formula_1_on_every_isa,
           sum_squares_is_accurate_to_double, sum_squares_neither_overflows_nor_vanishes,
-          axpy_and_scale_round_twice_and_once, add_scaled_rounds_in_double, max_is_the_largest_wherever_it_stands,
-          argmin_and_argmax_find_the_place_wherever_it_is,
+          axpy_and_scale_round_twice_and_once, add_scaled_rounds_in_double,
+          max_is_the_largest_wherever_it_stands, argmin_and_argmax_find_the_place_wherever_it_is,
           argmin_and_argmax_take_the_first_of_equals, nan_gives_an_index_inside_the_row,
           exp_is_within_two_ulp_of_exp_in_double,
           exp_is_zero_below_minus_87_and_infinite_when_it_overflows, exp_sum_shifts_stores_and_adds,

@@ -1,4 +1,5 @@
-// What the tests of store/ share: the ramp of numbers that the golden files hold, and damage to files.
+// What the tests of store/ share: the ramp of numbers that the golden files hold, and damage to
+// files.
 #ifndef MCL_TESTS_STORE_H
 #define MCL_TESTS_STORE_H
 
@@ -40,8 +41,8 @@ static inline const char *in(const char *directory, const char *name) {
 }
 
 static inline void write_file(const char *path, const void *bytes, size_t n) {
-  remove(
-      path); // some file systems flush a file that is truncated and written again, which takes its time
+  // Some file systems flush a file that is truncated and written again, which takes its time.
+  remove(path);
   FILE *f = fopen(path, "wb");
   ck_assert_ptr_nonnull(f);
   ck_assert_uint_eq(fwrite(bytes, 1, n, f), n);
@@ -79,8 +80,9 @@ static inline void check_with_python(const char *what, const char *directory) {
   ck_assert_msg(WEXITSTATUS(status) == 0, "read_back.py: exit %d", WEXITSTATUS(status));
 }
 
-// Fails the n-th request of `body` for n = 1, 2, … and then of all from the n-th on, until it succeeds. body is an
-// expression, mcl_status, that uses c. It must give MCL_E_NOMEM and leave as many blocks as there were.
+// Fails the n-th request of `body` for n = 1, 2, … and then of all from the n-th on, until it
+// succeeds. body is an expression, mcl_status, that uses c. It must give MCL_E_NOMEM and leave as
+// many blocks as there were.
 #define FOR_EVERY_ALLOCATION(allocator, body)                                                      \
   for (int for_ever = 0; for_ever < 2; for_ever++)                                                 \
     for (int64_t at = 1, more = 1; more; at++) {                                                   \

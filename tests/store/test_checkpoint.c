@@ -1,4 +1,5 @@
-// Checkpoints: round trips, files made from the format's description alone, damage, and failures to write.
+// Checkpoints: round trips, files made from the format's description alone, damage, and failures to
+// write.
 #include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -16,7 +17,7 @@ static const char *golden(const char *name) {
   return test_path(relative);
 }
 
-// ---- reading ---------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 
 static void check_shape(const mcl_checkpoint *k, const char *name, int32_t dtype, int32_t ndim,
                         int64_t a, int64_t b, int64_t c, int64_t d) {
@@ -174,7 +175,7 @@ START_TEST(arguments_that_are_null_are_named) {
 }
 END_TEST
 
-// ---- damage ----------------------------------------------------------------------------------------
+// ---- damage -------------------------------------------------------------------------------------
 
 static size_t make_file(const char *header, size_t numbers, unsigned char *bytes) {
   size_t n = strlen(header);
@@ -383,7 +384,7 @@ START_TEST(damaged_files_never_do_harm) {
 }
 END_TEST
 
-// ---- writing ---------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------
 
 typedef struct numbers {
   float f32[RAMP];

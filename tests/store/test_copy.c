@@ -4,8 +4,8 @@
 
 enum { MOST = 1 << 14 };
 
-// A random view of `shape` into `storage`, dimensions in any order of strides, gaps between them; `backwards` lets some
-// run from the end.
+// A random view of `shape` into `storage`, dimensions in any order of strides, gaps between them;
+// `backwards` lets some run from the end.
 static mcl_array random_view(mcli_rng *r, void *storage, int32_t dtype, int32_t ndim,
                              const int64_t *shape, int backwards) {
   mcl_array a;

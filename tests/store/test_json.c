@@ -5,8 +5,8 @@
 #include "store/json.h"
 #include "store/store_test.h"
 
-// The cursor on a copy in a block of exactly the text's size and the byte it asks for, so that a sanitizer sees every
-// step too far.
+// The cursor on a copy in a block of exactly the text's size and the byte it asks for, so that a
+// sanitizer sees every step too far.
 static mcli_json *begin(mcli_json *j, const char *text) {
   size_t n = strlen(text);
   char *copy = malloc(n + 1);

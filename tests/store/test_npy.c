@@ -16,7 +16,7 @@ static const char *golden(const char *name) {
   return test_path(relative);
 }
 
-// ---- reading ---------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 
 static void check_is_ramp(const char *path, int64_t rows, int32_t dim, int32_t dtype) {
   mcl_context *c = test_context(1);
@@ -365,7 +365,7 @@ START_TEST(a_short_struct_gets_only_what_fits) {
 }
 END_TEST
 
-// ---- writing ---------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------
 
 static void fill_ramp(float *x) {
   for (int i = 0; i < RAMP; i++) x[i] = ramp(i);

@@ -18,7 +18,8 @@
 #include <math.h>
 #include <string.h>
 
-// Four accumulators hide the four cycles of an addition. Eight would spill everywhere but on AVX-512.
+// Four accumulators hide the four cycles of an addition. Eight would spill everywhere but on
+// AVX-512.
 enum { LANES = 16, DEPTH = 4 };
 
 #if defined(__AVX512F__)
@@ -167,9 +168,9 @@ static float max(const float *a, int64_t n) {
 }
 
 // The index of the smallest of sign * a. Each lane keeps its smallest value and the number of the
-// block it came from; strict comparison keeps the first. Among lanes the lowest index wins; the tail
-// comes last and must be smaller. A NaN is never smaller, so it can win only where nothing is below
-// infinity.
+// block it came from; strict comparison keeps the first. Among lanes the lowest index wins; the
+// tail comes last and must be smaller. A NaN is never smaller, so it can win only where nothing is
+// below infinity.
 INLINE int64_t arg_smallest(float sign, const float *a, int64_t n) {
   vector smallest[PARTS];
   bits block[PARTS] = {{0}}, now = {0};

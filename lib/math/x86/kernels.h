@@ -1,4 +1,5 @@
-// The tables that kernels.c and scores.c become, one for each instruction set it is compiled for (math/meson.build).
+// The tables that kernels.c and scores.c become, one for each instruction set it is compiled for
+// (math/meson.build).
 #ifndef MCL_MATH_X86_KERNELS_H
 #define MCL_MATH_X86_KERNELS_H
 
