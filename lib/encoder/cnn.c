@@ -61,7 +61,7 @@ static mcl_status take_layout(layout *l, const mcl_cnn_options *o, mcl_error *er
 
 // A layer that a ReLU follows, with batch norm between them or not: batch norm's shift makes a bias useless.
 static int hidden_flags(const mcl_cnn_options *o) {
-  return o->batch_norm ? MCLI_HE : MCLI_HE | MCLI_WITH_BIAS | MCLI_WITH_RELU;
+  return o->batch_norm ? 0 : MCLI_WITH_BIAS | MCLI_WITH_RELU;
 }
 
 static mcl_status norm(mcli_network *w, const mcl_cnn_options *o, mcl_error *err) {
@@ -78,8 +78,7 @@ static mcl_status build_body(mcli_network *w, const mcl_cnn_options *o, const la
     if (s == MCL_OK) s = norm(w, o, err);
     mcli_network_describe(w, ", %d@%d/%d", l->filters[i], l->kernels[i], l->strides[i]);
   }
-  if (s == MCL_OK)
-    s = mcli_net_linear(&w->net, o->dim, o->batch_norm ? MCLI_HE : MCLI_WITH_BIAS, err);
+  if (s == MCL_OK) s = mcli_net_linear(&w->net, o->dim, o->batch_norm ? 0 : MCLI_WITH_BIAS, err);
   if (s == MCL_OK) s = norm(w, o, err);
   w->embedding = w->net.n_layers;
   mcli_network_describe(w, ", %d, head %d %d", o->dim, o->projection_hidden, o->projection_dim);

@@ -23,7 +23,7 @@ static mcl_status check(const mcl_mlp_options *o, mcl_error *err) {
 static mcl_status build(mcli_network *w, const mcl_mlp_options *o, mcl_error *err) {
   mcl_status s = MCL_OK;
   for (int32_t i = 0; s == MCL_OK && i < o->layers; i++)
-    s = mcli_net_linear(&w->net, o->hidden, MCLI_WITH_BIAS | MCLI_WITH_RELU | MCLI_HE, err);
+    s = mcli_net_linear(&w->net, o->hidden, MCLI_WITH_BIAS | MCLI_WITH_RELU, err);
   if (s == MCL_OK) s = mcli_net_linear(&w->net, o->dim, MCLI_WITH_BIAS, err);
   w->embedding = w->net.n_layers;
   if (s < 0 || o->projection_dim == 0) return s;

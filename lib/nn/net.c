@@ -63,7 +63,6 @@ static mcli_layer new_layer(const mcli_net *net, mcli_layer_kind kind, int flags
   mcli_shape in = mcli_net_shape(net, net->n_layers);
   return (mcli_layer){.kind = kind,
                       .relu = (flags & MCLI_WITH_RELU) != 0,
-                      .he = (flags & MCLI_HE) != 0,
                       .kernel = -1,
                       .bias = -1,
                       .scale = -1,
@@ -129,8 +128,7 @@ mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err) {
   if (s < 0) return s;
   for (int32_t i = 0; i < net->n_layers; i++) {
     const mcli_layer *l = &net->layers[i];
-    if (l->kernel >= 0 && l->he) mcli_init_he(p, l->kernel, seed);
-    if (l->kernel >= 0 && !l->he) mcli_init_glorot(p, l->kernel, seed);
+    if (l->kernel >= 0) mcli_init_uniform(p, l->kernel, seed);
     if (l->scale >= 0) mcli_init_constant(p, l->scale, 1);
     if (l->variance >= 0) mcli_init_constant(p, l->variance, 1);
   }

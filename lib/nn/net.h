@@ -18,7 +18,6 @@ typedef enum { MCLI_CONV, MCLI_LINEAR, MCLI_NORM, MCLI_RELU } mcli_layer_kind;
 typedef struct mcli_layer {
   mcli_layer_kind kind;
   int32_t relu;                                       // applied to the layer's output
-  int32_t he;                                         // initial weights: He, else Glorot
   int32_t kernel, bias, scale, shift, mean, variance; // tensors; -1: none
   mcli_shape in, out;
   mcli_conv conv;
@@ -47,9 +46,9 @@ typedef struct mcli_tape {
 void mcli_net_begin(mcl_context *c, mcli_net *net, mcli_shape input);
 void mcli_net_free(mcli_net *net);
 
-// Appends a layer. relu is applied behind it; `he`: a ReLU follows, here or behind a batch norm. MCL_E_LIMIT for more than
+// Appends a layer. relu is applied behind it. MCL_E_LIMIT for more than
 // 2^28 weights, or 2^28 numbers a row.
-enum { MCLI_WITH_BIAS = 1, MCLI_WITH_RELU = 2, MCLI_HE = 4 };
+enum { MCLI_WITH_BIAS = 1, MCLI_WITH_RELU = 2 };
 mcl_status mcli_net_conv(mcli_net *net, int32_t filters, int32_t kernel, int32_t stride, int flags,
                          mcl_error *err);
 mcl_status mcli_net_linear(mcli_net *net, int32_t outputs, int flags, mcl_error *err);

@@ -64,19 +64,9 @@ void mcli_params_free(mcl_context *c, mcli_params *p) {
 
 // ---- initial weights -------------------------------------------------------------------------------
 
-void mcli_init_he(const mcli_params *p, int32_t index, uint64_t seed) {
+void mcli_init_uniform(const mcli_params *p, int32_t index, uint64_t seed) {
   const mcli_param *t = &p->tensors[index];
-  double fan_in = (double)(t->n / t->shape[t->ndim - 1]);
-  double sd = sqrt(2 / fan_in);
-  mcli_rng r = mcli_rng_make(seed, MCLI_RNG_INIT, (uint64_t)index, 0);
-  float *w = mcli_param_value(p, index);
-  for (int64_t i = 0; i < t->n; i++) w[i] = (float)(sd * mcli_rng_normal(&r));
-}
-
-void mcli_init_glorot(const mcli_params *p, int32_t index, uint64_t seed) {
-  const mcli_param *t = &p->tensors[index];
-  double fan_out = (double)t->shape[t->ndim - 1], fan_in = (double)t->n / fan_out;
-  double bound = sqrt(6 / (fan_in + fan_out));
+  double bound = 1 / sqrt((double)(t->n / t->shape[t->ndim - 1]));
   mcli_rng r = mcli_rng_make(seed, MCLI_RNG_INIT, (uint64_t)index, 0);
   float *w = mcli_param_value(p, index);
   for (int64_t i = 0; i < t->n; i++) w[i] = (float)mcli_rng_between(&r, -bound, bound);

@@ -24,8 +24,9 @@ static const uint8_t *images(void) {
   for (int i = 0; i < ROWS; i++)
     for (int y = 0; y < SIDE; y++)
       for (int k = 0; k < SIDE; k++)
-        x[(i * SIDE + y) * SIDE + k] = (uint8_t)(40 + 120 * ((k < SIDE / 2) == (i % 2)) +
-                                                 60 * ((y < SIDE / 2) == (i / 2 % 2)) + i % 7);
+        x[(i * SIDE + y) * SIDE + k] =
+            (uint8_t)(40 + 120 * ((k < SIDE / 2) == (i % 2)) +
+                      60 * ((y < SIDE / 2) == (i / 2 % 2)) + (i * 37 + y * 11 + k * 5) % 35);
   return x;
 }
 
