@@ -6,7 +6,9 @@
 //
 // An exception thrown inside a callback (MyNet::forward, say) does not pass through C code: it is caught, the callback
 // fails, libmcl cleans up and returns, and mcl::call() throws the very same exception again. Callbacks run on the thread
-// that called libmcl, so one slot a thread is enough; a C function called directly leaves the slot to the next mcl::call().
+// that called libmcl, so one slot a thread is enough. Where one call meets several exceptions (a run is stopped by one, and
+// saving what there is throws another) the first comes out. A C function called directly fails with MCL_E_CALLBACK;
+// mcl::check(), called right after, throws what was thrown.
 #ifndef LIBMCL_MCL_HPP
 #define LIBMCL_MCL_HPP
 
@@ -22,7 +24,7 @@
 namespace mcl {
 
 /// A failed call. what() is the sentence that names the argument, row or file.
-class error : public std::runtime_error {
+class MCL_API error : public std::runtime_error {
 public:
   explicit error(const mcl_error &e)
       : std::runtime_error(std::string(mcl_status_name(e.status)) + ": " + e.message), error_(e) {}
@@ -36,23 +38,45 @@ private:
 
 namespace detail {
 
-inline std::exception_ptr &pending() {
+// Visible, so that the parts of a program that is made of several shared objects have one slot between them.
+MCL_API inline std::exception_ptr &pending() {
   static thread_local std::exception_ptr slot;
   return slot;
 }
 
+// While a callback's body runs, which may use call() itself: what was thrown before it is set aside, and stays first.
+class aside {
+public:
+  aside() { std::swap(first_, pending()); }
+  aside(const aside &) = delete;
+  aside &operator=(const aside &) = delete;
+  ~aside() {
+    if (first_) pending() = first_;
+  }
+  void keep() { pending() = std::current_exception(); }
+
+private:
+  std::exception_ptr first_;
+};
+
 // Runs a callback's body; what it throws is kept for the call() above it.
 template <class F> mcl_status guard(mcl_error *err, F body) noexcept {
+  aside slot;
   try {
     body();
     return mcl_ok(err);
   } catch (const std::exception &x) {
-    pending() = std::current_exception();
+    slot.keep();
     return mcl_error_set(err, MCL_E_CALLBACK, 0, x.what());
   } catch (...) {
-    pending() = std::current_exception();
+    slot.keep();
     return mcl_error_set(err, MCL_E_CALLBACK, 0, "a C++ exception that is no std::exception");
   }
+}
+
+template <class E> void destroy(void *user) {
+  aside slot;
+  delete static_cast<E *>(user);
 }
 
 } // namespace detail
@@ -188,7 +212,7 @@ encoder host_encoder(const context &c, std::unique_ptr<E> network, int32_t dim,
   };
   detail::set_training<E>(h, 0);
   detail::set_state<E>(h, 0);
-  h.destroy = [](void *u) { delete static_cast<E *>(u); };
+  h.destroy = detail::destroy<E>;
   h.user = network.release();
   encoder e;
   call(mcl_encoder_create_host, c.get(), &h, e.out());
@@ -206,7 +230,7 @@ template <class K> clusterer host_clusterer(const context &c, std::unique_ptr<K>
   h.assign = [](void *u, const mcl_array *block, int32_t *labels, mcl_error *x) {
     return detail::guard(x, [&] { static_cast<K *>(u)->assign(*block, labels); });
   };
-  h.destroy = [](void *u) { delete static_cast<K *>(u); };
+  h.destroy = detail::destroy<K>;
   h.user = algorithm.release();
   clusterer k;
   call(mcl_clusterer_create_host, c.get(), &h, k.out());
@@ -229,11 +253,27 @@ template <class D> dataset host_dataset(const context &c, std::unique_ptr<D> dat
               mcl_error *x) {
     return detail::guard(x, [&] { static_cast<D *>(u)->load(indices, n, modality, *out); });
   };
-  h.destroy = [](void *u) { delete static_cast<D *>(u); };
+  h.destroy = detail::destroy<D>;
   h.user = data.release();
   dataset d;
   call(mcl_dataset_create_host, c.get(), &h, d.out());
   return d;
+}
+
+/// A monitor of a function of the progress that returns true to stop. Lends `progress`: it must live as long.
+template <class P> mcl_monitor monitor(P &progress) {
+  mcl_monitor m = make<mcl_monitor>();
+  m.user = const_cast<void *>(static_cast<const void *>(std::addressof(progress)));
+  m.progress = [](void *u, const mcl_progress *p) -> int32_t {
+    detail::aside slot;
+    try {
+      return (*static_cast<P *>(u))(*p) ? 1 : 0;
+    } catch (...) {
+      slot.keep();
+      return 1;
+    }
+  };
+  return m;
 }
 
 /// mcl_multistage_run() with a function of the stage that returns an mcl::encoder, and, if wanted, one of the progress that
@@ -242,22 +282,12 @@ template <class Factory, class Progress>
 void run(const multistage &loop, const dataset &d, const augmenter &a, Factory &&factory,
          Progress &&progress) {
   typedef typename std::remove_reference<Factory>::type F;
-  typedef typename std::remove_reference<Progress>::type P;
   mcl_encoder_factory f = make<mcl_encoder_factory>();
-  f.user = const_cast<void *>(static_cast<const void *>(&factory));
+  f.user = const_cast<void *>(static_cast<const void *>(std::addressof(factory)));
   f.make = [](void *u, int32_t stage, mcl_encoder **out, mcl_error *x) {
     return detail::guard(x, [&] { *out = encoder((*static_cast<F *>(u))(stage)).release(); });
   };
-  mcl_monitor m = make<mcl_monitor>();
-  m.user = const_cast<void *>(static_cast<const void *>(&progress));
-  m.progress = [](void *u, const mcl_progress *p) -> int32_t {
-    try {
-      return (*static_cast<P *>(u))(*p) ? 1 : 0;
-    } catch (...) {
-      detail::pending() = std::current_exception();
-      return 1;
-    }
-  };
+  mcl_monitor m = monitor(progress);
   call(mcl_multistage_run, loop.get(), d.get(), a.get(), &f, &m);
 }
 
