@@ -1,0 +1,247 @@
+/* Encoders: what turns rows into embeddings, and learns to.
+ *
+ * A handle is either the host's own network behind a table of callbacks (mcl_encoder_create_host) or one of the networks
+ * built in (mcl_encoder_create_mlp, mcl_encoder_create_cnn); everything else is the same for both. An encoder gives two
+ * things of two widths: the *embedding*, which is clustered, integrated and kept, and the *projection*, which the loss
+ * sees during training (Chen et al. 2020, "A Simple Framework for Contrastive Learning", section 4.2). Neither is
+ * L2-normalised: the loss, the clusterer and the integrator normalise what they are given.
+ *
+ * One step of training:
+ *
+ *   forward   once for every (modality, view) of the batch: the activations are kept;
+ *   backward  once for each of them, in any order, with d loss / d projection: the gradients add up;
+ *   step      once: the weights move, activations and gradients are forgotten.
+ *
+ * Any other order is MCL_E_STATE, for the host's own encoders too. A forward of a view that is already held replaces it
+ * as long as no backward has followed, so a batch may be given up and another begun; a backward or a step that fails
+ * while it works (not for its arguments or the order) gives the whole batch up. Only step and load change what save
+ * writes: a run that is resumed from a save goes on bit for bit as if it had never stopped.
+ *
+ * Threads: one call at a time on one encoder; a call from a second thread, or from one of the encoder's own callbacks,
+ * is MCL_E_BUSY and does nothing. The built-in networks use the context's threads and give the same bits for any number
+ * of them. */
+#ifndef LIBMCL_ENCODER_H
+#define LIBMCL_ENCODER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libmcl/array.h>
+#include <libmcl/context.h>
+#include <libmcl/export.h>
+#include <libmcl/inputs.h>
+#include <libmcl/status.h>
+
+MCL_BEGIN_DECLS
+
+/** Reference-counted; keeps its context. The last unref runs a host's `destroy`, on the thread that gives it. */
+typedef struct mcl_encoder mcl_encoder;
+
+/** Another reference; NULL gives NULL. Any thread. */
+MCL_API mcl_encoder *mcl_encoder_ref(mcl_encoder *encoder);
+
+/** Gives a reference back; NULL is fine. */
+MCL_API void mcl_encoder_unref(mcl_encoder *encoder);
+
+/** What a step is given. Prepared by mcl_struct_init(). */
+typedef struct mcl_step {
+  size_t struct_size;
+  double learning_rate; /**< of this step, schedule included; finite, at least 0 */
+  int64_t step;         /**< of this stage, from 0 */
+  int64_t steps;        /**< of this stage in all; 0: not known */
+  int32_t stage;        /**< of the loop, from 0 */
+  int32_t epoch;        /**< of the stage, from 0 */
+} mcl_step;
+
+/** The host's own network. Prepared by mcl_struct_init(). The struct is copied; `user` must live until `destroy`.
+ *
+ *  Callbacks run on the thread that called libmcl; `err` is never NULL; success is `return mcl_ok(err);`. Only `embed` is
+ *  required; a call whose callback is NULL is MCL_E_UNSUPPORTED.
+ *
+ *  Every `out` is a contiguous float32 [n, dim] (or [n, projection_dim]) of libmcl's own, and every `grad` likewise; both
+ *  live during the call only. What `out` holds on success is checked: NaN and infinity are MCL_E_NOT_FINITE. */
+typedef struct mcl_host_encoder {
+  size_t struct_size;
+  void *user;
+  int32_t dim;            /**< width of the embedding, 1 .. 1048576 */
+  int32_t projection_dim; /**< width of the projection; 0: `dim` */
+  int32_t modalities;     /**< in->modality is below it; 0 means 1; at most 32 */
+  uint32_t flags;         /**< 0 */
+  /** Embeddings in evaluation mode. */
+  mcl_status (*embed)(void *user, const mcl_inputs *in, const mcl_array *out, mcl_error *err);
+  /** Projections in training mode; keeps what backward needs. */
+  mcl_status (*forward)(void *user, const mcl_inputs *in, const mcl_array *out, mcl_error *err);
+  /** The gradient of the loss by the projections of that (modality, view): adds to the gradients of the weights. */
+  mcl_status (*backward)(void *user, const mcl_inputs *in, const mcl_array *grad, mcl_error *err);
+  /** Moves the weights and forgets activations and gradients. */
+  mcl_status (*step)(void *user, const mcl_step *step, mcl_error *err);
+  /** Writes, and reads, all that training goes on from: weights, optimiser, counters. */
+  mcl_status (*save)(void *user, const char *path, mcl_error *err);
+  mcl_status (*load)(void *user, const char *path, mcl_error *err);
+  /** Runs exactly once: at the last unref, or at once when mcl_encoder_create_host() fails. */
+  void (*destroy)(void *user);
+} mcl_host_encoder;
+
+/** Makes an encoder of the host's callbacks. When it fails, `destroy` has run (unless `host` is NULL or was never
+ *  initialised).
+ *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED (an unknown tail), MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_create_host(mcl_context *context,
+                                                     const mcl_host_encoder *host,
+                                                     mcl_encoder **out, mcl_error *err);
+
+/** Width of the embedding, width of the projection, number of modalities; 0 for NULL. Any thread. */
+MCL_API int32_t mcl_encoder_dim(const mcl_encoder *encoder);
+MCL_API int32_t mcl_encoder_projection_dim(const mcl_encoder *encoder);
+MCL_API int32_t mcl_encoder_modalities(const mcl_encoder *encoder);
+
+/** Embeddings of the rows of `in` in evaluation mode (batch norm by its running figures), for any in->n, 0 included.
+ *  out: [n, dim] of any float type. in->view is -1, 0 or 1. Activations held for training are untouched.
+ *  The built-in networks read in->data, [n, ...] with as many numbers a row as the network takes: float types as they
+ *  are, MCL_U8 divided by 255; in->indices may be NULL. They have one modality, and the numbers of a row do not depend on
+ *  the rows beside it.
+ *  Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_NOT_FINITE (inputs or results; mcl_error.row is the place in
+ *  the batch), MCL_E_NOMEM, MCL_E_BUSY, MCL_E_UNSUPPORTED, what a callback returns. `out` is written on success only. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_embed(mcl_encoder *encoder, const mcl_inputs *in,
+                                               const mcl_array *out, mcl_error *err);
+
+/** Projections of the rows of `in` in training mode: batch norm by the figures of this call's rows alone, so each view is
+ *  normalised by itself. Activations are kept under (in->modality, in->view). in->n may be 0: a rank without rows.
+ *  out: [n, projection_dim] of any float type.
+ *  Errors: as mcl_encoder_embed(); MCL_E_STATE (a backward has been run: step first). A forward that failed holds nothing
+ *  for its view. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_forward(mcl_encoder *encoder, const mcl_inputs *in,
+                                                 const mcl_array *out, mcl_error *err);
+
+/** Adds the gradients of the weights for a view that forward holds. in: its modality, view and n; the built-in networks
+ *  read nothing else of it. grad: d loss / d projection, [n, projection_dim] of any float type.
+ *  Errors: as mcl_encoder_embed(); MCL_E_STATE (no forward of this view, or it had its backward); MCL_E_SHAPE (another n
+ *  than forward's); MCL_E_NOT_FINITE (a row of grad). */
+MCL_API MCL_CHECK mcl_status mcl_encoder_backward(mcl_encoder *encoder, const mcl_inputs *in,
+                                                  const mcl_array *grad, mcl_error *err);
+
+/** Moves the weights by the gradients that have added up, and forgets these and the activations.
+ *  Errors: MCL_E_INVALID (learning_rate), MCL_E_STATE (no backward yet, or a view still waits for its backward),
+ *  MCL_E_NOT_FINITE (the gradient of a tensor, named: weights and optimiser are as before, and the batch is given up). */
+MCL_API MCL_CHECK mcl_status mcl_encoder_step(mcl_encoder *encoder, const mcl_step *step,
+                                              mcl_error *err);
+
+/** Writes all that training goes on from. The built-in networks write a safetensors file (docs/checkpoint-format.md):
+ *  weights, running figures of batch norm, the optimiser's moments and count of steps; activations are not part of it.
+ *  The file is complete or as it was before. Errors: MCL_E_IO, MCL_E_NOMEM, MCL_E_BUSY, MCL_E_UNSUPPORTED. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_save(mcl_encoder *encoder, const char *path,
+                                              mcl_error *err);
+
+/** Reads what mcl_encoder_save() wrote, into an encoder made with the same options (the seed may differ). Activations and
+ *  gradients held are forgotten. On failure the encoder is as before.
+ *  Errors: MCL_E_NOT_FOUND, MCL_E_IO, MCL_E_FORMAT, MCL_E_MISMATCH (another network or optimiser; a tensor that is missing,
+ *  of another shape, or too many: named), MCL_E_NOT_FINITE (a tensor, named), MCL_E_NOMEM, MCL_E_BUSY, MCL_E_UNSUPPORTED. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_load(mcl_encoder *encoder, const char *path,
+                                              mcl_error *err);
+
+/* ---- the networks built in ---------------------------------------------------------------------------------------------- */
+
+/** Optimisers: w is a weight, g its gradient, lr the learning rate of the step, t counts steps from 1.
+ *
+ *    MCL_SGD   v <- momentum v + g;  w <- w - lr v                               (as PyTorch; no dampening)
+ *    MCL_ADAM  m <- beta1 m + (1 - beta1) g;  s <- beta2 s + (1 - beta2) g^2
+ *              w <- w - lr (m / (1 - beta1^t)) / (sqrt(s / (1 - beta2^t)) + epsilon)
+ *              (Kingma & Ba 2015, algorithm 1) */
+enum { MCL_SGD = 1, MCL_ADAM };
+
+/** Flags of an optimiser: decoupled weight decay, w <- w - lr weight_decay w before the step (Loshchilov & Hutter 2019,
+ *  "AdamW"), in place of the term in the loss. */
+enum { MCL_DECOUPLED_DECAY = 1 };
+
+/** Prepared by mcl_optimiser_options_init(). */
+typedef struct mcl_optimiser_options {
+  size_t struct_size;
+  int32_t kind;    /**< MCL_ADAM (the default) or MCL_SGD */
+  uint32_t flags;  /**< MCL_DECOUPLED_DECAY or 0 (the default) */
+  double momentum; /**< of MCL_SGD, [0, 1); default 0.9 */
+  double beta1;    /**< of MCL_ADAM, [0, 1); default 0.9 */
+  double beta2;    /**< of MCL_ADAM, [0, 1); default 0.999 */
+  double epsilon;  /**< of MCL_ADAM, above 0; default 1e-8 */
+  /** At least 0; default 0. Without MCL_DECOUPLED_DECAY, weight_decay * (sum of w^2) is added to the loss, so
+   *  2 weight_decay w to the gradient (Keras's `l2`; half of PyTorch's `weight_decay`). Kernels of convolutions and dense
+   *  layers only, never biases nor batch norm. */
+  double weight_decay;
+} mcl_optimiser_options;
+
+MCL_API void mcl_optimiser_options_init(mcl_optimiser_options *options, size_t struct_size);
+
+/** A multilayer perceptron: `layers` times (dense `hidden`, ReLU), then dense `dim` = the embedding; then, unless
+ *  projection_dim is 0, ReLU and dense `projection_dim` = the projection. Prepared by mcl_mlp_options_init(). */
+typedef struct mcl_mlp_options {
+  size_t struct_size;
+  uint64_t seed;          /**< of the initial weights; default 0 */
+  int64_t inputs;         /**< numbers a row, 1 .. 16777216; must be set */
+  int32_t hidden;         /**< 1 .. 65536; default 256 */
+  int32_t layers;         /**< 0 .. 16; default 2 */
+  int32_t dim;            /**< 1 .. 65536; default 128 */
+  int32_t projection_dim; /**< 0 .. 65536; default 64; 0: no head, forward gives the embedding */
+  const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
+} mcl_mlp_options;
+
+MCL_API void mcl_mlp_options_init(mcl_mlp_options *options, size_t struct_size);
+
+/** Makes an MLP. Initial weights: see mcl_encoder_create_cnn().
+ *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED (an unknown tail), MCL_E_LIMIT (over 2^28 weights),
+ *  MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_create_mlp(mcl_context *context,
+                                                    const mcl_mlp_options *options,
+                                                    mcl_encoder **out, mcl_error *err);
+
+/** A convolutional network for rows of images [height, width, channels], row-major:
+ *
+ *    `layers` times:  convolution, [batch norm,] ReLU
+ *    flatten
+ *    dense `dim` [, batch norm, ReLU]                               = the embedding
+ *    [ReLU, where it has not been taken yet]
+ *    where projection_hidden > 0:  dense `projection_hidden`, [batch norm,] ReLU
+ *    dense `projection_dim`                                         = the projection
+ *
+ *  What is in brackets [batch norm ...] is there when batch_norm is not 0. Without batch norm the embedding is the dense
+ *  layer's output as it is, negative numbers too. projection_dim 0: no head at all, forward gives the embedding.
+ *
+ *  Convolutions are padded as TensorFlow's "same": out = ceil(in / stride), the padding in all is
+ *  max((out - 1) stride + kernel - in, 0), of which the smaller half lies above and to the left. Each layer has a bias
+ *  unless batch norm follows it.
+ *
+ *  Batch norm (Ioffe & Szegedy 2015, algorithms 1 and 2), epsilon 1e-5: in training by the mean and variance of a channel over the
+ *  rows of one forward call; running figures move by a tenth of the way at each step, a view at a time in the order -1, 0, 1,
+ *  with the unbiased variance (as PyTorch). A forward whose channel has one number only gives the shift alone and leaves
+ *  the running figures. */
+typedef struct mcl_cnn_options {
+  size_t struct_size;
+  uint64_t seed;    /**< of the initial weights; default 0 */
+  int32_t height;   /**< 1 .. 4096; must be set; so must the next two */
+  int32_t width;    /**< 1 .. 4096 */
+  int32_t channels; /**< 1 .. 4096 */
+  int32_t layers;   /**< convolutions, 1 .. 16; default 3 */
+  /** [layers] each, copied. NULL, the default: filters 32, then 64; kernels 5, then 3; strides 2, 2, then 1: with three
+   *  layers a network for images of 14 to 64 pixels a side. */
+  const int32_t *filters;                 /**< output channels, 1 .. 4096 */
+  const int32_t *kernels;                 /**< sides, 1 .. 15 */
+  const int32_t *strides;                 /**< 1 .. 15 */
+  uint32_t batch_norm;                    /**< 0 (the default) or 1 */
+  int32_t dim;                            /**< 1 .. 65536; default 128 */
+  int32_t projection_hidden;              /**< 0 .. 65536; default 0: the head is one dense layer */
+  int32_t projection_dim;                 /**< 0 .. 65536; default 64 */
+  const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
+} mcl_cnn_options;
+
+MCL_API void mcl_cnn_options_init(mcl_cnn_options *options, size_t struct_size);
+
+/** Makes a convolutional network.
+ *  Initial weights are a function of (seed, tensor, place): kernels of layers that a ReLU follows are normal with variance
+ *  2 / fan_in (He et al. 2015, eq. 10), the others uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010,
+ *  eq. 16); biases and shifts 0, scales of batch norm 1.
+ *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED (an unknown tail), MCL_E_LIMIT (over 2^28 weights, or 2^28
+ *  numbers in a layer's output for one row), MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_create_cnn(mcl_context *context,
+                                                    const mcl_cnn_options *options,
+                                                    mcl_encoder **out, mcl_error *err);
+
+MCL_END_DECLS
+
+#endif

@@ -1,0 +1,123 @@
+/* The stage integrator: one representation out of the embeddings of all stages.
+ *
+ * A row's representation is the concatenation of its embeddings, stage 0 first, each L2-normalised and multiplied by
+ * its stage's weight:
+ *
+ *     r_i = ( w_0 z_i0 / |z_i0| , w_1 z_i1 / |z_i1| , ... )
+ *
+ * (Wang et al. 2024, "Learning the Unlearned: Mitigating Feature Suppression in Contrastive Learning", section 3.3, where
+ * all weights are 1.) A zero embedding stays zero. The inner product of two representations is the sum over stages of
+ * w_s^2 times that stage's cosine: with equal weights early stages, whose cosines spread widest, dominate it
+ * (docs/evidence.md); a larger weight for later stages, 2^s say, shifts it to what they learnt. A linear map on top of the
+ * representation does not depend on the weights, but for its own penalty.
+ *
+ * Threads: const calls from several threads at once, but not beside another call. Of two other calls at once, also when
+ * the second comes from a callback of one of the encoders, the second is MCL_E_BUSY and does nothing. */
+#ifndef LIBMCL_INTEGRATOR_H
+#define LIBMCL_INTEGRATOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libmcl/array.h>
+#include <libmcl/context.h>
+#include <libmcl/encoder.h>
+#include <libmcl/export.h>
+#include <libmcl/inputs.h>
+#include <libmcl/status.h>
+
+MCL_BEGIN_DECLS
+
+/** Reference-counted; keeps its context and its encoders. */
+typedef struct mcl_integrator mcl_integrator;
+
+/** Another reference; NULL gives NULL. Any thread. */
+MCL_API mcl_integrator *mcl_integrator_ref(mcl_integrator *integrator);
+
+/** Gives a reference back; NULL is fine. */
+MCL_API void mcl_integrator_unref(mcl_integrator *integrator);
+
+/** Prepared by mcl_integrator_options_init(). Each stage is normalised, then weighted: there is nothing to choose yet. */
+typedef struct mcl_integrator_options {
+  size_t struct_size;
+  uint32_t flags;   /**< 0 */
+  int32_t reserved; /**< 0 */
+} mcl_integrator_options;
+
+MCL_API void mcl_integrator_options_init(mcl_integrator_options *options, size_t struct_size);
+
+/** Makes an integrator without stages. `options` NULL: the defaults.
+ *  Errors: MCL_E_INVALID, MCL_E_UNSUPPORTED (a flag or an unknown tail), MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_integrator_create(mcl_context *context,
+                                                   const mcl_integrator_options *options,
+                                                   mcl_integrator **out, mcl_error *err);
+
+/** Adds the next stage. encoder: kept; NULL for a stage whose embeddings the host makes itself and hands to
+ *  mcl_integrator_concat(). dim: numbers an embedding; 0 means the encoder's, and where there is an encoder it must be the
+ *  encoder's. weight: finite, 1e-30 .. 1e30; 1 for every stage is the paper's choice.
+ *  Errors: MCL_E_INVALID, MCL_E_SHAPE (dim is not the encoder's), MCL_E_LIMIT (the sum of dims is over 2^31 - 1),
+ *  MCL_E_NOMEM, MCL_E_BUSY. */
+MCL_API MCL_CHECK mcl_status mcl_integrator_add_stage(mcl_integrator *integrator,
+                                                      mcl_encoder *encoder, int32_t dim,
+                                                      double weight, mcl_error *err);
+
+/** How many stages there are, and the sum of their dims; 0 for NULL. */
+MCL_API int32_t mcl_integrator_stages(const mcl_integrator *integrator);
+MCL_API int32_t mcl_integrator_dim(const mcl_integrator *integrator);
+
+/** The columns of a stage in a representation: *first .. *first + *dim - 1. Either output may be NULL.
+ *  Errors: MCL_E_INVALID, MCL_E_NOT_FOUND (no such stage). */
+MCL_API MCL_CHECK mcl_status mcl_integrator_stage_range(const mcl_integrator *integrator,
+                                                        int32_t stage, int32_t *first, int32_t *dim,
+                                                        mcl_error *err);
+
+/** Representations of the rows of `in`: every stage's encoder embeds them (mcl_encoder_embed()) in blocks of at most 512
+ *  rows, with in->stage replaced by the stage's number. An encoder whose rows depend on the rows beside them is not one
+ *  in evaluation mode.
+ *  in->data, if any, is [in->n, ...]; out: [in->n, mcl_integrator_dim()] of any float type. Memory: in->n times dim
+ *  float32, since `out` is written on success only.
+ *  Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_STATE (no stages, or one without an encoder), MCL_E_LIMIT,
+ *  MCL_E_NOMEM, MCL_E_BUSY, what an encoder returns, its stage named; mcl_error.row is the place in the batch. */
+MCL_API MCL_CHECK mcl_status mcl_integrator_embed(mcl_integrator *integrator, const mcl_inputs *in,
+                                                  const mcl_array *out, mcl_error *err);
+
+/** Representations of embeddings that were made elsewhere. stages [n]: of each stage an array [rows, dim of the stage] of
+ *  any float type, n the number of stages; out: [rows, mcl_integrator_dim()] of any float type, overlapping none of them.
+ *  The same bits as mcl_integrator_embed() gives for the same embeddings.
+ *  Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_NOT_FINITE (a row, its stage named), MCL_E_STATE (no stages),
+ *  MCL_E_NOMEM, MCL_E_CALLBACK (a host's runner failed; then, and only then, `out` may be written in part). */
+MCL_API MCL_CHECK mcl_status mcl_integrator_concat(const mcl_integrator *integrator,
+                                                   const mcl_array *stages, int32_t n,
+                                                   const mcl_array *out, mcl_error *err);
+
+/** Another weight for a stage.
+ *  Errors: MCL_E_INVALID, MCL_E_NOT_FOUND (no such stage), MCL_E_BUSY. */
+MCL_API MCL_CHECK mcl_status mcl_integrator_set_weight(mcl_integrator *integrator, int32_t stage,
+                                                       double weight, mcl_error *err);
+
+/** Writes into `directory`, which is made where it does not exist:
+ *
+ *    stage-0.safetensors, stage-1.safetensors, ...   by mcl_encoder_save(), of the stages that have an encoder
+ *    integrator.safetensors                          last; tensors `dims` and `encoders` (0 or 1), int64 [stages], and
+ *                                                    `weights`, float64 [stages]; text `format`: "libmcl integrator 1"
+ *
+ *  Each file is complete or as it was before, but a save over an older one that fails half way leaves files of both: save
+ *  into a fresh directory where that matters.
+ *  Errors: MCL_E_INVALID, MCL_E_STATE (no stages), MCL_E_IO, MCL_E_NOMEM, MCL_E_BUSY, what an encoder returns, its
+ *  stage named (MCL_E_UNSUPPORTED: a host's encoder without `save`). */
+MCL_API MCL_CHECK mcl_status mcl_integrator_save(mcl_integrator *integrator, const char *directory,
+                                                 mcl_error *err);
+
+/** Reads what mcl_integrator_save() wrote into an integrator with the same stages: as many, of the same dims, with encoders
+ *  where the saved one had them. The encoders are loaded by mcl_encoder_load(), then the weights replaced.
+ *  Everything that can be checked is checked first, and then nothing has changed on failure; when an encoder refuses its
+ *  file, those of the stages before it have been loaded.
+ *  Errors: MCL_E_INVALID, MCL_E_NOT_FOUND (a file), MCL_E_FORMAT (integrator.safetensors is not of an integrator, or
+ *  damaged), MCL_E_MISMATCH (other stages: the first that differs is named), MCL_E_STATE (no stages), MCL_E_IO, MCL_E_NOMEM, MCL_E_BUSY, what an
+ *  encoder returns, its stage named. */
+MCL_API MCL_CHECK mcl_status mcl_integrator_load(mcl_integrator *integrator, const char *directory,
+                                                 mcl_error *err);
+
+MCL_END_DECLS
+
+#endif

@@ -1,0 +1,256 @@
+/* The multistage loop: train, embed, cluster, and train a fresh encoder inside the clusters, stage by stage
+ * (Zhang et al. 2024, "Learning the Unlearned: Mitigating Feature Suppression in Contrastive Learning", arXiv 2402.11816,
+ * section 3).
+ *
+ * Stage s trains an encoder whose negatives come only from the anchor's cell: the rows that shared its cluster in every
+ * stage before s. There the old features no longer tell rows apart, so new ones must be learnt. The representation is
+ * all stages' embeddings, concatenated (integrator.h).
+ *
+ * Two ways to use it. *Pull*: the host trains; mcl_multistage_next() tells it what to do next, event by event, and no
+ * callback is involved. *Push*: mcl_multistage_run() trains encoders that a factory makes, built in or the host's own; it
+ * is written on the same events.
+ *
+ * Threads: const calls from several threads at once while no other call runs; other calls from one thread at a time, else
+ * MCL_E_BUSY. */
+#ifndef LIBMCL_MULTISTAGE_H
+#define LIBMCL_MULTISTAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libmcl/array.h>
+#include <libmcl/clusterer.h>
+#include <libmcl/comm.h>
+#include <libmcl/context.h>
+#include <libmcl/dataset.h>
+#include <libmcl/encoder.h>
+#include <libmcl/export.h>
+#include <libmcl/image.h>
+#include <libmcl/integrator.h>
+#include <libmcl/loss.h>
+#include <libmcl/sampler.h>
+#include <libmcl/status.h>
+
+MCL_BEGIN_DECLS
+
+/** Reference-counted; keeps its context. */
+typedef struct mcl_multistage mcl_multistage;
+
+/** Another reference; NULL gives NULL. Any thread. */
+MCL_API mcl_multistage *mcl_multistage_ref(mcl_multistage *loop);
+
+/** Gives a reference back; NULL is fine. The last one lets go of encoders and labels; nothing is saved. */
+MCL_API void mcl_multistage_unref(mcl_multistage *loop);
+
+/** Which loss mcl_multistage_run() trains with: NT-Xent over 2n views (SimCLR), or cross-view InfoNCE both ways (CLIP). */
+enum { MCL_LOSS_NT_XENT = 1, MCL_LOSS_INFO_NCE };
+
+/** How the learning rate falls over a stage's steps, after the warm-up: not at all, linearly to 0, by half a cosine to 0. */
+enum { MCL_SCHEDULE_CONSTANT = 1, MCL_SCHEDULE_LINEAR, MCL_SCHEDULE_COSINE };
+
+/** Prepared by mcl_multistage_options_init(). Copied whole, with the structs and strings it points to. */
+typedef struct mcl_multistage_options {
+  size_t struct_size;
+  /** Default 0. Seeds of the sampler, of the clustering of each stage and of the augmentation are derived from it; the
+   *  seeds in the structs below are not used. Weights are the factory's: mcl_multistage_seed() derives a seed a stage. */
+  uint64_t seed;
+  int32_t stages;     /**< 1 .. 64; default 3 */
+  int32_t epochs;     /**< a stage, 1 .. 1000000; default 8 */
+  int32_t modalities; /**< 1: two views of each row (default); 2: one view of each modality */
+  uint32_t
+      cluster_modalities; /**< bit m: modality m is clustered, each apart; 0, the default: modality 0 alone */
+  uint64_t
+      fingerprint; /**< of the dataset; 0, the default: rows are only counted when a run is resumed */
+  /** NULL, the default: embeddings to be clustered are held in memory, 4 rows dim bytes, and forgotten then. Else they are
+   *  written to stage-S.npy there (stage-S-modality-M.npy for modalities above 0), read back block by block, and kept. */
+  const char *embedding_directory;
+  /** NULL, the default: k-means by `kmeans`. Else this clusterer, fitted anew to each stage's embeddings; the loop keeps a
+   *  reference. It must be one that can be fitted to any dim. */
+  mcl_clusterer *clusterer;
+  const mcl_kmeans_options *kmeans; /**< NULL: the defaults; the same for the next two */
+  const mcl_sampler_options *sampler;
+  const mcl_loss_options *loss; /**< push only, as are all fields below */
+  /** NULL, the default: nothing is saved. Else mcl_multistage_run() saves there at the end of each stage, every
+   *  `save_every_steps` steps, and when it is cancelled; mcl_multistage_resume() goes on from it. */
+  const char *save_directory;
+  int64_t save_every_steps; /**< 0, the default: not within a stage */
+  double learning_rate;     /**< at its highest, above 0; default 1e-3 */
+  double
+      warm_up; /**< share of a stage's steps over which the rate rises linearly from 0, [0, 1); default 0 */
+  int32_t
+      loss_kind; /**< MCL_LOSS_NT_XENT (default) or MCL_LOSS_INFO_NCE; with 2 modalities the latter only */
+  int32_t schedule; /**< MCL_SCHEDULE_CONSTANT (default) ... */
+} mcl_multistage_options;
+
+MCL_API void mcl_multistage_options_init(mcl_multistage_options *options, size_t struct_size);
+
+/** What the host is asked to do. */
+enum {
+  MCL_BEGIN_STAGE = 1, /**< make a fresh encoder for event.stage */
+  MCL_RESUME_STAGE,    /**< load the encoder of event.stage that was saved; its training goes on */
+  MCL_TRAIN_BATCH, /**< one step on batch.indices; a row's negatives are the rows of equal batch.cells */
+  MCL_EMBED_ROWS, /**< embed batch.indices by event.modality, and mcl_multistage_put_embeddings() */
+  MCL_END_STAGE, /**< the stage is clustered; its report and labels can be had; a good place to save */
+  MCL_DONE       /**< all stages are; every later call says so again */
+};
+
+/** Filled by mcl_multistage_next(); prepared by mcl_struct_init(). */
+typedef struct mcl_event {
+  size_t struct_size;
+  int32_t kind;     /**< MCL_BEGIN_STAGE ... */
+  int32_t stage;    /**< from 0; after the last one, `stages` */
+  int32_t epoch;    /**< of the batch to be trained; else -1 */
+  int32_t modality; /**< of the rows to be embedded; else -1 */
+} mcl_event;
+
+/** What a stage came to. Prepared by mcl_struct_init(). */
+typedef struct mcl_stage_report {
+  size_t struct_size;
+  int32_t stage;
+  int32_t modality;
+  int32_t k_effective;   /**< clusters found in this stage's embeddings */
+  int32_t epochs;        /**< trained */
+  int64_t rows_seen;     /**< rows that an epoch trains on */
+  int64_t cells;         /**< that this stage trained in */
+  int64_t smallest_cell; /**< rows; likewise the next two */
+  int64_t median_cell;
+  int64_t largest_cell;
+  int64_t backed_off; /**< rows of cells that were too small and joined others */
+  int64_t repairs;    /**< empty clusters restarted */
+  double
+      loss_first;   /**< mean loss of the first epoch; push only, else NaN; likewise the next two */
+  double loss_last; /**< of the last epoch */
+  double
+      accuracy; /**< of the last epoch: share of anchors whose positive scores highest in its cell */
+  /** Normalised mutual information of this stage's clusters and the preceding stage's; NaN in stage 0. */
+  double nmi_previous;
+  /** H(clusters of this stage | cells it trained in) / log(k_effective): 1 when the clusters are news to the cells, 0 when
+   *  the cells determine them. NaN where k_effective is 1. */
+  double entropy_given_previous;
+  /** Mean cosine of two different rows of one training cell in this stage's embedding: near 1 when the encoder has learnt
+   *  nothing that tells rows of a cell apart. NaN when labels came from the host. */
+  double cell_cosine;
+  double
+      inertia; /**< of the clustering: mean squared distance to the centroid; NaN when labels came from the host */
+} mcl_stage_report;
+
+/** Makes the encoder of each stage, on the thread that called mcl_multistage_run(). The struct is copied for the call. */
+typedef struct mcl_encoder_factory {
+  size_t struct_size;
+  void *user;
+  /** A fresh encoder; its reference becomes the loop's. Also called to get an encoder to load saved state into. */
+  mcl_status (*make)(void *user, int32_t stage, mcl_encoder **out, mcl_error *err);
+  /** May be NULL; runs exactly once, when mcl_multistage_run() returns, however it ends. */
+  void (*destroy)(void *user);
+} mcl_encoder_factory;
+
+/** A loop over `rows` rows; `options` NULL: the defaults; `comm` must be NULL in this version.
+ *  Errors: MCL_E_INVALID (an argument or option, named with its range), MCL_E_UNSUPPORTED (comm; a newer struct), MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_multistage_create(mcl_context *context,
+                                                   const mcl_multistage_options *options,
+                                                   int64_t rows, mcl_comm *comm,
+                                                   mcl_multistage **out, mcl_error *err);
+
+/** The seed for the weights of a stage's encoder: a function of `seed` and `stage` alone. Any thread. */
+MCL_API uint64_t mcl_multistage_seed(uint64_t seed, int32_t stage);
+
+/* ---- pull ------------------------------------------------------------------------------------------------------------- */
+
+/** Enough for any batch of mcl_multistage_next(). Never grows. 0 for NULL. */
+MCL_API int64_t mcl_multistage_batch_capacity(const mcl_multistage *loop);
+
+/** What to do next. Calling it again says that the event before was carried out: a batch counts as trained when the next event
+ *  is asked for. Clusters when all rows of a stage are embedded, which may take long: `monitor`.
+ *
+ *  `batch` has the host's buffers (indices; cells, which may be NULL) of `capacity` elements. For MCL_TRAIN_BATCH and
+ *  MCL_EMBED_ROWS it gets n rows, and step and steps of the epoch or of the embedding. Rows are embedded in ascending order;
+ *  rows that were not put are asked for once more.
+ *
+ *  Errors, after which the same call may be made again: MCL_E_INVALID, MCL_E_LIMIT (capacity), MCL_E_STATE (a whole
+ *  pass over the missing rows brought none), MCL_E_CANCELLED, MCL_E_NOT_FINITE, MCL_E_IO, MCL_E_BUSY, MCL_E_NOMEM, and those
+ *  of mcl_clusterer_fit(). */
+MCL_API MCL_CHECK mcl_status mcl_multistage_next(mcl_multistage *loop, const mcl_monitor *monitor,
+                                                 mcl_event *event, mcl_batch *batch,
+                                                 mcl_error *err);
+
+/** The embeddings of n rows: z, [n, dim] of any float type, copied. dim is the same for all rows of a stage and modality.
+ *  A row put twice keeps the later one.
+ *  Errors: MCL_E_STATE (no embeddings are wanted now), MCL_E_INVALID (a modality that is not clustered; indices NULL),
+ *  MCL_E_LIMIT (an index out of range; err->row is its place), MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_NOT_FINITE (err->row is the
+ *  place in z), MCL_E_IO, MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_multistage_put_embeddings(mcl_multistage *loop, int32_t modality,
+                                                           const int64_t *indices, int64_t n,
+                                                           const mcl_array *z, mcl_error *err);
+
+/** Instead of embeddings: the host clustered all n == rows rows itself. Labels are 0 or more, or -1: this row is left out
+ *  of training from the next stage on.
+ *  Errors: MCL_E_STATE, MCL_E_INVALID (a label below -1; err->row), MCL_E_SHAPE (n), MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_multistage_put_labels(mcl_multistage *loop, int32_t modality,
+                                                       const int32_t *labels, int64_t n,
+                                                       mcl_error *err);
+
+/** Goes to a place: the next batch to train is `step` of `epoch` of `stage`. For a host whose own checkpoint, weights and
+ *  place in one file, is the truth. The next event is MCL_RESUME_STAGE, or MCL_BEGIN_STAGE at the very beginning of a
+ *  stage. epoch == epochs with step 0 means that the stage is trained and to be embedded. Labels of `stage` and later are
+ *  forgotten.
+ *  Errors: MCL_E_STATE (a stage whose predecessors are not clustered yet), MCL_E_LIMIT (out of range), MCL_E_BUSY, MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_multistage_seek(mcl_multistage *loop, int32_t stage, int32_t epoch,
+                                                 int64_t step, mcl_error *err);
+
+/* ---- push ------------------------------------------------------------------------------------------------------------- */
+
+/** Runs the whole loop, or what is left of it: after MCL_E_CANCELLED or another error the same call goes on, and so does one
+ *  after mcl_multistage_resume().
+ *
+ *  `dataset` has the loop's rows; where it can load them, each batch is loaded and augmented on a thread of its own while
+ *  the batch before is trained on (host datasets and host encoders: on the calling thread). `augmenter`: NULL: the views
+ *  are the rows as they are, which only makes sense with two modalities. The augmenter works on modality 0.
+ *  `factory` makes an encoder a stage. `monitor` hears of "train" (done: steps of the stage), "embed" and the phases of
+ *  mcl_clusterer_fit().
+ *
+ *  Errors: MCL_E_INVALID, MCL_E_SHAPE (rows), MCL_E_MISMATCH (another fingerprint; saved encoders are not there),
+ *  MCL_E_NOT_FINITE (the loss diverged), MCL_E_CANCELLED, and what the parts and the callbacks return. */
+MCL_API MCL_CHECK mcl_status mcl_multistage_run(mcl_multistage *loop, mcl_dataset *dataset,
+                                                mcl_augmenter *augmenter,
+                                                const mcl_encoder_factory *factory,
+                                                const mcl_monitor *monitor, mcl_error *err);
+
+/* ---- both ------------------------------------------------------------------------------------------------------------- */
+
+/** Saves the loop into a directory, which is made: loop.safetensors with place, labels and reports; in push mode the encoders
+ *  too, stage-S.safetensors and, within a stage, one file named after the place. loop.safetensors is replaced last and
+ *  at once, so that a crash at any moment leaves the old state or the new one. Pull: what was handed out counts as
+ *  carried out (mcl_multistage_seek() corrects this).
+ *  Errors: MCL_E_INVALID, MCL_E_IO, MCL_E_NOMEM, what an encoder's save returns. */
+MCL_API MCL_CHECK mcl_status mcl_multistage_save(const mcl_multistage *loop, const char *directory,
+                                                 mcl_error *err);
+
+/** Goes on from what mcl_multistage_save() wrote. The loop was made with the same options; only `stages` may be larger.
+ *  Errors, after which the loop is as before: MCL_E_NOT_FOUND (nothing there: a new run), MCL_E_MISMATCH (other rows,
+ *  fingerprint, seed or options, named), MCL_E_FORMAT, MCL_E_IO, MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_multistage_resume(mcl_multistage *loop, const char *directory,
+                                                   mcl_error *err);
+
+/** Errors: MCL_E_NOT_FOUND (the stage is not clustered yet, or not by this modality), MCL_E_INVALID. */
+MCL_API MCL_CHECK mcl_status mcl_multistage_get_report(const mcl_multistage *loop, int32_t stage,
+                                                       int32_t modality, mcl_stage_report *out,
+                                                       mcl_error *err);
+
+/** The cluster of every row in a stage, into out[n], n == rows. Errors: as get_report; MCL_E_SHAPE. */
+MCL_API MCL_CHECK mcl_status mcl_multistage_labels(const mcl_multistage *loop, int32_t stage,
+                                                   int32_t modality, int32_t *out, int64_t n,
+                                                   mcl_error *err);
+
+/** A new reference to the sampler of the stage that is trained now; the loop goes on without changing it.
+ *  Errors: MCL_E_INVALID, MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_multistage_sampler(const mcl_multistage *loop, mcl_sampler **out,
+                                                    mcl_error *err);
+
+/** A new reference to the integrator of the stages that mcl_multistage_run() has finished, each of weight 1. It grows while
+ *  the loop runs. Errors: MCL_E_STATE (no stage is finished, or pull mode), MCL_E_INVALID. */
+MCL_API MCL_CHECK mcl_status mcl_multistage_integrator(const mcl_multistage *loop,
+                                                       mcl_integrator **out, mcl_error *err);
+
+MCL_END_DECLS
+
+#endif

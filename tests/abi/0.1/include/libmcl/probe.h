@@ -1,0 +1,165 @@
+/* What does a representation know? Probes: numbers about embeddings that were made elsewhere.
+ *
+ * Every probe is a pure function of its arguments: no handle, no random draw, the same bits for any number of
+ * threads. Arrays are [rows, dim] of any float type and are read during the call only; a row with a NaN or an infinity
+ * is MCL_E_NOT_FINITE with its number in mcl_error.row. "Cosine" is the inner product of L2-normalised rows in
+ * float32; a zero row has cosine 0 with everything. Rows that are probed must never have been trained on or
+ * clustered: the probes cannot know.
+ *
+ * Labels are int32 values 0 .. 1048575 (2^20 - 1), in no need of being dense; one outside is MCL_E_INVALID with its row:
+ * larger numbers are ids, and a class each would never end.
+ *
+ * Errors of every call here: MCL_E_INVALID (a NULL argument, an option or a label out of its range), MCL_E_SHAPE,
+ * MCL_E_DTYPE, MCL_E_NOT_FINITE, MCL_E_LIMIT (sizes whose product does not fit), MCL_E_NOMEM, MCL_E_CALLBACK (a host's
+ * runner failed), and MCL_E_CANCELLED where there is a monitor. A failed call writes nothing but `err`. Any thread. */
+#ifndef LIBMCL_PROBE_H
+#define LIBMCL_PROBE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libmcl/array.h>
+#include <libmcl/context.h>
+#include <libmcl/export.h>
+#include <libmcl/status.h>
+
+MCL_BEGIN_DECLS
+
+/** Prepared by mcl_probe_options_init(). */
+typedef struct mcl_probe_options {
+  size_t struct_size;
+  uint64_t seed; /**< not used by the probes of this version, none of which draws */
+  int32_t
+      neighbours; /**< kNN: votes a query; >= 1; default 20; all rows vote where there are fewer */
+  int32_t max_iterations;    /**< linear: of L-BFGS; >= 1; default 2000 */
+  double l2;                 /**< linear: penalty on the squared weights; >= 0; default 1e-6 */
+  double gradient_tolerance; /**< linear: see mcl_probe_linear(); > 0; default 1e-6 */
+  double confidence;         /**< of the interval low .. high; inside (0, 1); default .95 */
+} mcl_probe_options;
+
+MCL_API void mcl_probe_options_init(mcl_probe_options *options, size_t struct_size);
+
+/** A share of rows (or pairs) that came out right. Prepared by mcl_struct_init().
+ *
+ *  The interval is Wilson's score interval for `correct` of `total` (Wilson 1927; Brown, Cai & DasGupta 2001, eq. 4): it
+ *  says how far another sample of test rows might differ, not another training run. It is never empty and stays in
+ *  0..1; at total 0 it is 0..1 and `value` is NaN. */
+typedef struct mcl_probe_result {
+  size_t struct_size;
+  double value; /**< correct / total */
+  double low;   /**< lower end of the interval at options' `confidence` */
+  double high;  /**< upper end */
+  int64_t correct;
+  int64_t total;
+  int32_t iterations; /**< linear: of L-BFGS; else 0 */
+  int32_t
+      converged; /**< linear: 1 when the gradient tolerance was reached, else 0; other probes: 1 */
+} mcl_probe_result;
+
+/** Accuracy of a converged linear classifier: multinomial logistic regression on standardised features.
+ *
+ *  Each feature is standardised by the mean and the standard deviation (divisor n) of the training rows; one that is
+ *  constant there is ignored. Minimised is
+ *      mean over rows of -log softmax(W x + b)_y  +  l2 * sum W^2
+ *  (the bias is not penalised; scikit-learn's C is 1 / (2 l2 n)) by L-BFGS (Nocedal & Wright 2006, algorithm 7.5) from
+ *  zero until the largest absolute partial derivative with respect to any weight or bias is <= gradient_tolerance.
+ *  Out of iterations, or where float32 sums allow no further descent, the call succeeds with converged 0: show that
+ *  number beside the accuracy.
+ *
+ *  A test row is right when its label has the largest score, the lowest label among equals. The classes are the labels
+ *  that occur in y; a test row of another label is wrong, not an error.
+ *
+ *  z [n, dim], y [n]: training rows, n >= 1; test_z [m, dim], test_y [m]: m >= 1. `options` NULL: the defaults;
+ *  `monitor` NULL: none; its phases are "fit" (done: iterations, loss: the minimised value) and "test".
+ *  Memory: one float32 copy of z, and about 50 doubles a weight, the classes rounded up to 16. */
+MCL_API MCL_CHECK mcl_status mcl_probe_linear(mcl_context *context,
+                                              const mcl_probe_options *options, const mcl_array *z,
+                                              const int32_t *y, const mcl_array *test_z,
+                                              const int32_t *test_y, const mcl_monitor *monitor,
+                                              mcl_probe_result *out, mcl_error *err);
+
+/** Accuracy of a vote of the nearest training rows by cosine.
+ *
+ *  The `neighbours` rows of z with the largest cosine to a test row vote with one vote each; among rows of equal
+ *  cosine the lower row number is nearer. The label with the most votes wins; among labels with equally many votes, the
+ *  one whose nearest voter is nearest. Equal means equal in float32.
+ *
+ *  Arguments as for mcl_probe_linear(); the monitor's phase is "test" (done: test rows). Memory: float32 copies of z
+ *  and test_z; never an n x m matrix. */
+MCL_API MCL_CHECK mcl_status mcl_probe_knn(mcl_context *context, const mcl_probe_options *options,
+                                           const mcl_array *z, const int32_t *y,
+                                           const mcl_array *test_z, const int32_t *test_y,
+                                           const mcl_monitor *monitor, mcl_probe_result *out,
+                                           mcl_error *err);
+
+/** Recall at k of retrieval: the share of queries that find their own match among the k nearest rows of the gallery.
+ *
+ *  match[i] (0 .. m - 1) is the gallery row that belongs to query i. It is found when fewer than k other gallery rows
+ *  have a cosine above its own less 1e-6: ties, and what float32 cannot tell from a tie, count against the query, so
+ *  that a collapsed representation has recall 0 rather than 1. Copies of the match in the gallery count as others.
+ *
+ *  queries [n, dim], gallery [m, dim], match [n], k in 1 .. m; only `confidence` is used of the options. */
+MCL_API MCL_CHECK mcl_status mcl_probe_recall(mcl_context *context,
+                                              const mcl_probe_options *options,
+                                              const mcl_array *queries, const mcl_array *gallery,
+                                              const int64_t *match, int32_t k,
+                                              mcl_probe_result *out, mcl_error *err);
+
+/** Pair accuracy as in MMVP-VLM (Tong et al. 2024, "Eyes Wide Shut?", section 3.2): rows 2i and 2i + 1 of `images` and of
+ *  `texts` are a pair of images that are hard to tell apart and their captions. A pair counts when both images
+ *  prefer their own caption to the other one, by cosine; an exact tie is no preference. Chance is 1/4.
+ *
+ *  The authors' script asks the other way round, each caption for its image: swap the two arrays to get that figure.
+ *
+ *  images, texts [2 p, dim], p >= 1. category [p]: of each pair, 0 .. n_categories - 1; NULL with n_categories 0.
+ *  out [1 + n_categories]: each element prepared by mcl_struct_init() with the same size; out[0] is over all pairs,
+ *  out[1 + c] over those of category c (`total` may be 0). An offending pair's number is in mcl_error.row. Only
+ *  `confidence` is used of the options. */
+MCL_API MCL_CHECK mcl_status mcl_probe_pairs(mcl_context *context, const mcl_probe_options *options,
+                                             const mcl_array *images, const mcl_array *texts,
+                                             const int32_t *category, mcl_probe_result *out,
+                                             int32_t n_categories, mcl_error *err);
+
+/** Pairs of rows that `before` cannot tell apart and `after` can: what a later stage has learnt.
+ *
+ *  Two rows are alike when their cosine in `before` is >= alike (to within 1e-6, so that copies are alike at 1); .95 is a
+ *  good start. Of all alike pairs of unused rows the one with the smallest cosine in `after` is taken, its two rows
+ *  are used up, and so on: each row is in at most one pair, since otherwise one odd row would fill the list. Of
+ *  pairs with equal cosines the one with the lower first row goes first, then the lower second row. The pairs come
+ *  in the order in which they were taken, farthest apart first; nothing is said about how far that is.
+ *
+ *  before [n, dim], after [n, dim2]. pairs [2 * capacity]: pair i is rows pairs[2 i] < pairs[2 i + 1]. `got` gets the
+ *  number of pairs, at most `capacity` (>= 1); fewer when there are no more. Time is O(n^2 (dim + dim2)) for the first
+ *  pass, some .2 s at 10,000 rows of 128; memory O(n (dim + dim2)). */
+MCL_API MCL_CHECK mcl_status mcl_probe_blind_pairs(mcl_context *context, const mcl_array *before,
+                                                   const mcl_array *after, double alike,
+                                                   int64_t *pairs, int64_t capacity, int64_t *got,
+                                                   mcl_error *err);
+
+/** How well two labellings of the same n rows (n >= 1) agree. Any of the outputs may be NULL. Labels are any int32 >= 0
+ *  here.
+ *
+ *  nmi: mutual information over the arithmetic mean of the two entropies, 0..1, 1 when both have a single label
+ *  (scikit-learn's normalized_mutual_info_score). ari: adjusted Rand index (Hubert & Arabie 1985), 1 for the same
+ *  partition, about 0 for unrelated ones. purity: share of rows whose label in b is the commonest one of their
+ *  cluster in a; it is not symmetric and grows with the number of clusters. Time O(n), memory 16 n bytes. */
+MCL_API MCL_CHECK mcl_status mcl_probe_agreement(mcl_context *context, const int32_t *a,
+                                                 const int32_t *b, int64_t n, double *nmi,
+                                                 double *ari, double *purity, mcl_error *err);
+
+/** Alignment and uniformity on the unit sphere (Wang & Isola 2020, section 4.1), with alpha = 2 and t = 2:
+ *      alignment  = mean over i of |a_i - b_i|^2                               0 is best
+ *      uniformity = log of the mean over pairs i < j of exp(-2 |a_i - a_j|^2)  lower is better, 0 is collapsed
+ *  for L2-normalised rows; uniformity is the mean of za's and zb's, or za's alone when zb is NULL.
+ *
+ *  za, zb [n, dim]: rows i are two views of the same. Either output may be NULL; alignment must be when zb is.
+ *  Uniformity needs n >= 2 and is exact over all n (n - 1) / 2 pairs: O(n^2 dim), about .1 s at 10,000 rows of 128,
+ *  so pass a sample of a large set. */
+MCL_API MCL_CHECK mcl_status mcl_probe_alignment_uniformity(mcl_context *context,
+                                                            const mcl_array *za,
+                                                            const mcl_array *zb, double *alignment,
+                                                            double *uniformity, mcl_error *err);
+
+MCL_END_DECLS
+
+#endif

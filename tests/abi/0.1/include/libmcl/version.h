@@ -1,0 +1,28 @@
+/* Which libmcl is this? The only place where the version is written; the build reads it from here. */
+#ifndef LIBMCL_VERSION_H
+#define LIBMCL_VERSION_H
+
+#include <stdint.h>
+
+#include <libmcl/export.h>
+
+/** The version of these headers. */
+#define MCL_VERSION_MAJOR 0
+#define MCL_VERSION_MINOR 1
+#define MCL_VERSION_PATCH 0
+
+MCL_BEGIN_DECLS
+
+/** The version of the library that is loaded: major << 16 | minor << 8 | patch. Any thread. */
+MCL_API uint32_t mcl_version(void);
+
+/** The same as text, "0.1.0". Static storage. Any thread. */
+MCL_API const char *mcl_version_string(void);
+
+/** How the library was built: compiler, BLIS, image formats. Static storage, fixed when compiled;
+ *  what is known only at run time (processor, kernels, threads) is in mcl_context_describe(). */
+MCL_API const char *mcl_build_info(void);
+
+MCL_END_DECLS
+
+#endif
