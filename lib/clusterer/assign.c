@@ -156,25 +156,55 @@ static int32_t decide(const mcl_context *c, const mcli_centres *m, const float *
   return best;
 }
 
-static int32_t label_row(const mcl_context *c, const mcli_centres *m, const float *x, float norm,
-                         float *unit, const float *scores, float *distance) {
-  double l = norm, error = m->e0 + m->e1 * l + m->e2 * l * l;
-  float least, slack = (float)(2 * error);
-  int64_t best =
-      mcli_scores_kernels_of(c)->nearest(scores, mcli_panels(m->k) * MCLI_PANEL, slack, &least);
-  if (best < 0) return decide(c, m, x, unit, scores, least + slack, distance);
-  double d = m->metric == MCL_COSINE ? 2 + 2 * least / l : l * l + 2.0 * least; // (3)
+// In cosine scores are in units of the row's length.
+static double unit_of(const mcli_centres *m, double l) {
+  return m->metric == MCL_COSINE ? l : 1;
+}
+
+static double error_of(const mcli_centres *m, double l) {
+  return m->e0 + m->e1 * l + m->e2 * l * l;
+}
+
+// D is twice a score, and two of them are compared.
+double mcli_slop(const mcli_centres *m, float norm) {
+  return norm > 0 ? 4 * error_of(m, norm) / unit_of(m, norm) : 4 * m->e0;
+}
+
+typedef struct verdict {
+  int32_t label;
+  float distance, upper, lower;
+} verdict;
+
+// 1e-6 is more than the root, the product and the conversion to float round away.
+static void bound(verdict *v, double own, double other, double slop) {
+  own += slop;
+  other -= slop;
+  v->upper = (float)(sqrt(own > 0 ? own : 0) * (1 + 1e-6));
+  v->lower = (float)(sqrt(other > 0 ? other : 0) * (1 - 1e-6));
+}
+
+static verdict label_row(const mcl_context *c, const mcli_centres *m, const float *x, float norm,
+                         float *unit, const float *scores) {
+  double l = norm, in = unit_of(m, l), slop = mcli_slop(m, norm);
+  float least, second, slack = (float)(2 * error_of(m, l));
+  int64_t n = mcli_panels(m->k) * MCLI_PANEL;
+  int64_t best = mcli_scores_kernels_of(c)->nearest(scores, n, slack, &least, &second);
+  verdict v = {.label = (int32_t)best, .upper = INFINITY};
+  if (best < 0) {
+    v.label = decide(c, m, x, unit, scores, least + slack, &v.distance);
+    return v;
+  }
+  double base = m->metric == MCL_COSINE ? 2 : l * l, own = base + 2 * least / in; // (3)
+  bound(&v, own, base + 2 * second / in, slop);
   // As small as its own error: 0 must be told from nearly 0, for a row at distance 0 can start no
   // cluster.
-  if (d * (m->metric == MCL_COSINE ? l : 1) <= 4 * error)
-    d = mcli_distance(c, m, x, norm, (int32_t)best, unit);
-  *distance = (float)d;
-  return (int32_t)best;
+  if (own <= slop) own = mcli_distance(c, m, x, norm, v.label, unit);
+  v.distance = (float)own;
+  return v;
 }
 
 void mcli_assign_block(mcl_context *c, const mcli_centres *m, mcli_scorer *s, const float *x,
-                       const float *norms, int64_t n, int32_t *labels, float *distances,
-                       int exact) {
+                       const float *norms, int64_t n, const mcli_found *out, int exact) {
   const mcli_scores_kernels *kernels = mcli_scores_kernels_of(c);
   int64_t panels = mcli_panels(m->k);
   for (int64_t first = 0; first < n; first += s->tile) {
@@ -182,12 +212,15 @@ void mcli_assign_block(mcl_context *c, const mcli_centres *m, mcli_scorer *s, co
     kernels->score(x + first * m->dim, rows, m->dim, m->packed, panels, m->bias, s->scores);
     for (int64_t i = first; i < first + rows; i++) {
       const float *row = x + i * m->dim, *scores = s->scores + (i - first) * panels * MCLI_PANEL;
-      float distance = 2;
-      labels[i] = 0;
+      verdict v = {.distance = 2, .lower = INFINITY}; // a row of zeros in cosine
       if (m->metric != MCL_COSINE || norms[i] > 0)
-        labels[i] = label_row(c, m, row, norms[i], s->unit, scores, &distance);
-      if (!distances) continue;
-      distances[i] = exact ? mcli_distance(c, m, row, norms[i], labels[i], s->unit) : distance;
+        v = label_row(c, m, row, norms[i], s->unit, scores);
+      if (exact && out->distances)
+        v.distance = mcli_distance(c, m, row, norms[i], v.label, s->unit);
+      out->labels[i] = v.label;
+      if (out->distances) out->distances[i] = v.distance;
+      if (out->upper) out->upper[i] = v.upper;
+      if (out->lower) out->lower[i] = v.lower;
     }
   }
 }

@@ -44,11 +44,22 @@ void mcli_scorer_close(mcl_context *c, mcli_scorer *s); // fine when zeroed
 mcl_status mcli_row_norms(const mcl_context *c, const float *x, int64_t first, int64_t n,
                           int64_t dim, float *norms, mcl_error *err);
 
-// Labels of n rows x [n, dim] with their norms. distances (may be NULL) gets squared distances to
-// the chosen centroid: exactly those of mcli_distance if `exact`, else as the scores have it, with
-// an error of some 1e-6 |x|^2.
+// What is found out about n rows; each array but labels may be NULL.
+typedef struct mcli_found {
+  int32_t *labels;
+  float *distances; // squared, to the chosen centroid
+  float *upper;     // at least the distance to the chosen centroid, not squared
+  float *lower;     // at most the distance to any other; 0 where that is not known
+} mcli_found;
+
+// Labels of n rows x [n, dim] with their norms. Distances are exactly those of mcli_distance if
+// `exact`, else as the scores have it, with an error of some 1e-6 |x|^2.
 void mcli_assign_block(mcl_context *c, const mcli_centres *m, mcli_scorer *s, const float *x,
-                       const float *norms, int64_t n, int32_t *labels, float *distances, int exact);
+                       const float *norms, int64_t n, const mcli_found *out, int exact);
+
+// By how much squared distances of a row, from scores or by the row kernel, may be off when they
+// are compared: a label is certain where it is nearer than any other by more than this.
+double mcli_slop(const mcli_centres *m, float norm);
 
 // The distance that decides: by the row kernel, in an order of additions that depends on dim alone.
 // `unit` is room for one row; norm is the row's.

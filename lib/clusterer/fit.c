@@ -72,10 +72,18 @@ static mcl_status open_members(mcl_context *c, const mcli_sweep *s, mcli_members
   return m->norms && m->labels && m->distances ? MCL_OK : mcli_nomem(err, "labels");
 }
 
+static mcl_status open_bounds(mcl_context *c, mcli_members *m, mcl_error *err) {
+  m->upper = MCLI_NEW(c, float, m->sweep->rows.rows);
+  m->lower = MCLI_NEW(c, float, m->sweep->rows.rows);
+  return m->upper && m->lower ? MCL_OK : mcli_nomem(err, "bounds of distances");
+}
+
 static void close_members(mcl_context *c, mcli_members *m) {
   mcli_free(c, m->norms);
   mcli_free(c, m->labels);
   mcli_free(c, m->distances);
+  mcli_free(c, m->upper);
+  mcli_free(c, m->lower);
   memset(m, 0, sizeof *m);
 }
 
@@ -89,7 +97,7 @@ static void reset(mcli_state *s) {
   memset(s->alive, 0, k);
   s->inertia = INFINITY;
   s->repairs = s->changed = 0;
-  s->iterations = s->converged = 0;
+  s->iterations = s->converged = s->bounded = 0;
 }
 
 static mcl_status seed(fit *f, mcl_error *err) {
@@ -135,10 +143,12 @@ static mcl_status train(fit *f, mcl_error *err) {
   if (s < 0) return s;
   t->n_slots = f->training.slots; // a mini-batch has fewer segments, and no more slots
   s = open_members(c, &f->training, &t->members, err);
+  if (s == MCL_OK && o->method == MCL_LLOYD) s = open_bounds(c, &t->members, err);
   if (s == MCL_OK) s = mcli_state_open(c, o->k, dim, o->metric, &t->state, err);
   if (s == MCL_OK) s = mcli_state_open(c, o->k, dim, o->metric, &f->best, err);
   if (s == MCL_OK) s = mcli_slots_open(c, t->n_slots, o->k, dim, &t->slots, err);
-  if (s == MCL_OK) s = mcli_survey(c, &f->training, o->metric, t->members.norms, &t->variance, err);
+  if (s == MCL_OK)
+    s = mcli_survey(c, &f->training, o->metric, t->members.norms, &t->variance, &t->squares, err);
   if (s < 0) return s;
   f->training.finite = 1;
   s = run_restarts(f, err);

@@ -44,7 +44,8 @@ static mcl_status label_block(void *job, const mcli_block *b, mcl_error *err) {
   int32_t *labels = l->labels + b->first;
   mcl_status s = mcli_row_norms(l->context, b->x, b->first, b->n, m->dim, norms, err);
   if (s < 0) return s;
-  mcli_assign_block(l->context, m, &slot->scorer, b->x, norms, b->n, labels, distances, 1);
+  mcli_found found = {.labels = labels, .distances = distances};
+  mcli_assign_block(l->context, m, &slot->scorer, b->x, norms, b->n, &found, 1);
   for (int64_t i = 0; i < b->n && l->total; i++) {
     slot->tally.inertia += distances[i];
     slot->tally.cosine += cosine(l, b->x + i * m->dim, norms[i], labels[i], distances[i]);

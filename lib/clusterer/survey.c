@@ -52,7 +52,7 @@ static mcl_status look_wave(void *job, uint32_t n, int64_t done, int64_t blocks,
 }
 
 mcl_status mcli_survey(mcl_context *c, const mcli_sweep *s, int32_t metric, float *norms,
-                       double *variance, mcl_error *err) {
+                       double *variance, double *squares, mcl_error *err) {
   look l = {.context = c, .norms = norms, .dim = s->rows.dim, .metric = metric, .slots = s->slots};
   l.sums = MCLI_NEW0(c, double, (s->slots + 1) * l.dim);
   l.squares = MCLI_NEW0(c, double, s->slots + 1);
@@ -66,6 +66,7 @@ mcl_status mcli_survey(mcl_context *c, const mcli_sweep *s, int32_t metric, floa
     }
     *variance = (l.squares[s->slots] / n - square) / (double)l.dim; // (2)
     if (!(*variance > 0)) *variance = 0;
+    *squares = l.squares[s->slots];
   }
   mcli_free(c, l.sums);
   mcli_free(c, l.squares);

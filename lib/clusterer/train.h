@@ -10,7 +10,11 @@
 // What one slot of a sweep has gathered since it was last added to the totals.
 typedef struct mcli_slot {
   mcli_scorer scorer;
+  int32_t rows[MCLI_SWEEP_BLOCK]; // of the block, that must be scored
   int32_t labels[MCLI_SWEEP_BLOCK];
+  float distances[MCLI_SWEEP_BLOCK], upper[MCLI_SWEEP_BLOCK], lower[MCLI_SWEEP_BLOCK];
+  float norms[MCLI_SWEEP_BLOCK];
+  float *x;         // [tile, dim]: rows gathered
   double *sums;     // [k, dim]: rows gained less rows lost, by cluster
   int64_t *counts;  // [k]
   uint8_t *touched; // [k]: clusters whose sums and counts are not zero
@@ -23,7 +27,9 @@ typedef struct mcli_members {
   const mcli_sweep *sweep;
   float *norms;     // [rows]
   int32_t *labels;  // [rows], -1: in no cluster's sums
-  float *distances; // [rows], to the row's centroid, roughly
+  float *distances; // [rows], to the row's centroid, roughly; of rows scored in the last pass
+  float *upper;     // [rows]: the bounds of pass.c; NULL: every row is scored in every pass
+  float *lower;
 } mcli_members;
 
 // A restart in the making.
@@ -33,7 +39,12 @@ typedef struct mcli_state {
   int64_t *counts; // [k]; rows of zeros in cosine are in no cluster
   uint8_t *alive;  // [k]: may be chosen by rows
   double *moves;   // [k]: squared moves of the last update
-  double inertia;  // mean squared distance, roughly, before the last update
+  double *gains;   // [k]: by how much each sum lowers the inertia, see pass.c
+  float *drift;    // [k]: moves, their roots rounded up
+  double inertia;  // mean squared distance; of the last batch in mini-batch
+  float drift_most, drift_next;
+  int32_t drift_of; // the cluster of drift_most
+  int32_t bounded;  // the bounds of rows hold, but for the moves of the last update
   int64_t changed, repairs;
   int32_t iterations, converged;
 } mcli_state;
@@ -46,6 +57,7 @@ typedef struct mcli_training {
   mcli_slot *slots;     // [n_slots]
   int64_t told;         // iteration for the watch
   double variance;      // mean over columns
+  double squares;       // sum of squared lengths
   mcli_state state;
   uint32_t n_slots;
   uint32_t restart;
@@ -59,10 +71,10 @@ mcl_status mcli_slots_open(mcl_context *c, uint32_t n, int32_t k, int32_t dim, m
                            mcl_error *err);
 void mcli_slots_close(mcl_context *c, mcli_slot *slots, uint32_t n); // NULL is fine
 
-// Lengths of all rows into norms [rows], and the mean over columns of their variance. Every row is
-// checked.
+// Lengths of all rows into norms [rows], the mean over columns of their variance, and the sum of
+// their squares (of normalised rows in cosine). Every row is checked.
 mcl_status mcli_survey(mcl_context *c, const mcli_sweep *s, int32_t metric, float *norms,
-                       double *variance, mcl_error *err);
+                       double *variance, double *squares, mcl_error *err);
 
 // How many distinct rows there are, counted until `most` are found; in cosine after normalising,
 // without zero rows.
@@ -71,6 +83,12 @@ mcl_status mcli_count_distinct(mcl_context *c, const mcli_sweep *s, int32_t metr
 
 // Places centroids by options.init, which is not MCL_INIT_GIVEN, and marks those placed as alive.
 mcl_status mcli_seed(mcli_training *t, mcl_error *err);
+
+// One pass over rows: labels, sums and counts brought up to date; state.changed, and the batch's
+// inertia.
+mcl_status mcli_pass(mcli_training *t, const mcli_members *m, mcl_error *err);
+// New centroids from sums; *moved: their squared moves, added up.
+mcl_status mcli_update(mcli_training *t, double *moved, mcl_error *err);
 
 // Moves centroids until they stay, by options.method.
 mcl_status mcli_lloyd(mcli_training *t, mcl_error *err);

@@ -20,9 +20,9 @@ typedef struct mcli_scores_kernels {
   // out is laid out as `packed` is. For the gradient by what was scored. n is a block that stays in the cache.
   void (*product)(const float *x, int64_t n, int64_t dim, const float *y, int64_t panels,
                   float *out);
-  // The place of the smallest of n scores, n a multiple of MCLI_PANEL, if no other is within `slack` of it, else -1;
-  // *least is the smallest. No score is NaN.
-  int64_t (*nearest)(const float *scores, int64_t n, float slack, float *least);
+  // The place of the smallest of n scores, n a multiple of MCLI_PANEL, if no other is within `slack`
+  // of it, else -1; *least is the smallest, *second the next, its equal if there is one. No NaN.
+  int64_t (*nearest)(const float *scores, int64_t n, float slack, float *least, float *second);
 } mcli_scores_kernels;
 
 // The kernels of this context's instruction set; of a given one, where the processor has it (else NULL).

@@ -12,6 +12,8 @@ typedef struct twin {
   double *c; // [k, dim]
   int32_t *labels;
   double inertia;
+  char *moved; // into an empty cluster, this pass
+  int64_t repairs;
 } twin;
 
 static double *in_double(const float *x, int64_t n, int32_t dim, int unit) {
@@ -52,12 +54,43 @@ static void twin_means(twin *t, const double *x, int64_t n, int32_t dim, int32_t
   free(counts);
 }
 
+// The farthest row of a cluster that has others moves into each empty cluster, in order of ids.
+static int twin_repair(twin *t, const double *x, int64_t n, int32_t dim, int32_t k) {
+  int repairs = 0;
+  int64_t *counts = calloc((size_t)k, sizeof *counts);
+  for (int64_t i = 0; i < n; i++) counts[t->labels[i]]++;
+  for (int32_t j = 0; j < k; j++) {
+    if (counts[j] > 0) continue;
+    int64_t far = -1;
+    double most = 0;
+    for (int64_t i = 0; i < n; i++) {
+      double d2 = 0;
+      for (int32_t d = 0; d < dim; d++) {
+        double step = x[i * dim + d] - t->c[t->labels[i] * dim + d];
+        d2 += step * step;
+      }
+      if (counts[t->labels[i]] > 1 && !t->moved[i] && d2 > most) most = d2, far = i;
+    }
+    ck_assert_int_ge(far, 0);
+    counts[t->labels[far]]--;
+    counts[j] = 1;
+    t->labels[far] = j;
+    t->moved[far] = 1;
+    repairs++;
+  }
+  memset(t->moved, 0, (size_t)n);
+  free(counts);
+  return repairs;
+}
+
+// At most `passes` passes.
 static twin twin_fit(const float *rows, int64_t n, int32_t dim, int32_t k, const float *start,
-                     int unit) {
+                     int unit, int passes) {
   double *x = in_double(rows, n, dim, unit);
-  twin t = {in_double(start, k, dim, unit), malloc((size_t)n * sizeof(int32_t)), 0};
+  twin t = {in_double(start, k, dim, unit), malloc((size_t)n * sizeof(int32_t)), 0,
+            calloc((size_t)n, 1), 0};
   for (int64_t i = 0; i < n; i++) t.labels[i] = -1;
-  for (int changed = 1; changed;) {
+  for (int changed = 1; changed && passes-- > 0;) {
     changed = 0;
     t.inertia = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -66,8 +99,13 @@ static twin twin_fit(const float *rows, int64_t n, int32_t dim, int32_t k, const
       changed += label != t.labels[i];
       t.labels[i] = label;
     }
-    if (changed) twin_means(&t, x, n, dim, k, unit);
+    int repairs = twin_repair(&t, x, n, dim, k);
+    t.repairs += repairs;
+    if (changed || repairs) twin_means(&t, x, n, dim, k, unit);
+    changed += repairs;
   }
+  free(t.moved);
+  t.moved = NULL;
   free(x);
   return t;
 }
@@ -83,7 +121,7 @@ static void compare_with_twin(int32_t metric, int64_t n, int32_t dim, int32_t k,
   give(clusterer, x, k, dim);
   mcl_clusterer_report r = fit(clusterer, x, n, dim);
   int32_t *labels = labels_of(clusterer, x, n, dim, NULL);
-  twin t = twin_fit(x, n, dim, k, x, metric == MCL_COSINE);
+  twin t = twin_fit(x, n, dim, k, x, metric == MCL_COSINE, 1000);
   ck_assert_int_eq(r.converged, 1);
   ck_assert_int_eq(r.k_effective, k);
   for (int64_t i = 0; i < n; i++) ck_assert_msg(labels[i] == t.labels[i], "row %d", (int)i);
@@ -106,6 +144,71 @@ END_TEST
 START_TEST(lloyd_cosine_is_its_plain_twin_in_double) {
   compare_with_twin(MCL_COSINE, 3000, 17, 9, 3);
   compare_with_twin(MCL_COSINE, 5000, 40, 33, 4);
+}
+END_TEST
+
+// Rows are passed over while bounds say that their labels are certain: stop after each pass and look
+// whether the centroids are where plain passes bring them. One centroid starts far off and sweeps in,
+// so that bounds must follow the fastest centroid and not their own.
+static void compare_every_pass(int32_t metric, uint64_t seed) {
+  enum { N = 1500, DIM = 6, K = 11, PASSES = 14 };
+  mcl_context *c = test_context(2);
+  float *x = mixture(N, DIM, 4, 0.7f, seed), start[K * DIM];
+  memcpy(start, x, sizeof start);
+  for (int d = 0; d < DIM; d++) start[3 * DIM + d] = metric == MCL_L2 ? 4 : -x[3 * DIM + d];
+  for (int passes = 1; passes <= PASSES; passes++) {
+    mcl_kmeans_options o = kmeans_options(K, metric);
+    o.init = MCL_INIT_GIVEN;
+    o.tolerance = 0;
+    o.max_iterations = passes;
+    mcl_clusterer *k = make(c, &o);
+    give(k, start, K, DIM);
+    fit(k, x, N, DIM);
+    float *centroids = centroids_of(k, K, DIM);
+    twin t = twin_fit(x, N, DIM, K, start, metric == MCL_COSINE, passes);
+    for (int i = 0; i < K * DIM; i++) ck_assert_double_eq_tol(centroids[i], t.c[i], 1e-6);
+    free(centroids), free(t.c), free(t.labels);
+    mcl_clusterer_unref(k);
+  }
+  free(x);
+  mcl_context_unref(c);
+}
+
+START_TEST(every_pass_is_the_plain_pass) {
+  for (uint64_t seed = 50; seed < 54; seed++) {
+    compare_every_pass(MCL_L2, seed);
+    compare_every_pass(MCL_COSINE, seed);
+  }
+}
+END_TEST
+
+// Few rows and many clusters, badly placed: clusters lose their rows at once and in later passes.
+START_TEST(repairs_are_those_of_the_plain_twin) {
+  enum { N = 40, DIM = 2, K = 12, TRIALS = 3000 };
+  mcl_context *c = test_context(1);
+  float x[N * DIM], start[K * DIM];
+  int64_t repairs = 0;
+  for (uint64_t trial = 0; trial < TRIALS; trial++) {
+    test_fill(x, N * DIM, 1000 + trial, -1, 1);
+    test_fill(start, K * DIM, 5000 + trial, -1.5f, 1.5f);
+    if (trial % 4) // in one corner: nearly all get rows at first, and some lose them
+      for (int i = 0; i < K * DIM; i++) start[i] = 0.9f + start[i] / 20;
+    mcl_kmeans_options o = kmeans_options(K, MCL_L2);
+    o.init = MCL_INIT_GIVEN;
+    o.tolerance = 0;
+    mcl_clusterer *k = make(c, &o);
+    give(k, start, K, DIM);
+    mcl_clusterer_report r = fit(k, x, N, DIM);
+    int32_t *labels = labels_of(k, x, N, DIM, NULL);
+    twin t = twin_fit(x, N, DIM, K, start, 0, 100);
+    ck_assert_int_eq(r.repairs, t.repairs);
+    ck_assert_mem_eq(labels, t.labels, sizeof *labels * N);
+    repairs += r.repairs;
+    free(labels), free(t.c), free(t.labels);
+    mcl_clusterer_unref(k);
+  }
+  ck_assert_int_gt(repairs, TRIALS);
+  mcl_context_unref(c);
 }
 END_TEST
 
@@ -296,6 +399,8 @@ int main(void) {
                       sizeof golden / sizeof *golden);
   const TTest *const tests[] = {lloyd_l2_is_its_plain_twin_in_double,
                                 lloyd_cosine_is_its_plain_twin_in_double,
+                                every_pass_is_the_plain_pass,
+                                repairs_are_those_of_the_plain_twin,
                                 kmeanspp_finds_separated_groups,
                                 kmeanspp_is_greedy,
                                 more_restarts_are_never_worse,

@@ -88,11 +88,13 @@ START_TEST(nearest_is_the_smallest_wherever_it_stands) {
     const mcli_scores_kernels *k = mcli_scores_kernels_for((mcli_isa)isa);
     for (int64_t n = 16; k && n <= 304; n += 48)
       for (int64_t at = 0; at < n; at++) {
-        float scores[304], least;
+        float scores[304], least, second, next = 9;
         test_fill(scores, n, (uint64_t)at, -1, 1);
         scores[at] = -3;
-        ck_assert_int_eq(k->nearest(scores, n, 1.5f, &least), at);
-        ck_assert(least == -3);
+        ck_assert_int_eq(k->nearest(scores, n, 1.5f, &least, &second), at);
+        for (int64_t i = 0; i < n; i++)
+          if (i != at && scores[i] < next) next = scores[i];
+        ck_assert(least == -3 && second == next);
       }
   }
 }
@@ -101,21 +103,23 @@ END_TEST
 START_TEST(nearest_does_not_choose_between_scores_within_slack) {
   for (int isa = MCLI_ISA_BASE; isa <= MCLI_ISA_AVX512; isa++) {
     const mcli_scores_kernels *k = mcli_scores_kernels_for((mcli_isa)isa);
-    float scores[48], least;
+    float scores[48], least, second;
     for (int64_t other = 0; k && other < 48; other++) {
       for (int j = 0; j < 48; j++) scores[j] = INFINITY;
       scores[17] = -3;
       if (other == 17) continue;
       scores[other] = -2.5f;
-      ck_assert_int_eq(k->nearest(scores, 48, 0.5f, &least), -1);
-      ck_assert_int_eq(k->nearest(scores, 48, 0.25f, &least), 17);
+      ck_assert_int_eq(k->nearest(scores, 48, 0.5f, &least, &second), -1);
+      ck_assert_int_eq(k->nearest(scores, 48, 0.25f, &least, &second), 17);
+      ck_assert(least == -3 && second == -2.5f);
       scores[other] = -3;
-      ck_assert_int_eq(k->nearest(scores, 48, 0, &least), -1);
+      ck_assert_int_eq(k->nearest(scores, 48, 0, &least, &second), -1);
+      ck_assert(least == -3 && second == -3);
     }
     // 257 equals: a count that wraps at a byte would see one.
     float many[272];
     for (int j = 0; j < 272; j++) many[j] = j < 257 ? 1 : 9;
-    if (k) ck_assert_int_eq(k->nearest(many, 272, 0.5f, &least), -1);
+    if (k) ck_assert_int_eq(k->nearest(many, 272, 0.5f, &least, &second), -1);
   }
 }
 END_TEST

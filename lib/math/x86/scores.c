@@ -145,12 +145,27 @@ INLINE vector smaller(vector a, vector b) {
   return (vector)((less & (bits)a) | (~less & (bits)b));
 }
 
-// Two scans: the smallest, then how many are at most `limit` and where. Where it is one, the sum of places is its place.
-static int64_t nearest(const float *scores, int64_t n, float slack, float *least) {
-  vector low = load(scores);
-  for (int64_t i = WIDTH; i < n; i += WIDTH) low = smaller(load(scores + i), low);
-  UNROLL for (int t = 0; t < TURNS; t++) low = smaller((vector)turn((bits)low, t), low);
+INLINE vector larger(vector a, vector b) {
+  bits less = (bits)(a < b);
+  return (vector)((less & (bits)b) | (~less & (bits)a));
+}
+
+// Two scans: the smallest two, then how many are at most `limit` and where. Where it is one, the sum
+// of places is its place. Rounds of turns meet each lane once, so no value is counted twice.
+static int64_t nearest(const float *scores, int64_t n, float slack, float *least, float *second) {
+  vector low = load(scores), next = INFINITY - (vector){0};
+  for (int64_t i = WIDTH; i < n; i += WIDTH) {
+    vector v = load(scores + i);
+    next = smaller(next, larger(low, v));
+    low = smaller(v, low);
+  }
+  UNROLL for (int t = 0; t < TURNS; t++) {
+    vector other = (vector)turn((bits)low, t);
+    next = smaller(smaller(next, (vector)turn((bits)next, t)), larger(low, other));
+    low = smaller(other, low);
+  }
   *least = low[0];
+  *second = next[0];
   float limit = *least + slack;
   bits many = {0}, where = {0}, place = load_bits(places);
   for (int64_t i = 0; i < n; i += WIDTH, place += WIDTH) {
