@@ -356,6 +356,94 @@ START_TEST(a_run_is_not_resumed_with_other_clustering_or_another_loss) {
 }
 END_TEST
 
+// An encoder of the host's that only writes down the rates it is given. Embeddings follow the row's number.
+typedef struct rates {
+  mcl_context *c;
+  double seen[64];
+  int n;
+} rates;
+
+static mcl_status rates_forward(void *user, const mcl_inputs *in, const mcl_array *out,
+                                mcl_error *e) {
+  (void)user;
+  float *z = out->data;
+  for (int64_t i = 0; i < in->n; i++) {
+    z[2 * i] = 1;
+    z[2 * i + 1] = (float)(in->indices[i] + in->view);
+  }
+  return mcl_ok(e);
+}
+
+static mcl_status rates_backward(void *user, const mcl_inputs *in, const mcl_array *grad,
+                                 mcl_error *e) {
+  (void)user, (void)in, (void)grad;
+  return mcl_ok(e);
+}
+
+static mcl_status rates_step(void *user, const mcl_step *step, mcl_error *e) {
+  rates *r = user;
+  if (r->n < 64) r->seen[r->n++] = step->learning_rate;
+  return mcl_ok(e);
+}
+
+static mcl_status rates_make(void *user, int32_t stage, mcl_encoder **out, mcl_error *e) {
+  (void)stage;
+  mcl_host_encoder h;
+  mcl_struct_init(&h, sizeof h);
+  h.user = user;
+  h.dim = 2;
+  h.embed = h.forward = rates_forward;
+  h.backward = rates_backward;
+  h.step = rates_step;
+  return mcl_encoder_create_host(((rates *)user)->c, &h, out, e);
+}
+
+START_TEST(the_learning_rate_rises_and_falls_as_the_schedule_says) {
+  const int32_t kinds[] = {MCL_SCHEDULE_CONSTANT, MCL_SCHEDULE_LINEAR, MCL_SCHEDULE_COSINE};
+  for (int kind = 0; kind < 3; kind++) {
+    rates r = {.c = test_context(1)};
+    mcl_host_dataset rows;
+    mcl_dataset *d;
+    mcl_multistage *l;
+    mcl_kmeans_options k;
+    mcl_sampler_options s;
+    mcl_multistage_options o;
+    mcl_encoder_factory f;
+    mcl_struct_init(&rows, sizeof rows);
+    mcl_struct_init(&f, sizeof f);
+    mcl_kmeans_options_init(&k, sizeof k);
+    mcl_sampler_options_init(&s, sizeof s);
+    mcl_multistage_options_init(&o, sizeof o);
+    rows.rows = 96;
+    rows.modalities = 1;
+    k.k = 2;
+    s.batch_rows = 16; // 6 steps an epoch
+    o.stages = 1;
+    o.epochs = 2;
+    o.kmeans = &k;
+    o.sampler = &s;
+    o.learning_rate = 0.5;
+    o.warm_up = 0.25;
+    o.schedule = kinds[kind];
+    f.user = &r;
+    f.make = rates_make;
+    CHECK_OK(mcl_dataset_create_host(r.c, &rows, &d, &err));
+    CHECK_OK(mcl_multistage_create(r.c, &o, 96, NULL, &l, &err));
+    CHECK_OK(mcl_multistage_run(l, d, NULL, &f, NULL, &err));
+    ck_assert_int_eq(r.n, 12);
+    for (int t = 0; t < 12; t++) {
+      double u = (t - 3) / 9.0;
+      double fall[] = {1, 1 - u, (1 + cos(3.14159265358979323846 * u)) / 2};
+      double wanted = t < 3 ? 0.5 * (t + 1) / 3 : 0.5 * fall[kind]; // (5), (6)
+      ck_assert_double_eq_tol(r.seen[t], wanted, 1e-12);
+    }
+    mcl_multistage_unref(l);
+    mcl_dataset_unref(d);
+    mcl_context_unref(r.c);
+  }
+}
+END_TEST
+
 START_TEST(a_missing_encoder_file_is_named) {
   const char *directory = test_directory("missing");
   char path[4200];
@@ -437,6 +525,7 @@ RUN_TESTS("multistage", any_number_of_threads_gives_the_same_bits,
           saved_state_of_another_run_is_refused_and_the_loop_stays_as_it_was,
           a_saved_run_states_its_numbers_alike_in_every_locale,
           a_run_is_not_resumed_with_other_clustering_or_another_loss,
-          a_missing_encoder_file_is_named, a_factory_that_fails_stops_the_run_and_it_can_go_on,
+          the_learning_rate_rises_and_falls_as_the_schedule_says, a_missing_encoder_file_is_named,
+          a_factory_that_fails_stops_the_run_and_it_can_go_on,
           a_dataset_that_does_not_fit_is_refused,
           a_disk_that_cannot_be_written_is_an_error_and_nothing_is_lost)
