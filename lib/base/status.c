@@ -78,10 +78,8 @@ static mcl_status fail(mcl_error *err, mcl_status status, int64_t row, const cha
   if (!err) return status;
   // Arguments may point into *err itself, as when a message is given more context: write it aside.
   char message[sizeof err->message];
-  int32_t host_code = err->host_code;
-  bool carried = err->status == status && status == MCL_E_CALLBACK;
   int n = vsnprintf(message, sizeof message, format, arguments);
-  fill(err, status, carried ? host_code : 0, row);
+  fill(err, status, 0, row);
   memcpy(err->message, message, sizeof message);
   if (n >= (int)sizeof message) end_at_whole_character(err->message);
   return status;

@@ -102,6 +102,14 @@ START_TEST(a_callbacks_own_code_and_message_pass_through) {
 }
 END_TEST
 
+START_TEST(what_was_in_an_error_before_leaves_no_trace) {
+  mcl_error err;
+  mcl_error_set(&err, MCL_E_CALLBACK, 42, "an earlier callback");
+  CHECK_FAILS(MCL_E_CALLBACK, "gave label 9", mcli_fail(&err, MCL_E_CALLBACK, "gave label 9"));
+  ck_assert_int_eq(err.host_code, 0);
+}
+END_TEST
+
 START_TEST(a_long_message_is_cut_at_a_whole_character) {
   char text[600];
   for (size_t pad = 0; pad < 3; pad++) {
@@ -133,5 +141,6 @@ RUN_TESTS("base", init_fills_defaults_and_the_callers_size, init_never_writes_pa
           an_older_struct_leaves_newer_fields_at_their_defaults,
           a_newer_struct_is_taken_only_while_its_tail_is_zero,
           output_writes_at_most_the_callers_size, a_callback_succeeds_only_by_mcl_ok,
-          a_callbacks_own_code_and_message_pass_through, a_long_message_is_cut_at_a_whole_character,
+          a_callbacks_own_code_and_message_pass_through,
+          what_was_in_an_error_before_leaves_no_trace, a_long_message_is_cut_at_a_whole_character,
           null_errors_are_allowed_everywhere, every_status_has_its_name)
