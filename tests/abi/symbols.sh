@@ -29,7 +29,7 @@ if grep -v '^mcl_' "$scratch/library"; then
   echo "names without mcl_"
   failed=1
 fi
-if nm -g --defined-only "$3" 2>/dev/null | awk 'NF == 3 && $2 ~ /[A-Z]/ { print $3 }' | grep -v -e '^mcli\{0,1\}_' -e '^_'; then
+if nm -g --defined-only "$3" 2>/dev/null | awk 'NF == 3 && $2 ~ /[A-Z]/ { print $3 }' | grep -v -e '^mcli\{0,1\}_' -e '^_' -e '^DW\.'; then
   echo "names in the archive with neither mcl_ nor mcli_"
   failed=1
 fi
