@@ -174,7 +174,7 @@ MCL_API MCL_CHECK mcl_status mcl_clusterer_set_centroids(mcl_clusterer *clustere
  *  be NULL) hears of the phases "seed", "fit" and "assign". Fewer distinct rows than k is no
  *  error: see k_effective.
  *
- *  Memory of k-means beyond the result, in bytes: 12 a row, and 8 k dim (threads + 2) for sums,
+ *  Memory of k-means beyond the result, in bytes: 20 a row, and 8 k dim (threads + 2) for sums,
  *  and a thread one block of 1024 rows (12 dim a row) where the rows are not contiguous float32,
  *  and max(262144, 96 k) for scores. Seeding holds its sample, 4 dim + 140 a row;
  *  max_train_rows and a mini-batch hold theirs. assign: 8 a row, blocks and scores.

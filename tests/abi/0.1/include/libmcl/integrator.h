@@ -5,7 +5,7 @@
  *
  *     r_i = ( w_0 z_i0 / |z_i0| , w_1 z_i1 / |z_i1| , ... )
  *
- * (Wang et al. 2024, "Learning the Unlearned: Mitigating Feature Suppression in Contrastive Learning", section 3.3, where
+ * (Zhang et al. 2024, "Learning the Unlearned: Mitigating Feature Suppression in Contrastive Learning", section 3.3, where
  * all weights are 1.) A zero embedding stays zero. The inner product of two representations is the sum over stages of
  * w_s^2 times that stage's cosine: with equal weights early stages, whose cosines spread widest, dominate it
  * (docs/evidence.md); a larger weight for later stages, 2^s say, shifts it to what they learnt. A linear map on top of the

@@ -203,7 +203,7 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_seek(mcl_multistage *loop, int32_t s
  *  after mcl_multistage_resume().
  *
  *  `dataset` has the loop's rows; where it can load them, each batch is loaded and augmented on a thread of its own while
- *  the batch before is trained on (host datasets and host encoders: on the calling thread). `augmenter`: NULL: the views
+ *  the batch before is trained on (rows of a host dataset: on the calling thread). `augmenter`: NULL: the views
  *  are the rows as they are, which only makes sense with two modalities. The augmenter works on modality 0.
  *  `factory` makes an encoder a stage. `monitor` hears of "train" (done: steps of the stage), "embed" and the phases of
  *  mcl_clusterer_fit().
