@@ -2,7 +2,7 @@
 # discover from outside: what it makes of a folder and of IDX files, stopping and going on, and what it says to bad input.
 #   discover.sh DISCOVER MAKE_IMAGES SCRATCH
 set -u
-discover=$1 make_images=$2 scratch=$3
+discover=$(realpath "$1") make_images=$(realpath "$2") scratch=$3
 rm -rf "$scratch"; mkdir -p "$scratch"; cd "$scratch" || exit 1
 fail() { echo "FAILED: $*"; tail -n 5 log; exit 1; }
 "$make_images" "$scratch/images" || exit 1
