@@ -74,8 +74,8 @@ MCL_API MCL_CHECK mcl_status mcl_image_decode(mcl_context *context,
 /** Writes `image`, [h, w, c] (or [h, w]) of MCL_U8, or of MCL_F32 as 0..1 (clamped and rounded; NaN
  *  is 0), as an 8-bit PNG. c is 1 (grey), 3 (RGB) or 4 (RGB and alpha, not premultiplied); sides
  *  are 1 .. 1,000,000. The file appears whole or not at all.
- *  Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_IO (the file that was there stays),
- *  MCL_E_NOMEM. Any thread. */
+ *  Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_NOT_FOUND (no such directory), MCL_E_IO
+ *  (the file that was there stays), MCL_E_NOMEM. Any thread. */
 MCL_API MCL_CHECK mcl_status mcl_image_write_png(mcl_context *context, const char *path,
                                                  const mcl_array *image, mcl_error *err);
 
