@@ -12,13 +12,11 @@ set -eu
 cd "$(dirname "$0")/.."
 
 stub() {
-  scratch=$(mktemp -d)
   for header in include/libmcl/*.h; do
     printf '#include <libmcl/%s>\n' "${header##*/}"
   done | ${CC:-cc} -E -P -std=c11 -Iinclude -x c - | tr '\n' ' ' |
-    awk 'BEGIN { RS = ORS = ";" } /visibility *\( *"default"/ { sub(/$/, " { __builtin_trap(); }") } { print }' >"$scratch/stub.c"
-  ${CC:-cc} -std=c11 -g -fPIC -shared -Wl,--version-script,lib/libmcl.map -Wl,-soname,libmcl.so "$scratch/stub.c" -o "$1"
-  rm -r "$scratch"
+    awk 'BEGIN { RS = ORS = ";" } /visibility *\( *"default"/ { sub(/$/, " { __builtin_trap(); }") } { print }' |
+    ${CC:-cc} -std=c11 -g -fPIC -shared -Wl,--version-script,lib/libmcl.map -Wl,-soname,libmcl.so -x c - -o "$1"
 }
 
 if [ "${1-}" = stub ]; then
