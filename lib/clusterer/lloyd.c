@@ -1,10 +1,9 @@
 // The two ways in which centroids move, over the same pass (pass.c).
 //
 // Lloyd:        label all rows; each centroid becomes the mean of its rows; until nothing changes.
-// Mini-batches: (Sculley 2010) each step moves c_j towards every new member by 1 / (members so
-// far).
-//               That is the mean of all members so far, so sums and counts that are never taken back
-//               do it, with every row of a batch new.
+// Mini-batches: (Sculley 2010) each step moves c_j towards every new member by 1 / (members so far).
+//               That is the mean of all members so far, so sums and counts that are never taken
+//               back do it, with every row of a batch new.
 #include <math.h>
 
 #include "clusterer/train.h"

@@ -147,9 +147,9 @@ START_TEST(lloyd_cosine_is_its_plain_twin_in_double) {
 }
 END_TEST
 
-// Rows are passed over while bounds say that their labels are certain: stop after each pass and look
-// whether the centroids are where plain passes bring them. One centroid starts far off and sweeps in,
-// so that bounds must follow the fastest centroid and not their own.
+// Rows are passed over while bounds say that their labels are certain: stop after each pass and
+// look whether the centroids are where plain passes bring them. One centroid starts far off and
+// sweeps in, so that bounds must follow the fastest centroid and not their own.
 static void compare_every_pass(int32_t metric, uint64_t seed) {
   enum { N = 1500, DIM = 6, K = 11, PASSES = 14 };
   mcl_context *c = test_context(2);
