@@ -264,6 +264,96 @@ static float exp_sum(float *x, float shift, int64_t n) {
   return add_up(acc);
 }
 
+static float max_both(const float *x, float *most, int64_t n) {
+  vector m[PARTS];
+  for (int p = 0; p < PARTS; p++) m[p] = broadcast(x[0]);
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (int p = 0; p < PARTS; p++) {
+      vector v = load(x + i + p * WIDTH), old = load(most + i + p * WIDTH);
+      old = choose((bits)(v > old), v, old);
+      memcpy(most + i + p * WIDTH, &old, sizeof old);
+      m[p] = choose((bits)(v > m[p]), v, m[p]);
+    }
+  float lanes[LANES], best = x[0];
+  memcpy(lanes, m, sizeof lanes);
+  for (int j = 0; j < LANES; j++) best = lanes[j] > best ? lanes[j] : best;
+  for (; i < n; i++) {
+    best = x[i] > best ? x[i] : best;
+    most[i] = x[i] > most[i] ? x[i] : most[i];
+  }
+  return best;
+}
+
+// 16 scores. Where the shifts are one, so are the exponentials.
+INLINE void add_exponentials(const float *x, float shift, const float *shifts, float *sums,
+                             vector acc[PARTS]) {
+  for (int p = 0; p < PARTS; p++) {
+    vector v = load(x + p * WIDTH), e = exponential(v - shift);
+    acc[p] += e;
+    if (shifts) e = exponential(v - load(shifts + p * WIDTH));
+    e += load(sums + p * WIDTH);
+    memcpy(sums + p * WIDTH, &e, sizeof e);
+  }
+}
+
+INLINE float exp_sum_rows(const float *x, float shift, const float *shifts, float *sums,
+                          int64_t n) {
+  vector acc[DEPTH * PARTS] = {{0}};
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    add_exponentials(x + i, shift, shifts ? shifts + i : NULL, sums + i, acc);
+  if (i < n) {
+    float tail[LANES], tail_shifts[LANES], tail_sums[LANES];
+    for (int j = 0; j < LANES; j++) tail[j] = -INFINITY;
+    memcpy(tail, x + i, (size_t)(n - i) * sizeof *x);
+    if (shifts) copy_tail(tail_shifts, shifts + i, n - i);
+    copy_tail(tail_sums, sums + i, n - i);
+    add_exponentials(tail, shift, shifts ? tail_shifts : NULL, tail_sums, acc);
+    memcpy(sums + i, tail_sums, (size_t)(n - i) * sizeof *sums);
+  }
+  return add_up(acc);
+}
+
+static float exp_sum_both(const float *x, float shift, const float *shifts, float *sums,
+                          int64_t n) {
+  return shifts ? exp_sum_rows(x, shift, shifts, sums, n) : exp_sum_rows(x, shift, NULL, sums, n);
+}
+
+INLINE void weigh(float *x, float shift, float weight, const float *shifts, const float *weights) {
+  for (int p = 0; p < PARTS; p++) {
+    vector v = load(x + p * WIDTH), w = load(weights + p * WIDTH), e = exponential(v - shift);
+    if (shifts)
+      v = weight * e + w * exponential(v - load(shifts + p * WIDTH));
+    else
+      v = e * (weight + w);
+    memcpy(x + p * WIDTH, &v, sizeof v);
+  }
+}
+
+INLINE void exp_weigh_rows(float *x, float shift, float weight, const float *shifts,
+                           const float *weights, int64_t n) {
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    weigh(x + i, shift, weight, shifts ? shifts + i : NULL, weights + i);
+  if (i < n) {
+    float tail[LANES], tail_shifts[LANES], tail_weights[LANES];
+    copy_tail(tail, x + i, n - i);
+    if (shifts) copy_tail(tail_shifts, shifts + i, n - i);
+    copy_tail(tail_weights, weights + i, n - i);
+    weigh(tail, shift, weight, shifts ? tail_shifts : NULL, tail_weights);
+    memcpy(x + i, tail, (size_t)(n - i) * sizeof *x);
+  }
+}
+
+static void exp_weigh_both(float *x, float shift, float weight, const float *shifts,
+                           const float *weights, int64_t n) {
+  if (shifts)
+    exp_weigh_rows(x, shift, weight, shifts, weights, n);
+  else
+    exp_weigh_rows(x, shift, weight, NULL, weights, n);
+}
+
 #define PASTE(a, b) a##b
 #define NAME(isa)   PASTE(mcli_rows_kernels_, isa)
 #define TEXT(isa)   #isa
@@ -280,6 +370,9 @@ const mcli_rows_kernels NAME(MCLI_ISA_NAME) = {
     .scale = scale,
     .add_scaled = add_scaled,
     .exp_sum = exp_sum,
+    .max_both = max_both,
+    .exp_sum_both = exp_sum_both,
+    .exp_weigh_both = exp_weigh_both,
     .argmin = argmin,
     .argmax = argmax,
 };
