@@ -1,8 +1,8 @@
 // NT-Xent and the CLIP loss, forward and backward: milliseconds a call, and the memory beyond the
 // caller's own. NT-Xent's cases are "rows of both views-dim".
 //
-// One case a line, JSON; the fastest of TIMES. cpu_ms is the processor time of all threads, by which
-// two builds can still be compared on a machine that others keep busy.
+// One case a line, JSON; the fastest of TIMES. cpu_ms is the processor time of all threads, by
+// which two builds can still be compared on a machine that others keep busy.
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

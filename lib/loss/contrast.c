@@ -1,204 +1,232 @@
-// InfoNCE, one direction, in tiles: how well does each anchor pick its own positive out of its cell?
+// How well does each anchor pick its own positive out of its cell? Two passes over tiles of scores.
 //
 // Which rows share a cell decides what is learnt; that choice is made in sampler/, never here.
 //
-//   s_ij = <x_i, y_j> / tau                                             (1)
-//   lse_i = log sum_{j in C(i)} exp s_ij,  C(i) = {p(i)} + N(i)         (2)
-//   l_i = lse_i - s_i,p(i),  p_ij = exp(s_ij - lse_i)                   (3)
-//   dL/dx_i = 1/tau sum_j (w (p_ij - [j = p(i)]) + w' (p_ji - [i = p(j)])) y_j   (4)
-//   dl_i/dlog tau = -sum_j (p_ij - [j = p(i)]) s_ij                     (5)
+//   s_ij = <x_i, y_j> / tau                                                        (1)
+//   N_i  = sum over negatives j of exp(s_ij - c_i)                                 (2)
+//   l_i  = log(1 + N_i exp(c_i - s_i,p(i))),  p_ij = exp(s_ij - c_i) / Z_i         (3)
+//          Z_i = N_i + exp(s_i,p(i) - c_i)
+//   G_ij = w (p_ij - [j = p(i)]) + w (q_ji - [i = p(j)]) = dL/ds_ij                (4)
+//   dL/dx_i = 1/tau sum_j G_ij y_j,  dL/dy_j = 1/tau sum_i G_ij x_i                (5)
+//   dL/dlog tau = -sum_ij (dL/ds_ij) s_ij = -sum_i <dL/dx_i, x_i>                  (6)
 //
-// w is the weight of x's anchors, w' that of y's when these pick among x too (NT-Xent, both ways): since s_ij = s_ji,
-// both come from one tile of scores. Pass 1 makes (2), (3), (5) with a running maximum, pass 2 makes (4): the scores
-// are computed twice and never kept. An n x m matrix kept instead would cost gigabytes where this costs nothing measurable.
+// q are the probabilities of y's rows as anchors that pick among x: in NT-Xent, where x and y are
+// the same rows, and in InfoNCE both ways. s_ij is then a score of both, so one tile serves its
+// rows and its columns: NT-Xent's matrix is computed above the diagonal only. Pass 1 makes (2),
+// pass 2 makes (4) and (5): 8 M^2 d flops for M x M scores in d dimensions, half that for NT-Xent.
+// Scores are computed twice and never kept.
+//
+// c_i keeps the exponentials in range. Scores of normalised rows lie within 1/tau of 0, so c =
+// 1/tau does for all, unless exp(-2/tau) vanishes in float: then, and for rows as given, c_i is the
+// anchor's highest score so far, and a tile's entry takes two exponentials instead of one.
+//
+// Tasks of one round touch different rows, so that each adds to its rows' sums and gradients in
+// place, in the order of the rounds: no sum depends on the number of threads, and no partial sums
+// are kept.
+#include "loss/contrast.h"
+
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
-#include "loss/contrast.h"
 #include "math/gemm.h"
 #include "math/rows.h"
 
-// A tile of scores is 128 x 256 floats, 128 KiB: with its copy it stays in a core's L2 beside the rows. Smaller tiles waste
-// the product's start-up, larger ones evict the rows.
-enum { TILE_ROWS = 128, TILE_COLUMNS = 256 };
+enum { BLOCK = MCLI_CONTRAST_BLOCK };
 
-// A score that no exponential sees: of a row itself and of duplicates.
-static const float masked = -1e30f;
-
+// A tile: n rows of x from `row` on by m rows of y from `column` on.
 typedef struct tile {
-  int64_t group, first, n;
+  int64_t row, n, column, m;
 } tile;
 
 typedef struct pass {
   const mcli_contrast *k;
   const mcli_rows_kernels *kernels;
-  tile *tiles;
-  float *scratch; // per worker, two tiles
-  float *d;       // pass 2: [n, dim]
+  bool moving;    // c_i is the highest score so far
+  tile *tiles;    // of one round
+  float *scratch; // per worker: a tile of scores, and two numbers a column
 } pass;
 
-static float *scratch_of(const pass *p, uint32_t worker) {
-  return p->scratch + (int64_t)worker * 2 * TILE_ROWS * TILE_COLUMNS;
+enum { SCRATCH = BLOCK * BLOCK + 2 * BLOCK };
+
+static bool is_diagonal(const pass *p, const tile *t) {
+  return p->k->x == p->k->y && t->row == t->column;
 }
 
-static int64_t count_tiles(const mcli_contrast *k) {
-  int64_t tiles = 0;
-  for (int64_t g = 0; g < k->groups; g++)
-    tiles += (k->x_end[g] - k->x_first[g] + TILE_ROWS - 1) / TILE_ROWS;
-  return tiles;
+// ---- rounds -------------------------------------------------------------------------------------
+
+// Block a of n is paired in round r with block b = r - a (mod n) of the same rows: every pair meets
+// once, and in a round nobody is in two. For two sides b = a + r, modulo the larger number of
+// blocks.
+static int64_t blocks(int64_t rows, int64_t block) {
+  return (rows + block - 1) / block;
 }
 
-static void list_tiles(const mcli_contrast *k, tile *out) {
-  for (int64_t g = 0; g < k->groups; g++)
-    for (int64_t i = k->x_first[g]; i < k->x_end[g]; i += TILE_ROWS) {
-      int64_t left = k->x_end[g] - i;
-      *out++ = (tile){g, i, left < TILE_ROWS ? left : TILE_ROWS};
+static int64_t rounds_of(const mcli_cell *g) {
+  int64_t x = blocks(g->x_end - g->x, g->x_block), y = blocks(g->y_end - g->y, g->y_block);
+  return x > y ? x : y;
+}
+
+static tile tile_at(const mcli_cell *g, int64_t a, int64_t b) {
+  int64_t row = g->x + a * g->x_block, column = g->y + b * g->y_block;
+  int64_t n = g->x_end - row, m = g->y_end - column;
+  return (tile){row, n < g->x_block ? n : g->x_block, column, m < g->y_block ? m : g->y_block};
+}
+
+static int64_t list_round(const mcli_contrast *k, int64_t round, tile *out) {
+  int64_t found = 0;
+  for (int64_t c = 0; c < k->n_cells; c++) {
+    const mcli_cell *g = &k->cells[c];
+    int64_t rounds = rounds_of(g), columns = blocks(g->y_end - g->y, g->y_block);
+    if (round >= rounds) continue;
+    for (int64_t a = 0; a < blocks(g->x_end - g->x, g->x_block); a++) {
+      int64_t b = k->x == k->y ? (round - a + rounds) % rounds : (a + round) % rounds;
+      if (b < columns && (k->x != k->y || a <= b)) out[found++] = tile_at(g, a, b);
     }
-}
-
-// (1) for n anchors from `row` on and m candidates from `column` on, with what is no negative masked.
-static void score_tile(const pass *p, int64_t row, int64_t n, int64_t column, int64_t m, float *s) {
-  const mcli_contrast *k = p->k;
-  mcli_gemm(k->context, MCLI_GEMM_TB, n, m, k->dim, k->inverse_temperature, k->x->u + row * k->dim,
-            k->dim, k->y->u + column * k->dim, k->dim, 0, s, m);
-  for (int64_t i = 0; i < n; i++) {
-    int64_t self = row + i - column, positive = k->x->positive[row + i] - column;
-    if (k->same && self >= 0 && self < m) s[i * m + self] = masked;
-    if (!k->x->duplicates || k->x->duplicates[row + i] < 0) continue;
-    int64_t id = k->x->duplicates[row + i];
-    for (int64_t j = 0; j < m; j++)
-      if (k->y->duplicates[column + j] == id && j != positive) s[i * m + j] = masked;
   }
+  return found;
 }
 
-// ---- pass 1 ------------------------------------------------------------------------------------------
-
-// What is known of an anchor after some tiles of its cell.
-typedef struct running {
-  double sum, weighted, maximum, positive, best_negative;
-} running;
-
-// Adds m scores; `copy` is overwritten. Sums of exponentials are relative to the running maximum.
-static void add_scores(const mcli_rows_kernels *kernels, running *r, const float *s, float *copy,
-                       int64_t m, int64_t positive) {
-  memcpy(copy, s, (size_t)m * sizeof *s);
-  if (positive >= 0 && positive < m) {
-    r->positive = (double)s[positive];
-    copy[positive] = masked;
+static mcl_status run_pass(pass *p, mcl_task_fn task, mcl_error *err) {
+  int64_t rounds = 0;
+  for (int64_t c = 0; c < p->k->n_cells; c++) {
+    int64_t r = rounds_of(&p->k->cells[c]);
+    if (r > rounds) rounds = r;
   }
-  double best = (double)kernels->max(copy, m);
-  if (best > r->best_negative) r->best_negative = best;
-  if (positive >= 0 && positive < m) copy[positive] = s[positive];
-  double maximum = best > r->maximum ? best : r->maximum;
-  if (positive >= 0 && positive < m && r->positive > maximum) maximum = r->positive;
-  if (maximum <= (double)masked) return; // nothing but masked scores
-  double scale = exp(r->maximum - maximum);
-  double sum = (double)kernels->exp_sum(copy, (float)maximum, m);
-  r->sum = r->sum * scale + sum;
-  r->weighted = r->weighted * scale + (double)kernels->dot(copy, s, m);
-  r->maximum = maximum;
-}
-
-static void finish_anchor(const mcli_contrast *k, int64_t i, const running *r) {
-  double *t = k->x->terms + 4 * i, lse = (double)(float)r->maximum + log(r->sum);
-  bool has_negatives = r->best_negative > (double)masked;
-  k->x->lse[i] =
-      has_negatives ? lse : r->positive; // alone: p = 1 exactly, so l = 0 and no gradient
-  t[0] = has_negatives ? lse - r->positive : 0;
-  t[1] = has_negatives ? r->positive - r->weighted / r->sum : 0; // (5)
-  t[2] = has_negatives && r->positive > r->best_negative;
-  t[3] = has_negatives;
-}
-
-static void score_task(void *job, uint32_t task, uint32_t worker) {
-  const pass *p = job;
-  const mcli_contrast *k = p->k;
-  tile t = p->tiles[task];
-  float *s = scratch_of(p, worker), *copy = s + TILE_ROWS * TILE_COLUMNS;
-  running r[TILE_ROWS];
-  for (int64_t i = 0; i < t.n; i++)
-    r[i] = (running){.maximum = (double)masked, .best_negative = (double)masked};
-  int64_t end = k->y_end[t.group];
-  for (int64_t column = k->y_first[t.group]; column < end; column += TILE_COLUMNS) {
-    int64_t m = end - column < TILE_COLUMNS ? end - column : TILE_COLUMNS;
-    score_tile(p, t.first, t.n, column, m, s);
-    for (int64_t i = 0; i < t.n; i++)
-      if (k->x->positive[t.first + i] >= 0)
-        add_scores(p->kernels, &r[i], s + i * m, copy, m, k->x->positive[t.first + i] - column);
-  }
-  for (int64_t i = 0; i < t.n; i++)
-    if (k->x->positive[t.first + i] >= 0) finish_anchor(k, t.first + i, &r[i]);
-}
-
-// ---- pass 2 ------------------------------------------------------------------------------------------
-
-// Whether an anchor, or its positive where only that one picks, has no negatives: then nothing moves it, exactly.
-static bool is_alone(const mcli_contrast *k, int64_t i) {
-  const double *t = k->x_weight != 0 ? k->x->terms + 4 * i : k->y->terms + 4 * k->x->positive[i];
-  return t[3] == 0;
-}
-
-// One row of scores becomes one row of (4)'s coefficients, without 1/tau.
-static void coefficients(const pass *p, int64_t i, int64_t column, int64_t m, float *s, float *e) {
-  const mcli_contrast *k = p->k;
-  int64_t positive = k->x->positive[i] - column;
-  float w = (float)k->x_weight, w2 = (float)k->y_weight;
-  if (w2 != 0) {
-    for (int64_t j = 0; j < m; j++) e[j] = s[j] - (float)k->y->lse[column + j];
-    p->kernels->exp_sum(e, 0, m);
-  }
-  if (w != 0) p->kernels->exp_sum(s, (float)k->x->lse[i], m);
-  if (w == 0)
-    for (int64_t j = 0; j < m; j++) s[j] = w2 * e[j];
-  else if (w2 == 0)
-    for (int64_t j = 0; j < m; j++) s[j] = w * s[j];
-  else
-    for (int64_t j = 0; j < m; j++) s[j] = w * s[j] + w2 * e[j];
-  if (k->x->positive[i] < 0 || positive < 0 || positive >= m) return;
-  // In both losses positives are mutual: p(p(i)) = i.
-  s[positive] = is_alone(k, i) ? 0 : s[positive] - (w + w2);
-}
-
-static void gradient_task(void *job, uint32_t task, uint32_t worker) {
-  const pass *p = job;
-  const mcli_contrast *k = p->k;
-  tile t = p->tiles[task];
-  float *s = scratch_of(p, worker), *e = s + TILE_ROWS * TILE_COLUMNS;
-  float *d = p->d + t.first * k->dim;
-  memset(d, 0, (size_t)(t.n * k->dim) * sizeof *d);
-  int64_t end = k->y_end[t.group];
-  for (int64_t column = k->y_first[t.group]; column < end; column += TILE_COLUMNS) {
-    int64_t m = end - column < TILE_COLUMNS ? end - column : TILE_COLUMNS;
-    score_tile(p, t.first, t.n, column, m, s);
-    for (int64_t i = 0; i < t.n; i++) coefficients(p, t.first + i, column, m, s + i * m, e);
-    mcli_gemm(k->context, 0, t.n, k->dim, m, k->inverse_temperature, s, m,
-              k->y->u + column * k->dim, k->dim, 1, d, k->dim);
-  }
-}
-
-// ---- running a pass ------------------------------------------------------------------------------------
-
-static mcl_status run_pass(const mcli_contrast *k, mcl_task_fn fn, float *d, mcl_error *err) {
-  mcl_context *c = k->context;
-  int64_t tiles = count_tiles(k);
-  pass p = {.k = k, .kernels = mcli_rows_kernels_of(c), .d = d};
-  p.tiles = MCLI_NEW(c, tile, tiles);
-  p.scratch = MCLI_NEW(c, float, (int64_t)mcli_workers(c) * 2 * TILE_ROWS * TILE_COLUMNS);
-  mcl_status s = p.tiles && p.scratch ? MCL_OK : mcli_nomem(err, "the loss");
-  if (s == MCL_OK) {
-    list_tiles(k, p.tiles);
-    s = mcli_parallel(c, (uint32_t)tiles, fn, &p, err);
-  }
-  mcli_free(c, p.tiles);
-  mcli_free(c, p.scratch);
+  mcl_status s = MCL_OK;
+  for (int64_t r = 0; s == MCL_OK && r < rounds; r++)
+    s = mcli_parallel(p->k->context, (uint32_t)list_round(p->k, r, p->tiles), task, p, err);
   return s;
 }
 
-mcl_status mcli_contrast_scores(const mcli_contrast *k, mcl_error *err) {
-  return run_pass(k, score_task, NULL, err);
+// ---- scores -------------------------------------------------------------------------------------
+
+static float *scratch_of(const pass *p, uint32_t worker) {
+  return p->scratch + (int64_t)worker * SCRATCH;
 }
 
-mcl_status mcli_contrast_gradient(const mcli_contrast *k, float *d, mcl_error *err) {
-  return run_pass(k, gradient_task, d, err);
+// Where the positive of row i of a tile stands in it; -1: elsewhere.
+static int64_t positive_in(const pass *p, const tile *t, int64_t i) {
+  int64_t j = p->k->x->positive[t->row + i] - t->column;
+  return j >= 0 && j < t->m ? j : -1;
+}
+
+// (1). What is no negative becomes -infinity; positives are noted before.
+static void score_tile(const pass *p, const tile *t, float *s) {
+  const mcli_contrast *k = p->k;
+  mcli_side *x = k->x, *y = k->y;
+  int64_t dim = x->dim;
+  mcli_gemm(k->context, MCLI_GEMM_TB, t->n, t->m, dim, (float)(1 / k->temperature),
+            x->u + t->row * dim, dim, y->u + t->column * dim, dim, 0, s, t->m);
+  for (int64_t i = 0; i < t->n; i++) {
+    float *scores = s + i * t->m;
+    int64_t row = t->row + i, positive = positive_in(p, t, i);
+    int64_t first = x->mask_from[row] - t->column, end = first + x->mask[row];
+    if (positive >= 0) {
+      x->score[row] = scores[positive];
+      if (k->both) y->score[t->column + positive] = scores[positive];
+      scores[positive] = -INFINITY;
+    }
+    for (int64_t j = first > 0 ? first : 0; j < end && j < t->m; j++) scores[j] = -INFINITY;
+  }
+}
+
+// ---- pass 1 -------------------------------------------------------------------------------------
+
+static void raise_best(const pass *p, mcli_side *s, int64_t i, float score) {
+  if (!(score > s->best[i])) return;
+  if (p->moving) {
+    if (s->sums[i] > 0) s->sums[i] *= exp((double)s->shifts[i] - (double)score);
+    s->shifts[i] = score;
+  }
+  s->best[i] = score;
+}
+
+static void sum_task(void *job, uint32_t task, uint32_t worker) {
+  const pass *p = job;
+  const tile *t = &p->tiles[task];
+  mcli_side *x = p->k->x, *y = p->k->y;
+  float *s = scratch_of(p, worker), *most = s + BLOCK * BLOCK, *sums = most + BLOCK;
+  bool columns = p->k->both && !is_diagonal(p, t);
+  score_tile(p, t, s);
+  for (int64_t j = 0; j < t->m; j++) {
+    most[j] = -INFINITY;
+    sums[j] = 0;
+  }
+  for (int64_t i = 0; i < t->n; i++)
+    raise_best(p, x, t->row + i, p->kernels->max_both(s + i * t->m, most, t->m));
+  for (int64_t j = 0; columns && j < t->m; j++) raise_best(p, y, t->column + j, most[j]);
+  const float *shifts = p->moving && columns ? y->shifts + t->column : NULL;
+  for (int64_t i = 0; i < t->n; i++)
+    x->sums[t->row + i] +=
+        (double)p->kernels->exp_sum_both(s + i * t->m, x->shifts[t->row + i], shifts, sums, t->m);
+  for (int64_t j = 0; columns && j < t->m; j++) y->sums[t->column + j] += (double)sums[j];
+}
+
+// (3), and of (4) the factor of a row's exponentials, and its share at its positive: w (p_i,p(i) -
+// 1) = w (exp(-l_i) - 1).
+static void finish_anchors(const mcli_contrast *k, mcli_side *s) {
+  for (int64_t i = 0; i < s->n; i++) {
+    if (!(s->best[i] > -INFINITY)) continue; // no negatives: all is 0
+    double lead = (double)s->score[i] - (double)s->shifts[i], odds = log(s->sums[i]) - lead;
+    s->losses[i] = odds > 0 ? odds + log1p(exp(-odds)) : log1p(exp(odds));
+    s->weights[i] = (float)(k->weight / (s->sums[i] + exp(lead)));
+    s->pulls[i] = (float)(k->weight * expm1(-s->losses[i]));
+  }
+}
+
+// ---- pass 2 -------------------------------------------------------------------------------------
+
+static void gradient_task(void *job, uint32_t task, uint32_t worker) {
+  const pass *p = job;
+  const tile *t = &p->tiles[task];
+  mcli_side *x = p->k->x, *y = p->k->y;
+  int64_t dim = x->dim;
+  float *s = scratch_of(p, worker), inverse = (float)(1 / p->k->temperature);
+  const float *shifts = p->moving && p->k->both ? y->shifts + t->column : NULL;
+  score_tile(p, t, s);
+  for (int64_t i = 0; i < t->n; i++) {
+    int64_t row = t->row + i, positive = positive_in(p, t, i);
+    p->kernels->exp_weigh_both(s + i * t->m, x->shifts[row], x->weights[row], shifts,
+                               y->weights + t->column, t->m);
+    if (positive >= 0)
+      s[i * t->m + positive] = x->pulls[row] + (p->k->both ? y->pulls[t->column + positive] : 0);
+  }
+  mcli_gemm(p->k->context, 0, t->n, dim, t->m, inverse, s, t->m, y->u + t->column * dim, dim, 1,
+            x->d + t->row * dim, dim);
+  if (y->d && !is_diagonal(p, t))
+    mcli_gemm(p->k->context, MCLI_GEMM_TA, t->m, dim, t->n, inverse, s, t->m, x->u + t->row * dim,
+              dim, 1, y->d + t->column * dim, dim);
+}
+
+// ---- both ---------------------------------------------------------------------------------------
+
+// exp(-80) is 1.8e-35: a row's sum, its inverse and their products with exponentials all stay clear
+// of float's ends.
+static const double widest_range = 80;
+
+mcl_status mcli_contrast_run(const mcli_contrast *k, mcl_error *err) {
+  pass p = {.k = k, .kernels = mcli_rows_kernels_of(k->context)};
+  p.moving = !k->x->norms || 2 / k->temperature > widest_range;
+  int64_t most = 0;
+  for (int64_t c = 0; c < k->n_cells; c++)
+    most += blocks(k->cells[c].x_end - k->cells[c].x, k->cells[c].x_block);
+  p.tiles = MCLI_NEW(k->context, tile, most);
+  p.scratch = MCLI_NEW(k->context, float, (int64_t)mcli_workers(k->context) * SCRATCH);
+  mcl_status s = p.tiles && p.scratch ? MCL_OK : mcli_nomem(err, "the loss");
+  for (int side = 0; side < 2; side++) {
+    mcli_side *of = side ? k->y : k->x;
+    for (int64_t i = 0; i < of->n; i++) {
+      of->best[i] = -INFINITY;
+      of->shifts[i] = p.moving ? 0 : (float)(1 / k->temperature);
+    }
+  }
+  if (s == MCL_OK) s = run_pass(&p, sum_task, err);
+  if (s == MCL_OK) {
+    finish_anchors(k, k->x);
+    if (k->y != k->x) finish_anchors(k, k->y);
+    s = run_pass(&p, gradient_task, err);
+  }
+  mcli_free(k->context, p.tiles);
+  mcli_free(k->context, p.scratch);
+  return s;
 }

@@ -1,38 +1,63 @@
-// One direction of a contrastive loss: anchors x pick their positives out of candidates y, cell by cell.
+// The engine under both losses: sides of rows, sorted by cell, and two passes over their scores.
 #ifndef MCL_LOSS_CONTRAST_H
 #define MCL_LOSS_CONTRAST_H
+
+#include <stdbool.h>
 
 #include <libmcl/loss.h>
 
 #include "base/context.h"
 
-// Rows of one kind (anchors or candidates), sorted by cell, so that a cell is one run of rows.
-typedef struct mcli_contrast_rows {
-  int64_t n;
-  float *u;            // [n, dim], normalised unless told otherwise, sorted
-  float *norms;        // [n], of the sorted rows; NULL: rows as given
-  int64_t *order;      // [n]: sorted row i is the caller's row order[i]
-  int64_t *duplicates; // [n] sorted; NULL: none
-  int64_t *
-      positive; // [n]: place of the positive among the sorted rows of the other kind; -1: this row is no anchor
-  double *lse;   // [n]: log of the sum in (3), by pass 1
-  double *terms; // [n, 4]: l_i, -sum_j (p_ij - [j = p]) s_ij, hit, has negatives; by pass 1
-} mcli_contrast_rows;
+// Rows of a block at most: see side.c.
+enum { MCLI_CONTRAST_BLOCK = 256 };
+
+typedef struct mcli_sort_key {
+  int64_t cell, id, row; // id -1: no duplicate
+} mcli_sort_key;
+
+// Rows sorted by cell and, in a cell, by duplicate id: both are runs. All arrays have n values, in
+// sorted order.
+typedef struct mcli_side {
+  int64_t n, dim;
+  mcli_sort_key *keys; // row: in the caller's order; NT-Xent's second view comes after its first
+  float *u, *norms;    // [n, dim], normalised; norms NULL: as given
+  float *d;            // [n, dim], dL/du; NULL: not wanted
+  // Of anchors:
+  int64_t *positive; // its place on the other side
+  // First and length of a run of the other side that are no negatives: duplicates, or itself.
+  int64_t *mask_from, *mask;
+  float *best, *score;    // the highest score of a negative, -infinity without one; the positive's
+  float *shifts;          // what sums of exponentials are relative to
+  double *sums, *losses;  // of the negatives' exponentials; l_i
+  float *weights, *pulls; // see contrast.c (4)
+} mcli_side;
+
+// A cell that has something to compute: rows from .. end - 1 of both sides, cut into blocks.
+typedef struct mcli_cell {
+  int64_t x, x_end, y, y_end, x_block, y_block;
+} mcli_cell;
 
 typedef struct mcli_contrast {
   mcl_context *context;
-  int64_t dim;
-  float inverse_temperature;
-  bool same; // x and y are the same rows: a row is not its own negative
-  double x_weight,
-      y_weight; // dL/dl_i of x's anchors, and of y's where y's rows are anchors of x too; else 0
-  mcli_contrast_rows *x, *y;
-  // [groups]: runs of equal cells, [first, end) of x's rows and of y's. Rows of y in no anchor's cell are in none.
-  int64_t groups, *x_first, *x_end, *y_first, *y_end;
+  mcli_side *x, *y;           // anchors and candidates; one and the same for NT-Xent
+  bool both;                  // y's rows are anchors too, and choose among x
+  double temperature, weight; // dL/dl_i
+  mcli_cell *cells;
+  int64_t n_cells;
 } mcli_contrast;
 
-// Pass 1: lse and terms of x. Pass 2: d[n, dim] of x's sorted rows, by u; needs the lse of x, and of y if y_weight.
-mcl_status mcli_contrast_scores(const mcli_contrast *k, mcl_error *err);
-mcl_status mcli_contrast_gradient(const mcli_contrast *k, float *d, mcl_error *err);
+// Rows 0 .. n - 1 of each of `views` arrays; row i has cells[i] and duplicates[i] (either may be
+// NULL). `names` for the message about a row that is not finite.
+mcl_status mcli_side_make(mcl_context *c, mcli_side *s, int views, const mcl_array *const *z,
+                          const char *const *names, const int64_t *cells, const int64_t *duplicates,
+                          bool as_given, bool gradient, mcl_error *err);
+void mcli_side_free(mcl_context *c, mcli_side *s);
+
+// Finds cells, positives and masks. The positive of x's row i is y's row (i + offset) mod y->n, in
+// the callers' orders.
+mcl_status mcli_contrast_link(mcli_contrast *k, int64_t offset, mcl_error *err);
+
+// All of losses, best, score; and d.
+mcl_status mcli_contrast_run(const mcli_contrast *k, mcl_error *err);
 
 #endif

@@ -1,0 +1,179 @@
+// Rows made ready: sorted by cell and duplicate id, loaded, normalised; and who belongs to whom.
+//
+// Sorted, a cell is one run of rows and only the diagonal blocks of the matrix of scores are ever
+// computed; what an anchor must not take as a negative is a run too, so that masking a row of
+// scores is one fill. libc's qsort was rejected: it takes memory of its own.
+#include <string.h>
+
+#include "loss/contrast.h"
+#include "math/array.h"
+#include "math/rows.h"
+
+static int compare(const mcli_sort_key *a, const mcli_sort_key *b) {
+  if (a->cell != b->cell) return a->cell < b->cell ? -1 : 1;
+  return a->id < b->id ? -1 : a->id > b->id;
+}
+
+// Of two sorted runs [from, middle) and [middle, end), one into `out`; of equals the left one comes
+// first.
+static void merge(const mcli_sort_key *keys, int64_t from, int64_t middle, int64_t end,
+                  mcli_sort_key *out) {
+  for (int64_t a = from, b = middle, o = from; o < end; o++)
+    out[o] = b == end || (a < middle && compare(&keys[a], &keys[b]) <= 0) ? keys[a++] : keys[b++];
+}
+
+// Keeps the order of equals. One of the two arrays is returned, sorted.
+static mcli_sort_key *sort(mcli_sort_key *keys, mcli_sort_key *other, int64_t n) {
+  for (int64_t run = 1; run < n; run *= 2) {
+    for (int64_t i = 0; i < n; i += 2 * run) {
+      int64_t middle = i + run < n ? i + run : n, end = i + 2 * run < n ? i + 2 * run : n;
+      merge(keys, i, middle, end, other);
+    }
+    mcli_sort_key *swap = keys;
+    keys = other;
+    other = swap;
+  }
+  return keys;
+}
+
+static mcl_status sort_rows(mcl_context *c, mcli_side *s, int64_t of_a_view, const int64_t *cells,
+                            const int64_t *duplicates, mcl_error *err) {
+  mcli_sort_key *keys = MCLI_NEW(c, mcli_sort_key, s->n), *other = NULL;
+  if (keys && (cells || duplicates)) other = MCLI_NEW(c, mcli_sort_key, s->n);
+  if (!keys || ((cells || duplicates) && !other)) {
+    mcli_free(c, keys);
+    return mcli_nomem(err, "the loss");
+  }
+  for (int64_t i = 0; i < s->n; i++) {
+    int64_t row = i % of_a_view, id = duplicates ? duplicates[row] : -1;
+    keys[i] = (mcli_sort_key){cells ? cells[row] : 0, id < 0 ? -1 : id, i};
+  }
+  s->keys = other ? sort(keys, other, s->n) : keys;
+  mcli_free(c, s->keys == keys ? other : keys);
+  return MCL_OK;
+}
+
+static mcl_status allocate(mcl_context *c, mcli_side *s, bool as_given, bool gradient,
+                           mcl_error *err) {
+  int64_t n = s->n;
+  s->u = MCLI_NEW(c, float, n * s->dim);
+  if (!as_given) s->norms = MCLI_NEW(c, float, n);
+  if (gradient) s->d = MCLI_NEW0(c, float, n * s->dim);
+  s->positive = MCLI_NEW(c, int64_t, n);
+  s->mask_from = MCLI_NEW(c, int64_t, n);
+  s->mask = MCLI_NEW(c, int64_t, n);
+  s->best = MCLI_NEW(c, float, n);
+  s->score = MCLI_NEW0(c, float, n);
+  s->shifts = MCLI_NEW(c, float, n);
+  s->sums = MCLI_NEW0(c, double, n);
+  s->losses = MCLI_NEW0(c, double, n);
+  s->weights = MCLI_NEW0(c, float, n);
+  s->pulls = MCLI_NEW0(c, float, n);
+  bool good = s->u && (as_given || s->norms) && (!gradient || s->d) && s->positive &&
+              s->mask_from && s->mask && s->best && s->score && s->shifts && s->sums && s->losses &&
+              s->weights && s->pulls;
+  return good ? MCL_OK : mcli_nomem(err, "the loss");
+}
+
+// Into their sorted places, row by row: no second copy of the rows is needed.
+static mcl_status load(mcli_side *s, const mcl_array *const *z, const char *const *names,
+                       mcl_error *err) {
+  int64_t of_a_view = z[0]->shape[0], bad = -1;
+  for (int64_t i = 0; i < s->n; i++) {
+    int64_t row = s->keys[i].row;
+    float *u = s->u + i * s->dim;
+    mcli_array_load(z[row / of_a_view], row % of_a_view, 1, u);
+    if (mcli_first_not_finite(u, 1, s->dim) == 0 && (bad < 0 || row < bad)) bad = row;
+  }
+  if (bad < 0) return MCL_OK;
+  return mcli_fail_row(err, MCL_E_NOT_FINITE, bad % of_a_view, "%s's row %lld is not finite",
+                       names[bad / of_a_view], (long long)(bad % of_a_view));
+}
+
+mcl_status mcli_side_make(mcl_context *c, mcli_side *s, int views, const mcl_array *const *z,
+                          const char *const *names, const int64_t *cells, const int64_t *duplicates,
+                          bool as_given, bool gradient, mcl_error *err) {
+  s->n = views * z[0]->shape[0];
+  s->dim = z[0]->shape[1];
+  mcl_status status = sort_rows(c, s, z[0]->shape[0], cells, duplicates, err);
+  if (status == MCL_OK) status = allocate(c, s, as_given, gradient, err);
+  if (status == MCL_OK) status = load(s, z, names, err);
+  if (status == MCL_OK && s->norms) mcli_normalise(c, s->u, s->n, s->dim, s->u, s->norms);
+  return status;
+}
+
+void mcli_side_free(mcl_context *c, mcli_side *s) {
+  void *const all[] = {s->keys, s->u,     s->norms,  s->d,    s->positive, s->mask_from, s->mask,
+                       s->best, s->score, s->shifts, s->sums, s->losses,   s->weights,   s->pulls};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) mcli_free(c, all[i]);
+}
+
+// ---- who belongs to whom ------------------------------------------------------------------------
+
+// Rows of a block of a cell of n rows. 256 x 256 scores are 256 KiB and leave room in a core's L2
+// for the rows; products of smaller blocks pay more for packing. Small cells take smaller blocks,
+// so that several threads find work in one.
+static int64_t block_rows(int64_t n) {
+  int64_t most = n >= 2048 ? MCLI_CONTRAST_BLOCK : MCLI_CONTRAST_BLOCK / 2;
+  int64_t blocks = (n + most - 1) / most, rows = (n + blocks - 1) / blocks;
+  return (rows + 15) / 16 * 16; // whole vectors
+}
+
+// The runs of equal cells that both sides have, but for those where nobody has a negative: only an
+// anchor and its positive. Returns how many; out NULL: counted only.
+static int64_t find_cells(const mcli_contrast *k, mcli_cell *out) {
+  const mcli_side *x = k->x, *y = k->y;
+  int64_t found = 0;
+  for (int64_t i = 0, j = 0; i < x->n;) {
+    int64_t cell = x->keys[i].cell;
+    mcli_cell g = {.x = i};
+    while (i < x->n && x->keys[i].cell == cell) i++;
+    while (j < y->n && y->keys[j].cell < cell) j++;
+    g.y = j;
+    while (j < y->n && y->keys[j].cell == cell) j++;
+    g.x_end = i, g.y_end = j;
+    if (j - g.y <= (x == y ? 2 : 1)) continue;
+    g.x_block = block_rows(i - g.x), g.y_block = block_rows(j - g.y);
+    if (out) out[found] = g;
+    found++;
+  }
+  return found;
+}
+
+static void find_masks(const mcli_contrast *k) {
+  mcli_side *x = k->x;
+  const mcli_side *y = k->y;
+  for (int64_t i = 0, j = 0; i < x->n; i++) {
+    while (j < y->n && compare(&y->keys[j], &x->keys[i]) < 0) j++;
+    bool again = i > 0 && compare(&x->keys[i - 1], &x->keys[i]) == 0;
+    if (x->keys[i].id < 0) {
+      x->mask_from[i] = i;
+      x->mask[i] = x == y; // NT-Xent: itself
+    } else if (again) {
+      x->mask_from[i] = x->mask_from[i - 1];
+      x->mask[i] = x->mask[i - 1];
+    } else {
+      int64_t end = j;
+      while (end < y->n && compare(&y->keys[end], &x->keys[i]) == 0) end++;
+      x->mask_from[i] = j;
+      x->mask[i] = end - j;
+    }
+  }
+}
+
+mcl_status mcli_contrast_link(mcli_contrast *k, int64_t offset, mcl_error *err) {
+  mcli_side *x = k->x;
+  k->n_cells = find_cells(k, NULL);
+  k->cells = MCLI_NEW(k->context, mcli_cell, k->n_cells);
+  int64_t *place = MCLI_NEW(k->context, int64_t, k->y->n); // of y's rows, by the caller's order
+  if (!k->cells || !place) {
+    mcli_free(k->context, place);
+    return mcli_nomem(err, "the loss");
+  }
+  find_cells(k, k->cells);
+  find_masks(k);
+  for (int64_t j = 0; j < k->y->n; j++) place[k->y->keys[j].row] = j;
+  for (int64_t i = 0; i < x->n; i++) x->positive[i] = place[(x->keys[i].row + offset) % k->y->n];
+  mcli_free(k->context, place);
+  return MCL_OK;
+}
