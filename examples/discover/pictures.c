@@ -16,8 +16,8 @@ typedef struct sheet {
 
 static int sheet_make(const run *r, sheet *s, int64_t down, int64_t across) {
   const data *d = &r->data;
-  // Small images are enlarged by a whole factor to some 40 pixels.
-  s->zoom = d->width < 40 ? 40 / d->width : 1;
+  // Small images are enlarged by a whole factor to some 56 pixels.
+  s->zoom = d->width < 56 ? 56 / d->width : 1;
   s->tile_width = d->width * s->zoom + GAP;
   s->tile_height = d->height * s->zoom + GAP + (r->o->randbits ? BIT + 1 : 0);
   s->height = down * s->tile_height + GAP;

@@ -48,6 +48,7 @@ static int make_augmenter(run *r) {
   if (r->data.image_channels == 1) {
     a.flip = a.grey = a.contrast = a.saturation = a.hue = 0;
     a.jitter = 1;
+    a.unclamped_brightness = 1; // white clothes would lose their pattern
   } else {
     a.crop_area_min = 0.2;
     a.contrast = a.saturation = 0.4;

@@ -105,6 +105,10 @@ typedef struct mcl_augmenter_options {
   /** 0, the default: the crop's area is uniform in its range. 1: its side is, between the ranges'
    *  square roots. */
   int32_t crop_uniform_side;
+  /** 0, the default: brightness clamps to 0..1 as the other changes do, so that bright images lose their highlights. 1: it
+   *  does not, and values reach 1 + brightness. */
+  int32_t unclamped_brightness;
+  int32_t reserved; /**< 0 */
   /** The crop's share of the area, default .08 .. 1, in (0, 1]. Crops have real-valued corners (no
    *  rounding to pixels, which would leave few different crops of a small image); ten draws are
    *  tried until one fits, then the largest centred rectangle of an allowed aspect is taken, as by

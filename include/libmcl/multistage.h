@@ -221,7 +221,8 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_run(mcl_multistage *loop, mcl_datase
  *  too, stage-S.safetensors and, within a stage, one file named after the place. loop.safetensors is replaced last and
  *  at once, so that a crash at any moment leaves the old state or the new one. Pull: what was handed out counts as
  *  carried out (mcl_multistage_seek() corrects this).
- *  Errors: MCL_E_INVALID, MCL_E_IO, MCL_E_NOMEM, what an encoder's save returns. */
+ *  Errors: MCL_E_INVALID, MCL_E_IO, MCL_E_NOMEM, MCL_E_STATE (another directory, after a resume and before a run has loaded the
+ *  encoders), what an encoder's save returns. */
 MCL_API MCL_CHECK mcl_status mcl_multistage_save(const mcl_multistage *loop, const char *directory,
                                                  mcl_error *err);
 

@@ -102,6 +102,8 @@ static mcl_status check_options(const mcl_augmenter_options *o, mcl_error *err) 
   if (s == MCL_OK) s = check_int("width", o->width, MAX_SIDE, err);
   if (s == MCL_OK) s = check_int("extra_channels", o->extra_channels, MAX_SIDE, err);
   if (s == MCL_OK) s = check_int("crop_uniform_side", o->crop_uniform_side, 1, err);
+  if (s == MCL_OK) s = check_int("unclamped_brightness", o->unclamped_brightness, 1, err);
+  if (s == MCL_OK) s = check_int("reserved", o->reserved, 0, err);
   for (size_t i = 0; i < sizeof reals / sizeof *reals && s == MCL_OK; i++)
     s = check_real(reals[i].name, reals[i].value, reals[i].low, reals[i].high, err);
   return s;
@@ -236,7 +238,7 @@ static void jitter(const mcl_augmenter_options *o, float *x, int64_t n, int32_t 
   }
   for (int i = 0; i < 4; i++) {
     if (order[i] == 0 && o->brightness > 0)
-      mcli_brightness(x, n, c, draw_factor(o->brightness, rng));
+      mcli_brightness(x, n, c, draw_factor(o->brightness, rng), !o->unclamped_brightness);
     else if (order[i] == 1 && o->contrast > 0)
       mcli_contrast(x, n, c, draw_factor(o->contrast, rng));
     else if (order[i] == 2 && o->saturation > 0 && c == 3)

@@ -36,8 +36,9 @@ static float luma(const float *p) { // (1)
   return 0.2989F * p[0] + 0.587F * p[1] + 0.114F * p[2];
 }
 
-void mcli_brightness(float *x, int64_t n, int32_t c, float factor) {
-  for (int64_t i = 0; i < n * c; i++) x[i] = unit(factor * x[i]);
+void mcli_brightness(float *x, int64_t n, int32_t c, float factor, int clamps) {
+  for (int64_t i = 0; i < n * c; i++) x[i] *= factor;
+  for (int64_t i = 0; clamps && i < n * c; i++) x[i] = unit(x[i]);
 }
 
 void mcli_contrast(float *x, int64_t n, int32_t c, float factor) {

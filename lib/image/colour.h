@@ -7,7 +7,7 @@
 #include "base/rng.h"
 
 // Each clamps its result to 0..1. `hue` and `saturation` need c = 3.
-void mcli_brightness(float *x, int64_t n, int32_t c, float factor);
+void mcli_brightness(float *x, int64_t n, int32_t c, float factor, int clamps);
 void mcli_contrast(float *x, int64_t n, int32_t c, float factor);
 void mcli_saturation(float *x, int64_t n, float factor);
 void mcli_hue(float *x, int64_t n, float turn);

@@ -524,6 +524,7 @@ static mcl_status check_run(push *p, const mcl_encoder_factory *f, mcl_error *er
   if (!p->factory.make) return mcli_fail(err, MCL_E_INVALID, "mcl_encoder_factory.make is NULL");
   if (!p->dataset) return mcli_fail(err, MCL_E_INVALID, "dataset is NULL");
   const mcl_multistage *l = p->l;
+  if (!l) return mcli_fail(err, MCL_E_INVALID, "loop is NULL");
   int64_t rows = mcl_dataset_rows(p->dataset);
   uint64_t fingerprint = mcl_dataset_fingerprint(p->dataset);
   if (rows != l->rows)
@@ -539,7 +540,6 @@ static mcl_status check_run(push *p, const mcl_encoder_factory *f, mcl_error *er
 
 mcl_status mcl_multistage_run(mcl_multistage *l, mcl_dataset *d, mcl_augmenter *a,
                               const mcl_encoder_factory *f, const mcl_monitor *m, mcl_error *err) {
-  if (!l) return mcli_fail(err, MCL_E_INVALID, "loop is NULL");
   push p = {.l = l, .dataset = d, .augmenter = a, .monitor = m};
   mcl_status s = check_run(&p, f, err);
   if (s == MCL_OK) s = mcli_watch_begin(&p.watch, m, "train", 0, err);

@@ -127,6 +127,10 @@ char *mcli_encoder_path(mcl_context *c, const char *directory, int32_t stage, in
 
 static mcl_status save_encoder(const mcl_multistage *l, const char *directory, int32_t stage,
                                int32_t epoch, int64_t step, mcl_error *err) {
+  // After a resume encoders lie in files until a run loads them: to save elsewhere would lose them silently.
+  if (!l->encoders[stage] && l->resume_directory && strcmp(directory, l->resume_directory) != 0)
+    return mcli_fail(err, MCL_E_STATE, "the encoder of stage %d is in %s only: run the loop first",
+                     (int)stage, l->resume_directory);
   if (!l->encoders[stage]) return MCL_OK;
   char *path = mcli_encoder_path(l->context, directory, stage, epoch, step);
   if (!path) return mcli_nomem(err, "a path");

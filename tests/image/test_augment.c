@@ -457,6 +457,8 @@ START_TEST(each_option_is_checked_and_named) {
   REFUSED(width, 65536);
   REFUSED(extra_channels, -1);
   REFUSED(crop_uniform_side, 2);
+  REFUSED(unclamped_brightness, 2);
+  REFUSED(reserved, 1);
   REFUSED(crop_area_min, 0);
   REFUSED(crop_area_max, 1.1);
   REFUSED(crop_area_max, .01);

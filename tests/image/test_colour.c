@@ -23,8 +23,11 @@ static void draw(float *x, float *copy, int n) {
 START_TEST(brightness_multiplies_and_clamps) {
   float x[3 * N], was[3 * N];
   draw(x, was, 3 * N);
-  mcli_brightness(x, N, 3, 1.4F);
+  mcli_brightness(x, N, 3, 1.4F, 1);
   for (int i = 0; i < 3 * N; i++) ck_assert_double_eq_tol(x[i], unit(1.4 * was[i]), 1e-6);
+  memcpy(x, was, sizeof x);
+  mcli_brightness(x, N, 3, 1.4F, 0);
+  for (int i = 0; i < 3 * N; i++) ck_assert_double_eq_tol(x[i], 1.4 * was[i], 1e-6);
 }
 END_TEST
 
@@ -163,7 +166,7 @@ START_TEST(not_a_number_stays_and_harms_nobody) {
   mcli_hue(y, 1, 0.3F);
   ck_assert_mem_eq(x + 3, y, sizeof y);
   float z[3] = {NAN, 2, -1};
-  mcli_brightness(z, 3, 1, 1);
+  mcli_brightness(z, 3, 1, 1, 1);
   ck_assert(isnan(z[0]) && z[1] == 1 && z[2] == 0);
 }
 END_TEST

@@ -444,6 +444,39 @@ START_TEST(the_learning_rate_rises_and_falls_as_the_schedule_says) {
 }
 END_TEST
 
+START_TEST(encoders_that_were_not_loaded_are_not_lost_by_saving_elsewhere) {
+  char first[4200];
+  snprintf(first, sizeof first, "%s", test_directory("here"));
+  const char *second = test_directory("there");
+  job j;
+  start(&j, 1, first, 1);
+  CHECK_OK(run(&j));
+  stop(&j);
+  start(&j, 1, first, 1);
+  CHECK_OK(mcl_multistage_resume(j.l, first, &err));
+  CHECK_FAILS(MCL_E_STATE, "run the loop first", mcl_multistage_save(j.l, second, &err));
+  CHECK_OK(run(&j));
+  CHECK_OK(mcl_multistage_save(j.l, second, &err));
+  stop(&j);
+  start(&j, 1, NULL, 1);
+  CHECK_OK(mcl_multistage_resume(j.l, second, &err));
+  CHECK_OK(run(&j));
+  stop(&j);
+}
+END_TEST
+
+START_TEST(the_factory_is_destroyed_when_there_is_no_loop_too) {
+  job j;
+  start(&j, 1, NULL, 1);
+  mcl_multistage *l = j.l;
+  j.l = NULL;
+  CHECK_FAILS(MCL_E_INVALID, "loop", run(&j));
+  ck_assert_int_eq(j.destroyed, 1);
+  j.l = l;
+  stop(&j);
+}
+END_TEST
+
 START_TEST(a_missing_encoder_file_is_named) {
   const char *directory = test_directory("missing");
   char path[4200];
@@ -525,7 +558,9 @@ RUN_TESTS("multistage", any_number_of_threads_gives_the_same_bits,
           saved_state_of_another_run_is_refused_and_the_loop_stays_as_it_was,
           a_saved_run_states_its_numbers_alike_in_every_locale,
           a_run_is_not_resumed_with_other_clustering_or_another_loss,
-          the_learning_rate_rises_and_falls_as_the_schedule_says, a_missing_encoder_file_is_named,
+          the_learning_rate_rises_and_falls_as_the_schedule_says,
+          encoders_that_were_not_loaded_are_not_lost_by_saving_elsewhere,
+          the_factory_is_destroyed_when_there_is_no_loop_too, a_missing_encoder_file_is_named,
           a_factory_that_fails_stops_the_run_and_it_can_go_on,
           a_dataset_that_does_not_fit_is_refused,
           a_disk_that_cannot_be_written_is_an_error_and_nothing_is_lost)

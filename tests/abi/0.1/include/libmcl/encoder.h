@@ -127,7 +127,8 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_step(mcl_encoder *encoder, const mcl_st
 
 /** Writes all that training goes on from. The built-in networks write a safetensors file (docs/checkpoint-format.md):
  *  weights, running figures of batch norm, the optimiser's moments and count of steps; activations are not part of it.
- *  The file is complete or as it was before. Errors: MCL_E_IO, MCL_E_NOMEM, MCL_E_BUSY, MCL_E_UNSUPPORTED. */
+ *  The file is complete or as it was before.
+ *  Errors: MCL_E_NOT_FOUND (no such directory), MCL_E_IO, MCL_E_NOMEM, MCL_E_BUSY, MCL_E_UNSUPPORTED. */
 MCL_API MCL_CHECK mcl_status mcl_encoder_save(mcl_encoder *encoder, const char *path,
                                               mcl_error *err);
 

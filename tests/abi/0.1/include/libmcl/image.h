@@ -74,8 +74,8 @@ MCL_API MCL_CHECK mcl_status mcl_image_decode(mcl_context *context,
 /** Writes `image`, [h, w, c] (or [h, w]) of MCL_U8, or of MCL_F32 as 0..1 (clamped and rounded; NaN
  *  is 0), as an 8-bit PNG. c is 1 (grey), 3 (RGB) or 4 (RGB and alpha, not premultiplied); sides
  *  are 1 .. 1,000,000. The file appears whole or not at all.
- *  Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_IO (the file that was there stays),
- *  MCL_E_NOMEM. Any thread. */
+ *  Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_NOT_FOUND (no such directory), MCL_E_IO
+ *  (the file that was there stays), MCL_E_NOMEM. Any thread. */
 MCL_API MCL_CHECK mcl_status mcl_image_write_png(mcl_context *context, const char *path,
                                                  const mcl_array *image, mcl_error *err);
 
@@ -105,6 +105,10 @@ typedef struct mcl_augmenter_options {
   /** 0, the default: the crop's area is uniform in its range. 1: its side is, between the ranges'
    *  square roots. */
   int32_t crop_uniform_side;
+  /** 0, the default: brightness clamps to 0..1 as the other changes do, so that bright images lose their highlights. 1: it
+   *  does not, and values reach 1 + brightness. */
+  int32_t unclamped_brightness;
+  int32_t reserved; /**< 0 */
   /** The crop's share of the area, default .08 .. 1, in (0, 1]. Crops have real-valued corners (no
    *  rounding to pixels, which would leave few different crops of a small image); ten draws are
    *  tried until one fits, then the largest centred rectangle of an allowed aspect is taken, as by

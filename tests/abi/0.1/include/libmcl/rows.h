@@ -59,7 +59,7 @@ MCL_API MCL_CHECK mcl_status mcl_npy_open(mcl_context *context, const char *path
 /** Begins a new file of `rows` x `dim` numbers of `dtype` (MCL_F32, MCL_F64 or MCL_F16; also
  *  MCL_I32 and MCL_I64 for labels and indices). It is written beside `path` under another name
  *  until mcl_npy_commit(). Rows never written are zero.
- *  Errors: MCL_E_INVALID, MCL_E_DTYPE, MCL_E_IO, MCL_E_NOMEM. */
+ *  Errors: MCL_E_INVALID, MCL_E_DTYPE, MCL_E_NOT_FOUND (no such directory), MCL_E_IO, MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_npy_create(mcl_context *context, const char *path, int32_t dtype,
                                             int64_t rows, int32_t dim, mcl_npy **out,
                                             mcl_error *err);
