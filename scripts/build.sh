@@ -6,4 +6,4 @@ sh scripts/install.sh
 test -f build/build.ninja || meson setup build -Dwerror=true >build-setup.log 2>&1 ||
   { cat build-setup.log; rm -f build-setup.log; exit 1; }
 rm -f build-setup.log
-ninja -C build | tail -n 1
+ninja -C build >build/build.log 2>&1 || { tail -n 40 build/build.log; exit 1; }

@@ -92,6 +92,6 @@ START_TEST(filling_gives_the_words_one_by_one) {
 }
 END_TEST
 
-RUN_TESTS("base", filling_gives_the_words_one_by_one, philox_gives_the_published_words, streams_differ_in_every_part_of_their_name,
-          normals_have_their_moments, below_is_unbiased_and_in_range,
-          a_hash_depends_on_every_byte_and_the_length)
+RUN_TESTS("base", filling_gives_the_words_one_by_one, philox_gives_the_published_words,
+          streams_differ_in_every_part_of_their_name, normals_have_their_moments,
+          below_is_unbiased_and_in_range, a_hash_depends_on_every_byte_and_the_length)

@@ -137,7 +137,13 @@ INLINE bits load_bits(const uint32_t *p) {
 }
 
 INLINE bits turn(bits v, int t) {
+#if defined(__clang__) // which has no shuffle by a vector of its own
+  bits out;
+  for (int i = 0; i < WIDTH; i++) out[i] = v[turns[t][i]];
+  return out;
+#else
   return __builtin_shuffle(v, load_bits(turns[t]));
+#endif
 }
 
 INLINE vector smaller(vector a, vector b) {
