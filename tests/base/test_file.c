@@ -96,7 +96,7 @@ START_TEST(gzip_is_unpacked_and_bounded_and_damage_is_found) {
   enum { N = 300000 };
   unsigned char *data = calloc(N, 1), *bytes = NULL;
   int64_t n = 0;
-  for (int i = 0; i < N; i++) data[i] = (unsigned char)(i * i >> 3);
+  for (int i = 0; i < N; i++) data[i] = (unsigned char)((int64_t)i * i >> 3);
   for (int members = 0; members < 2; members++) {
     gzFile z = gzopen(in(d, "x.gz"), members ? "ab" : "wb");
     ck_assert_int_eq(gzwrite(z, data + members * N / 2, N / 2), N / 2);
