@@ -1,5 +1,5 @@
-// Push: libmcl trains. Written on the same events a host would pull; what is added here is loading ahead, the step, and
-// keeping encoders.
+// Push: libmcl trains. Written on the same events a host would pull; what is added here is the step, and keeping encoders;
+// views.c loads ahead.
 //
 // A step, for the two views (or modalities) v = 0, 1 of a batch:
 //
@@ -16,106 +16,19 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/thread.h"
-#include "dataset/dataset.h"
-#include "image/augment.h"
-#include "multistage/multistage.h"
-
-// One batch with its two views, ready to be trained on.
-typedef struct prepared {
-  int64_t *indices, *cells, n;
-  mcl_array raw_shape[2], view_shape[2]; // of one row; a view is raw where nothing augments it
-  void *raw[2], *view[2];
-  int32_t stage, epoch; // the place it is for
-  int64_t step;
-  mcl_status status;
-  mcl_error error;
-} prepared;
+#include "multistage/views.h"
 
 typedef struct push {
   mcl_multistage *l;
-  mcl_dataset *dataset;
-  mcl_augmenter *augmenter;
+  mcli_views views;
   mcl_encoder_factory factory;
   mcli_watch watch;
   const mcl_monitor *monitor;
-  mcl_error *err;
-  bool has_data, may_run_ahead;
-  int64_t capacity;
-  prepared slots[2];
-  prepared *next; // being prepared on the other thread
-  mcli_ahead *ahead;
   float *z[2], *dz[2]; // [capacity, projection]
   int32_t projection;
   float *embeddings; // [capacity, dim]
   int32_t dim;
 } push;
-
-// ---- memory --------------------------------------------------------------------------------------------
-
-static int32_t modality_of(const push *p, int v) {
-  return p->l->o.modalities == 2 ? v : 0;
-}
-static bool is_augmented(const push *p, int v) {
-  return p->augmenter && modality_of(p, v) == 0;
-}
-
-static int64_t elements(const mcl_array *row) {
-  return row->shape[0] * row->shape[1] * row->shape[2];
-}
-
-// [n, ...row] over `data`, for a row of up to three dimensions.
-static mcl_array batch_of(const mcl_array *row, void *data, int64_t n) {
-  mcl_array a;
-  int64_t shape[4] = {n, row->shape[0], row->shape[1], row->shape[2]};
-  mcl_array_init(&a, data, row->dtype, row->ndim + 1, shape);
-  return a;
-}
-
-static mcl_status find_shapes(push *p, prepared *b, mcl_error *err) {
-  for (int v = 0; v < 2; v++) {
-    mcl_status s = mcl_dataset_shape(p->dataset, modality_of(p, v), &b->raw_shape[v], err);
-    if (s == MCL_E_NOT_FOUND) return MCL_OK; // the host's encoder has the data
-    if (s < 0) return s;
-    b->view_shape[v] = b->raw_shape[v];
-    if (is_augmented(p, v)) {
-      if (b->raw_shape[v].ndim != 3)
-        return mcli_fail(err, MCL_E_SHAPE, "the augmenter needs rows of [height, width, channels]");
-      b->view_shape[v].dtype = MCL_F32;
-      mcli_augmenter_output(p->augmenter, b->raw_shape[v].shape, b->view_shape[v].shape);
-    }
-  }
-  p->has_data = true;
-  return MCL_OK;
-}
-
-static mcl_status prepared_make(push *p, prepared *b, mcl_error *err) {
-  mcl_context *c = p->l->context;
-  b->step = -1;
-  b->indices = MCLI_NEW(c, int64_t, p->capacity);
-  b->cells = MCLI_NEW(c, int64_t, p->capacity);
-  if (!b->indices || !b->cells) return mcli_nomem(err, "a batch");
-  mcl_status s = find_shapes(p, b, err);
-  if (s < 0 || !p->has_data) return s;
-  for (int v = 0; v < 2; v++) {
-    // 8 bytes an element hold any type.
-    int64_t raw = p->capacity * elements(&b->raw_shape[v]);
-    int64_t view = p->capacity * elements(&b->view_shape[v]);
-    b->raw[v] = mcli_alloc(c, (size_t)raw, 8);
-    b->view[v] = is_augmented(p, v) ? mcli_alloc(c, (size_t)view, sizeof(float)) : b->raw[v];
-    if (!b->raw[v] || !b->view[v]) return mcli_nomem(err, "a batch");
-  }
-  return MCL_OK;
-}
-
-static void prepared_free(mcl_context *c, prepared *b) {
-  for (int v = 0; v < 2; v++) {
-    if (b->view[v] != b->raw[v]) mcli_free(c, b->view[v]);
-    mcli_free(c, b->raw[v]);
-  }
-  mcli_free(c, b->indices);
-  mcli_free(c, b->cells);
-}
 
 static mcl_status fit_buffers(push *p, mcl_encoder *e, mcl_error *err) {
   mcl_context *c = p->l->context;
@@ -127,8 +40,8 @@ static mcl_status fit_buffers(push *p, mcl_encoder *e, mcl_error *err) {
     for (int v = 0; v < 2; v++) {
       mcli_free(c, p->z[v]);
       mcli_free(c, p->dz[v]);
-      p->z[v] = mcli_alloc(c, (size_t)(p->capacity * projection), sizeof(float));
-      p->dz[v] = mcli_alloc(c, (size_t)(p->capacity * projection), sizeof(float));
+      p->z[v] = mcli_alloc(c, (size_t)(p->views.capacity * projection), sizeof(float));
+      p->dz[v] = mcli_alloc(c, (size_t)(p->views.capacity * projection), sizeof(float));
     }
     p->projection = projection;
     if (!p->z[0] || !p->z[1] || !p->dz[0] || !p->dz[1]) {
@@ -138,101 +51,11 @@ static mcl_status fit_buffers(push *p, mcl_encoder *e, mcl_error *err) {
   }
   if (dim > p->dim) {
     mcli_free(c, p->embeddings);
-    p->embeddings = mcli_alloc(c, (size_t)(p->capacity * dim), sizeof(float));
+    p->embeddings = mcli_alloc(c, (size_t)(p->views.capacity * dim), sizeof(float));
     p->dim = p->embeddings ? dim : 0;
     if (!p->embeddings) return mcli_nomem(err, "embeddings");
   }
   return MCL_OK;
-}
-
-// ---- views ---------------------------------------------------------------------------------------------
-
-static void set_inputs(const push *p, mcl_inputs *in, const int64_t *indices, int64_t n,
-                       int32_t modality, int32_t view, int32_t stage, int32_t epoch) {
-  mcl_struct_init(in, sizeof *in);
-  in->indices = indices;
-  in->n = n;
-  in->modality = modality;
-  in->view = view;
-  in->stage = stage;
-  in->epoch = epoch;
-  in->seed = p->l->o.seed;
-}
-
-// (1). view -1: the rows as they are, only brought to the augmenter's size.
-static mcl_status make_view(const push *p, prepared *b, int v, int32_t view, mcl_error *err) {
-  int32_t m = modality_of(p, v);
-  mcl_array raw = batch_of(&b->raw_shape[v], b->raw[v], b->n);
-  // Both views of one modality come from the same rows: they are loaded once.
-  if (v == 1 && m == 0)
-    memcpy(&raw.data, &b->raw[0], sizeof raw.data);
-  else {
-    mcl_status s = mcl_dataset_load(p->dataset, b->indices, b->n, m, &raw, err);
-    if (s < 0) return s;
-  }
-  if (!is_augmented(p, v)) {
-    if (raw.data != b->raw[v])
-      memcpy(b->raw[v], raw.data, (size_t)(b->n * elements(&b->raw_shape[v]) * 8));
-    return MCL_OK;
-  }
-  mcl_inputs in;
-  mcl_array out = batch_of(&b->view_shape[v], b->view[v], b->n);
-  set_inputs(p, &in, b->indices, b->n, m, view, b->stage, b->epoch);
-  in.data = &raw;
-  return mcl_augmenter_apply(p->augmenter, &in, &out, err);
-}
-
-static void prepare(const push *p, prepared *b) {
-  b->status = MCL_OK;
-  for (int v = 0; v < 2 && b->status == MCL_OK && p->has_data; v++)
-    b->status = make_view(p, b, v, v, &b->error);
-}
-
-static void prepare_ahead(void *job) {
-  push *p = job;
-  prepare(p, p->next);
-}
-
-// Begins to prepare the batch after (epoch, step), if this stage has one.
-static mcl_status start_next(push *p, prepared *b, mcl_error *err) {
-  mcl_multistage *l = p->l;
-  p->next = NULL;
-  if (!p->may_run_ahead || l->epoch >= l->o.epochs) return MCL_OK;
-  mcl_batch batch;
-  mcl_struct_init(&batch, sizeof batch);
-  batch.indices = b->indices;
-  batch.cells = b->cells;
-  batch.capacity = p->capacity;
-  mcl_status s = mcl_sampler_batch(l->sampler, l->epoch, l->step, &batch, err);
-  if (s < 0) return s;
-  b->n = batch.n;
-  b->stage = l->stage;
-  b->epoch = l->epoch;
-  b->step = l->step;
-  p->next = b;
-  mcli_ahead_start(p->ahead, prepare_ahead, p);
-  return MCL_OK;
-}
-
-// The batch of this event with its views: the one prepared ahead where it is the same, else made now.
-static mcl_status take_batch(push *p, const mcl_event *e, const mcl_batch *batch, prepared **out,
-                             mcl_error *err) {
-  mcli_ahead_wait(p->ahead);
-  prepared *b = p->next;
-  if (!b || b->stage != e->stage || b->epoch != e->epoch || b->step != batch->step) {
-    b = &p->slots[0];
-    memcpy(b->indices, batch->indices, (size_t)batch->n * sizeof *b->indices);
-    memcpy(b->cells, batch->cells, (size_t)batch->n * sizeof *b->cells);
-    b->n = batch->n;
-    b->stage = e->stage;
-    b->epoch = e->epoch;
-    b->step = batch->step;
-    prepare(p, b);
-  }
-  p->next = NULL;
-  *out = b;
-  if (b->status < 0 && err) *err = b->error;
-  return b->status;
 }
 
 // ---- a step --------------------------------------------------------------------------------------------
@@ -250,7 +73,7 @@ static double learning_rate(const mcl_multistage_options *o, int64_t step, int64
 }
 
 // (2) to (4)
-static mcl_status train_on(push *p, mcl_encoder *e, prepared *b, int64_t steps_an_epoch,
+static mcl_status train_on(push *p, mcl_encoder *e, mcli_prepared *b, int64_t steps_an_epoch,
                            mcl_loss_result *r, mcl_error *err) {
   mcl_multistage *l = p->l;
   mcl_inputs in[2];
@@ -258,11 +81,12 @@ static mcl_status train_on(push *p, mcl_encoder *e, prepared *b, int64_t steps_a
   mcl_status s = MCL_OK;
   int32_t projection = mcl_encoder_projection_dim(e);
   for (int v = 0; v < 2; v++) {
-    data[v] = batch_of(&b->view_shape[v], b->view[v], b->n);
+    data[v] = mcli_views_batch(&b->view_shape[v], b->view[v], b->n);
     z[v] = mcl_matrix_f32(p->z[v], b->n, projection);
     dz[v] = mcl_matrix_f32(p->dz[v], b->n, projection);
-    set_inputs(p, &in[v], b->indices, b->n, modality_of(p, v), v, b->stage, b->epoch);
-    in[v].data = p->has_data ? &data[v] : NULL;
+    mcli_views_inputs(&p->views, &in[v], b->indices, b->n, mcli_views_modality(&p->views, v), v,
+                      b->stage, b->epoch);
+    in[v].data = p->views.has_data ? &data[v] : NULL;
   }
   for (int v = 0; s == MCL_OK && v < 2; v++) s = mcl_encoder_forward(e, &in[v], &z[v], err);
   mcl_loss_inputs loss;
@@ -324,11 +148,13 @@ static mcl_status save_place(push *p, mcl_error *err) {
 
 static mcl_status on_train(push *p, const mcl_event *e, const mcl_batch *batch, mcl_error *err) {
   mcl_multistage *l = p->l;
-  prepared *b;
+  mcli_prepared *b;
   mcl_loss_result r;
   mcl_struct_init(&r, sizeof r);
-  mcl_status s = take_batch(p, e, batch, &b, err);
-  if (s == MCL_OK) s = start_next(p, b == &p->slots[0] ? &p->slots[1] : &p->slots[0], err);
+  mcl_status s = mcli_views_take(&p->views, e, batch, &b, err);
+  if (s == MCL_OK)
+    s = mcli_views_start_next(
+        &p->views, b == &p->views.slots[0] ? &p->views.slots[1] : &p->views.slots[0], err);
   if (s == MCL_OK) s = train_on(p, l->encoders[e->stage], b, batch->steps, &r, err);
   if (s < 0) { // not trained: the same batch comes again
     l->epoch = e->epoch;
@@ -396,20 +222,20 @@ static mcl_status load_encoder(push *p, int32_t stage, int32_t epoch, int64_t st
 static mcl_status on_embed(push *p, const mcl_event *e, const mcl_batch *batch, mcl_error *err) {
   mcl_multistage *l = p->l;
   mcl_encoder *encoder = l->encoders[e->stage];
-  prepared *b = &p->slots[0];
+  mcli_prepared *b = &p->views.slots[0];
   int32_t dim = mcl_encoder_dim(encoder);
   memcpy(b->indices, batch->indices, (size_t)batch->n * sizeof *b->indices);
   b->n = batch->n;
   b->step = -1; // no batch to train on any more
   // With one modality slot 0 serves; with two, the slot of the modality.
   int v = l->o.modalities == 2 ? e->modality : 0;
-  mcl_status s = p->has_data ? make_view(p, b, v, -1, err) : MCL_OK;
+  mcl_status s = p->views.has_data ? mcli_views_make(&p->views, b, v, -1, err) : MCL_OK;
   if (s < 0) return s;
   mcl_inputs in;
-  mcl_array data = batch_of(&b->view_shape[v], b->view[v], b->n);
+  mcl_array data = mcli_views_batch(&b->view_shape[v], b->view[v], b->n);
   mcl_array z = mcl_matrix_f32(p->embeddings, b->n, dim);
-  set_inputs(p, &in, b->indices, b->n, e->modality, -1, e->stage, -1);
-  in.data = p->has_data ? &data : NULL;
+  mcli_views_inputs(&p->views, &in, b->indices, b->n, e->modality, -1, e->stage, -1);
+  in.data = p->views.has_data ? &data : NULL;
   s = mcl_encoder_embed(encoder, &in, &z, err);
   if (s == MCL_OK) s = mcli_loop_put(l, e->modality, b->indices, b->n, &z, err);
   p->watch.now.stage = e->stage;
@@ -495,22 +321,18 @@ static mcl_status run(push *p, mcl_error *err) {
   mcl_context *c = l->context;
   mcl_batch batch;
   mcl_struct_init(&batch, sizeof batch);
-  batch.capacity = p->capacity = mcl_multistage_batch_capacity(l);
-  batch.indices = MCLI_NEW(c, int64_t, p->capacity);
-  batch.cells = MCLI_NEW(c, int64_t, p->capacity);
-  p->ahead = mcli_ahead_new(c);
+  batch.capacity = p->views.capacity = mcl_multistage_batch_capacity(l);
+  batch.indices = MCLI_NEW(c, int64_t, p->views.capacity);
+  batch.cells = MCLI_NEW(c, int64_t, p->views.capacity);
   mcl_status s = MCL_OK;
-  if (!batch.indices || !batch.cells || !p->ahead) s = mcli_nomem(err, "a batch");
-  for (int i = 0; s == MCL_OK && i < 2; i++) s = prepared_make(p, &p->slots[i], err);
-  p->may_run_ahead = p->has_data && !mcli_dataset_is_host(p->dataset);
+  if (!batch.indices || !batch.cells) s = mcli_nomem(err, "a batch");
+  if (s == MCL_OK) s = mcli_views_open(&p->views, err);
   if (s == MCL_OK) s = restore(p, err);
   if (s == MCL_OK) s = walk(p, &batch, err);
-  if (p->ahead) mcli_ahead_wait(p->ahead);
-  mcli_ahead_free(c, p->ahead);
+  mcli_views_close(&p->views);
   mcli_free(c, batch.indices);
   mcli_free(c, batch.cells);
   for (int i = 0; i < 2; i++) {
-    prepared_free(c, &p->slots[i]);
     mcli_free(c, p->z[i]);
     mcli_free(c, p->dz[i]);
   }
@@ -522,25 +344,25 @@ static mcl_status check_run(push *p, const mcl_encoder_factory *f, mcl_error *er
   mcl_status s = mcli_struct_in(&p->factory, sizeof p->factory, f, "mcl_encoder_factory", err);
   if (s < 0) return s;
   if (!p->factory.make) return mcli_fail(err, MCL_E_INVALID, "mcl_encoder_factory.make is NULL");
-  if (!p->dataset) return mcli_fail(err, MCL_E_INVALID, "dataset is NULL");
+  if (!p->views.dataset) return mcli_fail(err, MCL_E_INVALID, "dataset is NULL");
   const mcl_multistage *l = p->l;
   if (!l) return mcli_fail(err, MCL_E_INVALID, "loop is NULL");
-  int64_t rows = mcl_dataset_rows(p->dataset);
-  uint64_t fingerprint = mcl_dataset_fingerprint(p->dataset);
+  int64_t rows = mcl_dataset_rows(p->views.dataset);
+  uint64_t fingerprint = mcl_dataset_fingerprint(p->views.dataset);
   if (rows != l->rows)
     return mcli_fail(err, MCL_E_SHAPE, "the dataset has %lld rows, the loop %lld", (long long)rows,
                      (long long)l->rows);
   if (l->o.fingerprint && l->o.fingerprint != fingerprint)
     return mcli_fail(err, MCL_E_MISMATCH, "the dataset's fingerprint is not the loop's");
-  if (mcl_dataset_modalities(p->dataset) < l->o.modalities)
+  if (mcl_dataset_modalities(p->views.dataset) < l->o.modalities)
     return mcli_fail(err, MCL_E_INVALID, "the dataset has %d modalities, the loop %d",
-                     (int)mcl_dataset_modalities(p->dataset), (int)l->o.modalities);
+                     (int)mcl_dataset_modalities(p->views.dataset), (int)l->o.modalities);
   return MCL_OK;
 }
 
 mcl_status mcl_multistage_run(mcl_multistage *l, mcl_dataset *d, mcl_augmenter *a,
                               const mcl_encoder_factory *f, const mcl_monitor *m, mcl_error *err) {
-  push p = {.l = l, .dataset = d, .augmenter = a, .monitor = m};
+  push p = {.l = l, .views = {.l = l, .dataset = d, .augmenter = a}, .monitor = m};
   mcl_status s = check_run(&p, f, err);
   if (s == MCL_OK) s = mcli_watch_begin(&p.watch, m, "train", 0, err);
   if (s == MCL_OK) s = mcli_guard_enter(&l->guard, "loop", err);
