@@ -128,7 +128,9 @@ mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err) {
   if (s < 0) return s;
   for (int32_t i = 0; i < net->n_layers; i++) {
     const mcli_layer *l = &net->layers[i];
-    if (l->kernel >= 0) mcli_init_uniform(p, l->kernel, seed);
+    int64_t fan_in = l->kernel >= 0 ? mcli_fan_in(p, l->kernel) : 0;
+    if (l->kernel >= 0) mcli_init_uniform(p, l->kernel, fan_in, seed);
+    if (l->bias >= 0) mcli_init_uniform(p, l->bias, fan_in, seed);
     if (l->scale >= 0) mcli_init_constant(p, l->scale, 1);
     if (l->variance >= 0) mcli_init_constant(p, l->variance, 1);
   }

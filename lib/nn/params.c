@@ -64,12 +64,17 @@ void mcli_params_free(mcl_context *c, mcli_params *p) {
 
 // ---- initial weights -------------------------------------------------------------------------------
 
-void mcli_init_uniform(const mcli_params *p, int32_t index, uint64_t seed) {
-  const mcli_param *t = &p->tensors[index];
-  double bound = 1 / sqrt((double)(t->n / t->shape[t->ndim - 1]));
+int64_t mcli_fan_in(const mcli_params *p, int32_t kernel) {
+  const mcli_param *t = &p->tensors[kernel];
+  return t->n / t->shape[t->ndim - 1];
+}
+
+void mcli_init_uniform(const mcli_params *p, int32_t index, int64_t fan_in, uint64_t seed) {
+  double bound = 1 / sqrt((double)fan_in);
   mcli_rng r = mcli_rng_make(seed, MCLI_RNG_INIT, (uint64_t)index, 0);
   float *w = mcli_param_value(p, index);
-  for (int64_t i = 0; i < t->n; i++) w[i] = (float)mcli_rng_between(&r, -bound, bound);
+  for (int64_t i = 0; i < p->tensors[index].n; i++)
+    w[i] = (float)mcli_rng_between(&r, -bound, bound);
 }
 
 void mcli_init_constant(const mcli_params *p, int32_t index, float value) {

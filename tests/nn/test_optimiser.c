@@ -158,8 +158,8 @@ START_TEST(initial_weights_are_uniform_and_differ_from_tensor_to_tensor) {
   CHECK_OK(mcli_params_allocate(c, &p, &err));
   int64_t n = p.tensors[a].n;
   double mean, variance;
-  mcli_init_uniform(&p, a, 5);
-  mcli_init_uniform(&p, b, 5);
+  mcli_init_uniform(&p, a, mcli_fan_in(&p, a), 5);
+  mcli_init_uniform(&p, b, 288, 5);
   ck_assert_float_ne(mcli_param_value(&p, a)[0], mcli_param_value(&p, b)[0]); // streams differ
   spread(mcli_param_value(&p, a), n, &mean, &variance);
   double bound = 1 / sqrt(288.0);

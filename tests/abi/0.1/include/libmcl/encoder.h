@@ -234,9 +234,9 @@ typedef struct mcl_cnn_options {
 MCL_API void mcl_cnn_options_init(mcl_cnn_options *options, size_t struct_size);
 
 /** Makes a convolutional network.
- *  Initial weights are a function of (seed, tensor, place): kernels are uniform in +-1 / sqrt(fan_in) (after LeCun et al.
- *  1998, Efficient BackProp, eq. 16; PyTorch's default), biases and shifts 0, scales of batch norm 1. Larger ones suppress
- *  less in stage 0 and teach less in later stages: lib/nn/params.h has the figures.
+ *  Initial weights are a function of (seed, tensor, place): kernels and biases are uniform in +-1 / sqrt(fan_in) (after
+ *  LeCun et al. 1998, Efficient BackProp, eq. 16; PyTorch's default), shifts 0, scales of batch norm 1. Larger kernels, or
+ *  biases of 0, suppress less in stage 0 and teach less in later stages: lib/nn/params.h has the figures.
  *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED (an unknown tail), MCL_E_LIMIT (over 2^28 weights, or 2^28
  *  numbers in a layer's output for one row), MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_encoder_create_cnn(mcl_context *context,

@@ -1,25 +1,37 @@
-/* Contrastive losses with cells, and their gradients. Pure functions: nothing is kept between calls.
+/* Contrastive losses with cells, and their gradients. Pure functions: nothing is kept.
  *
- * An anchor i is to pick its positive p(i) out of its candidates by similarity. With u, v the L2-normalised rows and tau the
- * temperature:
+ * An anchor i is to pick its positive p(i) out of its candidates by similarity. With u, v the
+ * L2-normalised rows and tau the temperature:
  *
  *   s_ij = <u_i, v_j> / tau                                                                  (1)
- *   N(i) = { j : cell(j) = cell(i), j is not p(i), not i itself, not a duplicate of i }      (2) negatives
+ *   N(i) = { j in i's cell, but for i itself, p(i) and i's duplicates }   negatives          (2)
  *   l_i  = -s_i,p(i) + log( exp s_i,p(i) + sum over j in N(i) of exp s_ij )                  (3)
  *   L    = mean over all anchors of l_i                                                      (4)
  *
- * MCL restricts N(i) to the anchor's cell, the rows that shared its cluster in every preceding stage (Zhang et al. 2024, arXiv
- * 2402.11816, section 3.2: feature-aware negative sampling); without cells (2) is the whole batch.
+ * A cell is the rows that shared their cluster in every preceding stage: MCL takes negatives from
+ * there alone (Zhang et al. 2024, arXiv 2402.11816, section 3.2, feature-aware negative sampling).
+ * Without cells, N(i) is the whole batch. The two losses differ in who the anchors and candidates
+ * are:
  *
- *   NT-Xent: the 2n views are anchors and candidates at once, so 2n - 2 negatives (Chen et al. 2020, SimCLR, eq. 1).
- *   InfoNCE, cross-view: anchors of one view, candidates of the other only, n - 1 negatives, and the same the other
- *   way (van den Oord et al. 2018, eq. 4; Radford et al. 2021, CLIP, figure 3).
+ *   NT-Xent: the 2n views are both at once, so 2n - 2 negatives
+ *            (Chen et al. 2020, SimCLR, arXiv 2002.05709, eq. 1 and algorithm 1).
+ *   InfoNCE, cross-view: anchors of one view, candidates of the other only, n - 1 negatives; and
+ *            the same the other way (van den Oord et al. 2018, arXiv 1807.03748, eq. 4; Radford et
+ *            al. 2021, CLIP, arXiv 2103.00020, figure 3).
  *
- * An anchor without negatives (alone in its cell) has l_i = 0 and no gradient. It counts in the mean (4), so that a batch's
- * weight does not depend on how it is cut into cells, and it is counted in the result.
+ * An anchor without negatives (alone in its cell, or among its duplicates) has l_i = 0 and gradient
+ * 0, and is counted in the result. It counts in the mean (4) too. So the loss of a packed batch is
+ * the mean of its cells' losses, weighted by their rows, and an anchor weighs the same in every
+ * batch of a size; a mean over the others would let the few anchors of a batch that fell apart take
+ * as large a step as a full batch. For that mean, divide by (anchors - anchors_without_negatives)
+ * yourself under MCL_REDUCE_SUM.
  *
- * Memory: some (8 dim + 60) (n + m) bytes and 384 KiB a thread, never a matrix of n x m. This bounds the loss, not your
- * encoder's activations. Threads: any number of calls at once. The same inputs give the same bits for any number of threads. */
+ * A zero row is normalised to zero: its scores are 0, its gradient is 0.
+ *
+ * Memory: at most (8 dim + 120) (n + m) bytes and 260 KiB a thread, never an n x m matrix. This
+ * bounds the loss, not your encoder's activations. A call costs the same whether gradients are
+ * wanted or not. Any number of calls at once; the same inputs give the same bits for any number of
+ * threads. */
 #ifndef LIBMCL_LOSS_H
 #define LIBMCL_LOSS_H
 
@@ -33,8 +45,9 @@
 
 MCL_BEGIN_DECLS
 
-/** Flags. MCL_REDUCE_SUM: L is the sum over anchors instead of (4); for InfoNCE both ways the sum of the two directions'
- *  means becomes the sum of their sums. MCL_ROWS_AS_GIVEN: rows are not normalised here; (1) takes them as they are.
+/** Flags.
+ *  MCL_REDUCE_SUM: L is the sum over all anchors, of both directions, instead of (4).
+ *  MCL_ROWS_AS_GIVEN: (1) takes the rows as they are; they are not normalised.
  *  MCL_ONE_WAY: InfoNCE from za to zb only. */
 enum { MCL_REDUCE_SUM = 1, MCL_ROWS_AS_GIVEN = 2, MCL_ONE_WAY = 4 };
 
@@ -48,45 +61,56 @@ typedef struct mcl_loss_options {
 
 MCL_API void mcl_loss_options_init(mcl_loss_options *options, size_t struct_size);
 
-/** What a loss is computed of. Prepared by mcl_struct_init(). All pointers are borrowed for the call. */
+/** What a loss is computed of. Prepared by mcl_struct_init(). Pointers are borrowed. */
 typedef struct mcl_loss_inputs {
   size_t struct_size;
-  const mcl_array *za; /**< [n, dim] anchors, any float type, n >= 1 */
-  const mcl_array *zb; /**< [m, dim] candidates; m = n unless MCL_ONE_WAY */
-  const int64_t *
-      cells; /**< [m] the cell of each row of zb and of its anchor, any numbers in any order; NULL: one cell */
-  const int64_t *
-      duplicates; /**< [m] rows of equal id are not each other's negatives; a negative id: no duplicate; NULL: none */
-  /** za[i] pairs with zb[first_positive + i]: this rank's anchors among the gathered candidates of all. Other than 0 needs
-   *  MCL_ONE_WAY. With gathered candidates take MCL_REDUCE_SUM and divide by the anchors of all ranks: then the sums of
-   *  the ranks' losses and gradients are those of one process. */
+  /** [n, dim], any float type and strides; n and dim at least 1. */
+  const mcl_array *za;
+  /** [m, dim]; m = n, or with MCL_ONE_WAY m >= n. */
+  const mcl_array *zb;
+  /** [m]: the cell of each row of zb and of the row of za that is its positive: any numbers, in any
+   *  order. NULL: all are one cell. */
+  const int64_t *cells;
+  /** [m], laid out likewise: rows of equal id are not each other's negatives, positives stay. A
+   *  negative id is nobody's duplicate. NULL: none. */
+  const int64_t *duplicates;
+  /** za[i] pairs with zb[first_positive + i], in 0 .. m - n: this rank's anchors among the gathered
+   *  candidates of all. Needs MCL_ONE_WAY when it is not 0. Use MCL_REDUCE_SUM there and divide by
+   *  the anchors of all ranks: then losses and dzb added up over the ranks, and each rank's dza,
+   *  are those of one process. */
   int64_t first_positive;
-  const mcl_array *
-      dza; /**< [n, dim] gets dL/dza, by the rows as given (through the normalisation); NULL: not wanted */
-  const mcl_array *
-      dzb; /**< [m, dim] likewise. Both are overwritten at the end; they may be za and zb themselves */
+  /** [n, dim], any float type: gets dL/dza with respect to the rows as given, through the
+   *  normalisation. NULL: not wanted. */
+  const mcl_array *dza;
+  /** [m, dim]: gets dL/dzb. NULL: not wanted. Both are overwritten, after all inputs have been
+   *  read: either may be za or zb itself. They must not overlap each other. */
+  const mcl_array *dzb;
 } mcl_loss_inputs;
 
 /** Prepared by mcl_struct_init(). */
 typedef struct mcl_loss_result {
   size_t struct_size;
-  double loss;              /**< L; both ways: the mean of the two directions */
-  double d_log_temperature; /**< dL / d log tau */
-  double
-      accuracy; /**< share of anchors, among those with negatives, whose positive scores above all of them; ties
-                                 count as wrong; 0 where no anchor has negatives */
-  int64_t anchors; /**< n, or 2n for NT-Xent and InfoNCE both ways */
+  double loss;              /**< L */
+  double d_log_temperature; /**< dL / d log tau, for a temperature that is learnt */
+  /** Share of the anchors with negatives whose positive scores above all of them; a tie counts as
+   *  wrong. 0 where no anchor has any. */
+  double accuracy;
+  int64_t anchors; /**< n with MCL_ONE_WAY, else 2n */
   int64_t anchors_without_negatives;
 } mcl_loss_result;
 
-/** NT-Xent. n == m; no MCL_ONE_WAY. A zero row is similar to nothing (s = 0) and has gradient 0.
- *  Errors, after which no output is changed: MCL_E_INVALID (a NULL, an option, named), MCL_E_SHAPE, MCL_E_DTYPE,
- *  MCL_E_NOT_FINITE (the first such row, named with its array), MCL_E_NOMEM, MCL_E_CALLBACK (a host's runner failed). */
+/** NT-Xent: n = m, no MCL_ONE_WAY. `options` NULL: the defaults.
+ *  Errors, after which no output is changed: MCL_E_INVALID (a NULL argument, an option,
+ *  first_positive; named), MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_UNSUPPORTED (an array on a device, a
+ *  newer struct's field), MCL_E_LIMIT (more than 2^31 - 1 rows), MCL_E_NOT_FINITE (the first such
+ *  row, with its array's name; or rows as given whose scores overflow float32), MCL_E_NOMEM,
+ *  MCL_E_CALLBACK (a host's runner failed). Any thread. */
 MCL_API MCL_CHECK mcl_status mcl_loss_nt_xent(mcl_context *context, const mcl_loss_options *options,
                                               const mcl_loss_inputs *in, mcl_loss_result *out,
                                               mcl_error *err);
 
-/** Cross-view InfoNCE. Both ways: L is the mean of (4) from za to zb and from zb to za. Errors: as above. */
+/** Cross-view InfoNCE, the loss of CLIP: both ways, and L the mean over both directions' anchors,
+ *  unless MCL_ONE_WAY. `options` NULL: the defaults. Errors: as above. Any thread. */
 MCL_API MCL_CHECK mcl_status mcl_loss_info_nce(mcl_context *context,
                                                const mcl_loss_options *options,
                                                const mcl_loss_inputs *in, mcl_loss_result *out,
