@@ -275,7 +275,7 @@ static int step(const run *r, mcl_encoder *e, const mcl_event *event, const mcl_
 static int train_shuffled(run *r) {
   const data *d = &r->data;
   mcl_multistage *loop = NULL;
-  mcl_integrator *g = NULL, *trained = NULL;
+  mcl_integrator *g = NULL;
   mcl_encoder *e = NULL;
   int64_t cap, row = (int64_t)d->height * d->width * d->channels;
   enum { PROJECTION = 64 };
@@ -332,7 +332,6 @@ static int train_shuffled(run *r) {
     free(later.z);
   }
   mcl_encoder_unref(e);
-  mcl_integrator_unref(trained);
   mcl_integrator_unref(g);
   mcl_multistage_unref(loop);
   free(indices), free(cells), free(labels), free(images), free(f32);
