@@ -6,10 +6,18 @@
  *     r_i = ( w_0 z_i0 / |z_i0| , w_1 z_i1 / |z_i1| , ... )
  *
  * (Zhang et al. 2024, "Learning the Unlearned: Mitigating Feature Suppression in Contrastive Learning", section 3.3, where
- * all weights are 1.) A zero embedding stays zero. The inner product of two representations is the sum over stages of
- * w_s^2 times that stage's cosine: with equal weights early stages, whose cosines spread widest, dominate it
- * (docs/evidence.md); a larger weight for later stages, 2^s say, shifts it to what they learnt. A linear map on top of the
- * representation does not depend on the weights, but for its own penalty.
+ * all weights are 1.) A zero embedding stays zero. By cosine, two representations without zero embeddings are compared by
+ *
+ *     cos(r_i, r_j) = sum_s q_s cos(z_is, z_js),   q_s = w_s^2 / sum_t w_t^2
+ *
+ * With equal weights early stages, whose cosines spread widest, dominate it (docs/evidence.md). Which weights to use:
+ *
+ *   - A linear map goes on top (a probe, a last layer): any. It undoes the weights, but for its own penalty.
+ *   - Rows are compared by cosine (nearest neighbours, retrieval, clustering) and there are no labels:
+ *     mcl_integrator_set_growth() with a base of 2 to 4, the larger the more the last stages are wanted.
+ *   - One stage is known to hold what is wanted: mcl_integrator_view() of it alone.
+ *
+ * Stages begin with the weight they are added with, and mcl_multistage_run() adds them with the paper's 1.
  *
  * Threads: const calls from several threads at once, but not beside another call. Of two other calls at once, also when
  * the second comes from a callback of one of the encoders, the second is MCL_E_BUSY and does nothing. */
@@ -72,8 +80,8 @@ MCL_API MCL_CHECK mcl_status mcl_integrator_stage_range(const mcl_integrator *in
                                                         mcl_error *err);
 
 /** Representations of the rows of `in`: every stage's encoder embeds them (mcl_encoder_embed()) in blocks of at most 512
- *  rows, with in->stage replaced by the stage's number. An encoder whose rows depend on the rows beside them is not one
- *  in evaluation mode.
+ *  rows, with in->stage replaced by the stage's number (of a view: its number in the integrator it is a view of). An
+ *  encoder whose rows depend on the rows beside them is not one in evaluation mode.
  *  in->data, if any, is [in->n, ...]; out: [in->n, mcl_integrator_dim()] of any float type. Memory: in->n times dim
  *  float32, since `out` is written on success only.
  *  Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_STATE (no stages, or one without an encoder), MCL_E_LIMIT,
@@ -90,10 +98,35 @@ MCL_API MCL_CHECK mcl_status mcl_integrator_concat(const mcl_integrator *integra
                                                    const mcl_array *stages, int32_t n,
                                                    const mcl_array *out, mcl_error *err);
 
-/** Another weight for a stage.
+/** Another weight for a stage: finite, 1e-30 .. 1e30.
  *  Errors: MCL_E_INVALID, MCL_E_NOT_FOUND (no such stage), MCL_E_BUSY. */
 MCL_API MCL_CHECK mcl_status mcl_integrator_set_weight(mcl_integrator *integrator, int32_t stage,
                                                        double weight, mcl_error *err);
+
+/** A stage's weight into *weight.
+ *  Errors: MCL_E_INVALID, MCL_E_NOT_FOUND (no such stage). */
+MCL_API MCL_CHECK mcl_status mcl_integrator_get_weight(const mcl_integrator *integrator,
+                                                       int32_t stage, double *weight,
+                                                       mcl_error *err);
+
+/** Weights that grow from stage to stage: base^s for each stage s that there is now (one added later has the weight it is
+ *  added with). base 1 is the paper's plain concatenation. A base of 2 to 4 lets what later stages learnt decide a cosine,
+ *  at the price of what stage 0 knows: docs/evidence.md has the figures. base: above 0, every base^s within 1e-30 .. 1e30.
+ *  Errors: MCL_E_INVALID, MCL_E_STATE (no stages), MCL_E_BUSY. On failure no weight has changed. */
+MCL_API MCL_CHECK mcl_status mcl_integrator_set_growth(mcl_integrator *integrator, double base,
+                                                       mcl_error *err);
+
+/** Some of the stages as an integrator of their own, in the order named: stages[i], each at most once, is the view's stage i.
+ *
+ *  Shared with `integrator`: the encoders, by reference, so training or loading one through either is seen by both, and of two
+ *  calls that use one encoder at once the second is MCL_E_BUSY. Copied: weights, as they are now; later changes of one are not
+ *  changes of the other. Encoders are told the stage's number in `integrator`. All other calls count the view's own
+ *  stages, from 0: so does mcl_integrator_save(), and what a view saves is loaded into such a view. A view of a view is one
+ *  too. *out is the caller's, to be given back by mcl_integrator_unref(); `integrator` may go before it.
+ *  Errors: MCL_E_INVALID (n < 1, a stage named twice), MCL_E_NOT_FOUND (no such stage), MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_integrator_view(const mcl_integrator *integrator,
+                                                 const int32_t *stages, int32_t n,
+                                                 mcl_integrator **out, mcl_error *err);
 
 /** Writes into `directory`, which is made where it does not exist:
  *

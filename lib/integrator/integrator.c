@@ -15,8 +15,6 @@
 // Rows an encoder is given at once. Enough that its products run at full speed; the activations of a block are
 // what an embedding pass needs in memory.
 enum { BLOCK = 512 };
-// A weight outside is a mistake; inside, products with unit rows are normal float32 numbers.
-static const double LEAST = 1e-30, MOST = 1e30;
 
 // ---- life ------------------------------------------------------------------------------------------------
 
@@ -61,26 +59,21 @@ void mcl_integrator_unref(mcl_integrator *integrator) {
 
 // ---- stages ----------------------------------------------------------------------------------------------
 
-mcl_status mcli_integrator_weight_check(double weight, mcl_error *err) {
-  if (weight >= LEAST && weight <= MOST) return MCL_OK;
-  return mcli_fail(err, MCL_E_INVALID, "weight is %g, not %g..%g", weight, LEAST, MOST);
-}
-
-static mcl_status stage_check(const mcl_integrator *g, int32_t stage, mcl_error *err) {
+mcl_status mcli_integrator_stage_check(const mcl_integrator *g, int32_t stage, mcl_error *err) {
   if (!g) return mcli_fail(err, MCL_E_INVALID, "integrator is NULL");
   if (stage >= 0 && stage < g->stages) return MCL_OK;
   return mcli_fail(err, MCL_E_NOT_FOUND, "stage is %d, there are %d", (int)stage, (int)g->stages);
 }
 
-static mcl_status add(mcl_integrator *g, mcl_encoder *encoder, int32_t dim, double weight,
-                      mcl_error *err) {
+mcl_status mcli_integrator_append(mcl_integrator *g, mcl_encoder *encoder, int32_t dim,
+                                  double weight, int32_t number, mcl_error *err) {
   if (dim > INT32_MAX - g->dim)
     return mcli_fail(err, MCL_E_LIMIT, "dim is %d on top of %d: more than 2^31 - 1", (int)dim,
                      (int)g->dim);
   integrator_stage *more = mcli_realloc(g->context, g->stage, (size_t)g->stages + 1, sizeof *more);
   if (!more) return mcli_nomem(err, "the stage");
   g->stage = more;
-  more[g->stages++] = (integrator_stage){mcl_encoder_ref(encoder), weight, g->dim, dim};
+  more[g->stages++] = (integrator_stage){mcl_encoder_ref(encoder), weight, g->dim, dim, number};
   g->dim += dim;
   return MCL_OK;
 }
@@ -98,7 +91,7 @@ mcl_status mcl_integrator_add_stage(mcl_integrator *integrator, mcl_encoder *enc
   mcl_status s = mcli_integrator_weight_check(weight, err);
   if (s == MCL_OK) s = mcli_guard_enter(&integrator->guard, "integrator", err);
   if (s < 0) return s;
-  s = add(integrator, encoder, dim, weight, err);
+  s = mcli_integrator_append(integrator, encoder, dim, weight, integrator->stages, err);
   mcli_guard_leave(&integrator->guard);
   return s == MCL_OK ? mcl_ok(err) : s;
 }
@@ -113,21 +106,10 @@ int32_t mcl_integrator_dim(const mcl_integrator *integrator) {
 
 mcl_status mcl_integrator_stage_range(const mcl_integrator *integrator, int32_t stage,
                                       int32_t *first, int32_t *dim, mcl_error *err) {
-  mcl_status s = stage_check(integrator, stage, err);
+  mcl_status s = mcli_integrator_stage_check(integrator, stage, err);
   if (s < 0) return s;
   if (first) *first = integrator->stage[stage].first;
   if (dim) *dim = integrator->stage[stage].dim;
-  return mcl_ok(err);
-}
-
-mcl_status mcl_integrator_set_weight(mcl_integrator *integrator, int32_t stage, double weight,
-                                     mcl_error *err) {
-  mcl_status s = stage_check(integrator, stage, err);
-  if (s == MCL_OK) s = mcli_integrator_weight_check(weight, err);
-  if (s == MCL_OK) s = mcli_guard_enter(&integrator->guard, "integrator", err);
-  if (s < 0) return s;
-  integrator->stage[stage].weight = weight;
-  mcli_guard_leave(&integrator->guard);
   return mcl_ok(err);
 }
 
@@ -199,7 +181,7 @@ static mcl_status embed_stage(const mcl_integrator *g, int32_t stage, const mcl_
   for (int64_t first = 0; first < in->n; first += BLOCK) {
     int64_t n = in->n - first < BLOCK ? in->n - first : BLOCK;
     mcl_array data, out = mcl_matrix_f32(z, n, of->dim);
-    mcl_inputs block = block_of(in, first, n, stage, &data);
+    mcl_inputs block = block_of(in, first, n, of->number, &data);
     mcl_error inner;
     if (mcl_encoder_embed(of->encoder, &block, &out, &inner) < 0)
       return mcli_integrator_stage_failed(&inner, stage, first, err);

@@ -398,6 +398,17 @@ void what_is_no_exception_class_comes_out_too(const mcl::context &c) {
 
 } // namespace
 
+void a_view_shares_the_encoders_of_the_stages_it_names(const mcl::context &c) {
+  mcl::integrator whole, some;
+  mcl::call(mcl_integrator_create, c.get(), nullptr, whole.out());
+  for (int32_t s = 0; s < 3; s++)
+    mcl::call(mcl_integrator_add_stage, whole.get(), nullptr, s + 1, 1.0);
+  some = mcl::view(whole, {2, 0});
+  EXPECT(mcl_integrator_stages(some.get()) == 2 && mcl_integrator_dim(some.get()) == 4);
+  EXPECT(fails(MCL_E_NOT_FOUND, [&] { mcl::view(whole, {3}); }));
+  EXPECT(fails(MCL_E_INVALID, [&] { mcl::view(whole, {}); }));
+}
+
 int main() {
   mcl::context c = mcl::context::create();
   a_copy_is_another_reference_to_the_same(c);
@@ -416,6 +427,7 @@ int main() {
   the_first_exception_of_a_call_comes_out(c);
   calls_in_a_destructor_leave_an_exception_on_its_way_alone(c);
   what_is_no_exception_class_comes_out_too(c);
+  a_view_shares_the_encoders_of_the_stages_it_names(c);
   EXPECT(alive == 0);
   return failures != 0;
 }

@@ -18,6 +18,7 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <libmcl/mcl.h>
 
@@ -217,6 +218,14 @@ encoder host_encoder(const context &c, std::unique_ptr<E> network, int32_t dim,
   encoder e;
   call(mcl_encoder_create_host, c.get(), &h, e.out());
   return e;
+}
+
+/// mcl_integrator_view(): some of the stages, which share their encoders with the whole.
+inline integrator view(const integrator &whole, const std::vector<int32_t> &stages) {
+  integrator some;
+  call(mcl_integrator_view, whole.get(), stages.data(), static_cast<int32_t>(stages.size()),
+       some.out());
+  return some;
 }
 
 /// A clusterer of a C++ class, which it owns from now on. K has
