@@ -80,6 +80,8 @@ typedef struct mcl_host_encoder {
   mcl_status (*load)(void *user, const char *path, mcl_error *err);
   /** Runs exactly once: at the last unref, or at once when mcl_encoder_create_host() fails. */
   void (*destroy)(void *user);
+  /** Embeddings, in training mode, of the rows that forward holds for that (modality, view). */
+  mcl_status (*held)(void *user, const mcl_inputs *in, const mcl_array *out, mcl_error *err);
 } mcl_host_encoder;
 
 /** Makes an encoder of the host's callbacks. When it fails, `destroy` has run (unless `host` is NULL or was never
@@ -111,6 +113,15 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_embed(mcl_encoder *encoder, const mcl_i
  *  for its view. */
 MCL_API MCL_CHECK mcl_status mcl_encoder_forward(mcl_encoder *encoder, const mcl_inputs *in,
                                                  const mcl_array *out, mcl_error *err);
+
+/** Embeddings of the rows that the last forward of (in->modality, in->view) holds, in training mode: what an online probe
+ *  learns from, beside the encoder and without touching it (Chen et al. 2020, "SimCLR", appendix B.9: its gradient is
+ *  stopped here). From forward until the step; of `in` only modality, view and n are read. It costs one copy.
+ *  out: [n, dim] of any float type.
+ *  Errors: MCL_E_INVALID, MCL_E_SHAPE (another n than forward's), MCL_E_DTYPE, MCL_E_STATE (no forward of this view),
+ *  MCL_E_NOT_FINITE, MCL_E_NOMEM, MCL_E_BUSY, MCL_E_UNSUPPORTED, what a callback returns. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_held(mcl_encoder *encoder, const mcl_inputs *in,
+                                              const mcl_array *out, mcl_error *err);
 
 /** Adds the gradients of the weights for a view that forward holds. in: its modality, view and n; the built-in networks
  *  read nothing else of it. grad: d loss / d projection, [n, projection_dim] of any float type.

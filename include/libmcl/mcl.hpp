@@ -195,12 +195,24 @@ auto set_training(mcl_host_encoder &h, int)
 }
 template <class E> void set_training(mcl_host_encoder &, long) {}
 
+template <class E>
+auto set_held(mcl_host_encoder &h, int)
+    -> decltype(std::declval<E &>().held(std::declval<const mcl_inputs &>(),
+                                         std::declval<const mcl_array &>()),
+                void()) {
+  h.held = [](void *u, const mcl_inputs *in, const mcl_array *out, mcl_error *x) {
+    return guard(x, [&] { static_cast<E *>(u)->held(*in, *out); });
+  };
+}
+template <class E> void set_held(mcl_host_encoder &, long) {}
+
 } // namespace detail
 
 /// An encoder of a C++ class, which it owns from now on, also when this throws. E has
 ///   void embed(const mcl_inputs &, const mcl_array &out);
 /// and, to be trained, forward(const mcl_inputs &, const mcl_array &out), backward(const mcl_inputs &, const mcl_array
-/// &gradient), step(const mcl_step &); and, to be saved, save(const char *path), load(const char *path).
+/// &gradient), step(const mcl_step &); and, to be saved, save(const char *path), load(const char *path); and, for an online
+/// probe, held(const mcl_inputs &, const mcl_array &out).
 template <class E>
 encoder host_encoder(const context &c, std::unique_ptr<E> network, int32_t dim,
                      int32_t projection_dim, int32_t modalities = 1) {
@@ -212,6 +224,7 @@ encoder host_encoder(const context &c, std::unique_ptr<E> network, int32_t dim,
     return detail::guard(x, [&] { static_cast<E *>(u)->embed(*in, *out); });
   };
   detail::set_training<E>(h, 0);
+  detail::set_held<E>(h, 0);
   detail::set_state<E>(h, 0);
   h.destroy = detail::destroy<E>;
   h.user = network.release();

@@ -234,6 +234,32 @@ mcl_status mcl_encoder_forward(mcl_encoder *encoder, const mcl_inputs *in, const
   return s;
 }
 
+static mcl_status held(mcl_encoder *e, const mcl_inputs *in, const mcl_array *out, mcl_error *err) {
+  const slot *view = slot_of(e, in);
+  if (view->phase == EMPTY)
+    return mcli_fail(err, MCL_E_STATE, "no forward holds modality %d, view %d", in->modality,
+                     in->view);
+  if (view->n != in->n)
+    return mcli_fail(err, MCL_E_SHAPE, "in->n is %lld but forward had %lld rows", (long long)in->n,
+                     (long long)view->n);
+  return make_rows(e, "held", e->table.held, in, e->table.dim, out, err);
+}
+
+mcl_status mcl_encoder_held(mcl_encoder *encoder, const mcl_inputs *in, const mcl_array *out,
+                            mcl_error *err) {
+  mcl_encoder *e = encoder;
+  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  mcl_inputs ours;
+  mcl_status s = take_inputs(e, &ours, in, err);
+  if (s == MCL_OK) s = mcli_matrix_check_out(out, "out", ours.n, e->table.dim, err);
+  if (s < 0) return s;
+  s = enter(e, e->table.held != NULL, "held", err);
+  if (s < 0) return s;
+  s = held(e, &ours, out, err);
+  mcli_guard_leave(&e->guard);
+  return s;
+}
+
 // The gradient as contiguous float32, in the caller's array where it is so already.
 static mcl_status take_gradient(mcl_encoder *e, int64_t n, const mcl_array *grad,
                                 const float **rows, mcl_error *err) {

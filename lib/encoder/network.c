@@ -127,6 +127,12 @@ static mcl_status forward(void *user, const mcl_inputs *in, const mcl_array *out
   return mcl_ok(err);
 }
 
+static mcl_status held(void *user, const mcl_inputs *in, const mcl_array *out, mcl_error *err) {
+  mcli_network *w = user;
+  mcl_status s = give_rows(w, &w->tapes[in->view + 1], w->embedding, 0, in->n, out->data, err);
+  return s < 0 ? s : mcl_ok(err);
+}
+
 // Forgets the batch at work.
 static void give_up(mcli_network *w) {
   memset(w->held, 0, sizeof w->held);
@@ -206,7 +212,8 @@ mcl_status mcli_network_end(mcli_network *w, const char *name, uint64_t seed, mc
                             .step = step,
                             .save = mcli_network_save,
                             .load = load,
-                            .destroy = mcli_network_free};
+                            .destroy = mcli_network_free,
+                            .held = held};
   return mcli_encoder_create(w->context, name, &table, out, err);
 }
 

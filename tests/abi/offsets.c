@@ -190,7 +190,7 @@ AT(mcl_step, steps, 24);
 AT(mcl_step, stage, 32);
 AT(mcl_step, epoch, 36);
 
-SIZE(mcl_host_encoder, 88);
+SIZE(mcl_host_encoder, 96);
 AT(mcl_host_encoder, struct_size, 0);
 AT(mcl_host_encoder, user, 8);
 AT(mcl_host_encoder, dim, 16);
@@ -204,6 +204,7 @@ AT(mcl_host_encoder, step, 56);
 AT(mcl_host_encoder, save, 64);
 AT(mcl_host_encoder, load, 72);
 AT(mcl_host_encoder, destroy, 80);
+AT(mcl_host_encoder, held, 88);
 
 SIZE(mcl_optimiser_options, 56);
 AT(mcl_optimiser_options, struct_size, 0);

@@ -8,7 +8,7 @@
 
 typedef struct host {
   float weight, gradient;
-  int embeds, forwards, backwards, steps, saves, loads, destroyed;
+  int embeds, forwards, helds, backwards, steps, saves, loads, destroyed;
   int spoil_row;            // a NaN here; -1: none
   int forget_ok;            // returns 0 without mcl_ok()
   mcl_status fail_backward; // MCL_OK: does not
@@ -44,6 +44,14 @@ static mcl_status forward(void *user, const mcl_inputs *in, const mcl_array *out
   host *h = user;
   h->forwards++;
   return rows(h, in, out, err);
+}
+
+static mcl_status held(void *user, const mcl_inputs *in, const mcl_array *out, mcl_error *err) {
+  host *h = user;
+  h->helds++;
+  for (int64_t i = 0; i < in->n * out->shape[1]; i++)
+    ((float *)out->data)[i] = (float)(10 * in->modality + in->view);
+  return mcl_ok(err);
 }
 
 static mcl_status backward(void *user, const mcl_inputs *in, const mcl_array *grad,
@@ -102,6 +110,7 @@ static mcl_host_encoder table_of(host *h) {
   t.save = save;
   t.load = load;
   t.destroy = destroy;
+  t.held = held;
   return t;
 }
 
@@ -409,6 +418,7 @@ START_TEST(a_table_with_embed_only_can_embed_only) {
   mcl_inputs in = inputs(4, 0, 0);
   CHECK_OK(mcl_encoder_embed(e, &in, &out, &err));
   CHECK_FAILS(MCL_E_UNSUPPORTED, "forward", mcl_encoder_forward(e, &in, &out, &err));
+  CHECK_FAILS(MCL_E_UNSUPPORTED, "held", mcl_encoder_held(e, &in, &out, &err));
   CHECK_FAILS(MCL_E_UNSUPPORTED, "backward", mcl_encoder_backward(e, &in, &out, &err));
   CHECK_FAILS(MCL_E_UNSUPPORTED, "step", step_at(e, 1));
   CHECK_FAILS(MCL_E_UNSUPPORTED, "save", mcl_encoder_save(e, "x", &err));
@@ -453,10 +463,34 @@ START_TEST(running_out_of_memory_anywhere_fails_cleanly) {
 }
 END_TEST
 
+START_TEST(embeddings_held_are_asked_of_the_host_once_it_has_them) {
+  host h;
+  mcl_context *c = test_context(1);
+  mcl_encoder *e = encoder_of(c, &h);
+  double z[6];
+  mcl_array out = mcl_matrix_f32(NULL, 2, 3);
+  out.data = z, out.dtype = MCL_F64;
+  mcl_inputs in = inputs(2, 1, 1);
+  CHECK_FAILS(MCL_E_STATE, "modality 1, view 1", mcl_encoder_held(e, &in, &out, &err));
+  ck_assert_int_eq(h.helds, 0);
+  CHECK_OK(call(e, 0, 2, 1, 1));
+  in.view = 1;
+  CHECK_OK(mcl_encoder_held(e, &in, &out, &err));
+  ck_assert_int_eq(h.helds, 1);
+  for (int i = 0; i < 6; i++) ck_assert_double_eq(z[i], 11);
+  CHECK_FAILS(MCL_E_INVALID, "encoder", mcl_encoder_held(NULL, &in, &out, &err));
+  CHECK_FAILS(MCL_E_INVALID, "out", mcl_encoder_held(e, &in, NULL, &err));
+  mcl_encoder_unref(e);
+  mcl_context_unref(c);
+}
+END_TEST
+
 RUN_TESTS("encoder", embeddings_reach_an_array_of_any_float_type_and_stride,
           destroy_runs_once_at_the_last_unref, a_bad_table_is_refused_and_destroyed,
           zero_means_one_modality_and_one_width, a_step_follows_as_many_backwards_as_forwards,
           a_failed_backward_or_load_leaves_a_usable_encoder,
           not_finite_results_and_gradients_name_the_row, a_callback_without_mcl_ok_has_failed,
           a_call_from_its_own_callback_is_busy, bad_arguments_are_named,
-          a_table_with_embed_only_can_embed_only, running_out_of_memory_anywhere_fails_cleanly)
+          a_table_with_embed_only_can_embed_only,
+          embeddings_held_are_asked_of_the_host_once_it_has_them,
+          running_out_of_memory_anywhere_fails_cleanly)

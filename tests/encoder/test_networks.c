@@ -712,6 +712,77 @@ START_TEST(a_failed_allocation_can_be_tried_again) {
 }
 END_TEST
 
+// ---- what an online probe is given ------------------------------------------------------------------
+
+static mcl_status held(mcl_encoder *e, int32_t view, int64_t n, float *z) {
+  mcl_array out = mcl_matrix_f32(z, n, DIM);
+  mcl_inputs in;
+  mcl_struct_init(&in, sizeof in);
+  in.n = n;
+  in.view = view;
+  return mcl_encoder_held(e, &in, &out, &err);
+}
+
+START_TEST(without_batch_norm_the_held_embedding_is_the_embedding) {
+  make_data();
+  mcl_context *c = test_context(2);
+  float y[ROWS * PROJECTION], got[ROWS * DIM], wanted[ROWS * DIM];
+  for (int kind = 0; kind < KINDS; kind += 2) {
+    mcl_encoder *e = encoder_of(c, kind);
+    for (int v = 0; v < 2; v++) {
+      CHECK_OK(forward(e, v, ROWS, y));
+      CHECK_OK(held(e, v, ROWS, got));
+      CHECK_OK(embed(e, images[v], ROWS, wanted));
+      ck_assert_mem_eq(got, wanted, sizeof got);
+    }
+    mcl_encoder_unref(e);
+  }
+  mcl_context_unref(c);
+}
+END_TEST
+
+// Without a head, forward gives the embedding itself, normalised by the rows of the batch.
+START_TEST(with_batch_norm_the_held_embedding_is_that_of_training) {
+  make_data();
+  mcl_context *c = test_context(2);
+  mcl_cnn_options o = cnn_options(1);
+  o.projection_dim = o.projection_hidden = 0;
+  mcl_encoder *e = NULL;
+  CHECK_OK(mcl_encoder_create_cnn(c, &o, &e, &err));
+  float got[ROWS * DIM], wanted[ROWS * DIM], evaluated[ROWS * DIM];
+  mcl_array data = mcl_images_f32(images[0], ROWS, H, W, C);
+  mcl_array out = mcl_matrix_f32(wanted, ROWS, DIM);
+  mcl_inputs in = inputs_of(&data, 0);
+  CHECK_OK(mcl_encoder_forward(e, &in, &out, &err));
+  CHECK_OK(held(e, 0, ROWS, got));
+  CHECK_OK(embed(e, images[0], ROWS, evaluated));
+  ck_assert_mem_eq(got, wanted, sizeof got);
+  ck_assert(memcmp(got, evaluated, sizeof got) != 0);
+  mcl_encoder_unref(e);
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(embeddings_are_held_from_forward_until_the_step) {
+  make_data();
+  mcl_context *c = test_context(1);
+  mcl_encoder *e = cnn(c, 1);
+  float y[ROWS * PROJECTION], z[ROWS * DIM], again[ROWS * DIM];
+  CHECK_FAILS(MCL_E_STATE, "view 0", held(e, 0, ROWS, z));
+  CHECK_OK(forward(e, 0, ROWS, y));
+  CHECK_FAILS(MCL_E_STATE, "view 1", held(e, 1, ROWS, z));
+  CHECK_FAILS(MCL_E_SHAPE, "in->n", held(e, 0, ROWS - 1, z));
+  CHECK_OK(held(e, 0, ROWS, z));
+  CHECK_OK(backward(e, 0, ROWS));
+  CHECK_OK(held(e, 0, ROWS, again));
+  ck_assert_mem_eq(z, again, sizeof z);
+  CHECK_OK(step(e, 1e-3));
+  CHECK_FAILS(MCL_E_STATE, "view 0", held(e, 0, ROWS, z));
+  mcl_encoder_unref(e);
+  mcl_context_unref(c);
+}
+END_TEST
+
 RUN_TESTS("encoder", a_row_embeds_alike_alone_and_among_others, bytes_stand_for_their_255th_part,
           data_of_another_kind_is_refused, a_nan_among_the_inputs_is_named,
           weights_that_have_blown_up_are_told, gradients_that_overflow_leave_the_weights,
@@ -721,4 +792,7 @@ RUN_TESTS("encoder", a_row_embeds_alike_alone_and_among_others, bytes_stand_for_
           a_resumed_run_goes_on_bit_for_bit, files_of_other_networks_are_refused,
           a_file_with_one_thing_wrong_changes_nothing, bad_options_of_a_cnn_are_named,
           bad_options_of_an_mlp_are_named, layers_beyond_the_defaults_have_defaults_too,
-          running_out_of_memory_anywhere_fails_cleanly, a_failed_allocation_can_be_tried_again)
+          running_out_of_memory_anywhere_fails_cleanly, a_failed_allocation_can_be_tried_again,
+          without_batch_norm_the_held_embedding_is_the_embedding,
+          with_batch_norm_the_held_embedding_is_that_of_training,
+          embeddings_are_held_from_forward_until_the_step)
