@@ -306,9 +306,10 @@ static int train_shuffled(run *r) {
     if (s < 0 || event.kind == MCL_DONE) break;
     if (event.kind == MCL_BEGIN_STAGE) s = make(&f, event.stage, &e, &err);
     if (event.kind == MCL_TRAIN_BATCH) s = step(r, e, &event, &b, images, views, z, dz);
-    if (event.kind == MCL_EMBED_ROWS) { // cluster sizes of the run, rows at random
+    if (event.kind == MCL_EMBED_ROWS) {
+      // The run's clusters, rows at random: the same draw in every stage, so that cells keep their sizes too.
       memcpy(labels, r->labels[event.stage], (size_t)d->rows * sizeof *labels);
-      shuffle(labels, d->rows, r->o->seed * 64 + (unsigned)event.stage);
+      shuffle(labels, d->rows, r->o->seed);
       s = mcl_multistage_put_labels(loop, 0, labels, d->rows, &err);
     }
     if (event.kind == MCL_END_STAGE && event.stage > 0) {

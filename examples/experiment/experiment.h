@@ -1,0 +1,103 @@
+// An experiment: rows with known attributes, a training in stages or one of its controls, and probes of every attribute.
+//
+//   run.c       the loop: stages, ensemble, shuffled cells, an untrained network
+//   watched.c   the encoder with an online probe beside it
+//   probes.c    what every stage, and all of them together, know of each attribute
+//   report.c    JSON and the table
+#ifndef EXPERIMENT_H
+#define EXPERIMENT_H
+
+#include <stdio.h>
+
+#include <libmcl/mcl.h>
+
+enum { MAX_STAGES = 16, MAX_ATTRIBUTES = 8 };
+
+// Every call's error ends up here: printed once, by main.
+extern mcl_error err;
+#define TRY(call)                                                                                  \
+  do {                                                                                             \
+    if ((call) != MCL_OK) return -1;                                                               \
+  } while (0)
+int out_of_memory(void); // fills err, returns -1
+double now(void);
+
+// Something that is known of each row.
+typedef struct attribute {
+  const char *name;
+  const int32_t *train, *test; // its values, of the rows of either dataset
+  int32_t values;              // 0 .. values - 1
+  int linear; // whether a linear probe makes sense: not for a thousand classes of ten rows
+} attribute;
+
+// What is trained.
+//   STAGES     the loop
+//   ENSEMBLE   as many independently seeded stage-0 networks
+//   SHUFFLED   the loop, but each row gets the clusters of another row, drawn once: cells of the same sizes, rows at random
+//   UNTRAINED  one network as it begins
+//   PIXELS     nothing: the images' own numbers, without the extra channels
+enum { STAGES, ENSEMBLE, SHUFFLED, UNTRAINED, PIXELS };
+extern const char *const control_names[]; // "none", "ensemble", ... ; NULL at the end
+
+typedef struct experiment {
+  mcl_context *context;
+  mcl_dataset *train, *test;
+  int32_t extra_channels; // of the images: a code, not pictures
+  attribute attributes[MAX_ATTRIBUTES];
+  int n_attributes;
+  mcl_augmenter_options views;
+  mcl_cnn_options network;
+  mcl_multistage_options loop; // with kmeans, sampler and loss
+  int control;
+  int quiet;
+  double growth; // of the stages' weights: stage s is weighted growth^s
+} experiment;
+
+// What one representation knows of each attribute: accuracies; NaN: not measured.
+typedef struct knowledge {
+  double knn[MAX_ATTRIBUTES], linear[MAX_ATTRIBUTES];
+  double nmi[MAX_ATTRIBUTES]; // of a stage's clusters
+  double online;              // of the first attribute, by a probe that learnt beside the encoder
+} knowledge;
+
+typedef struct findings {
+  int stages;
+  knowledge stage[MAX_STAGES], integrated, plain; // weighted by growth^s; with equal weights
+  mcl_stage_report report[MAX_STAGES];
+  double seconds;
+} findings;
+
+int experiment_run(const experiment *x, findings *f);
+void experiment_print(const experiment *x, const findings *f);
+// The members of a JSON object, without its braces.
+void experiment_json(const experiment *x, const findings *f, FILE *out);
+
+// ---- between the files ---------------------------------------------------------------------------------
+
+// An encoder and beside it a dense layer that learns the first attribute from its embeddings, by the same steps.
+typedef struct watched watched;
+// `order` (may be NULL): the loop is told the embedding of row order[i] where it asks for that of row i.
+int watched_create(const experiment *x, uint64_t seed, const int64_t *order, mcl_encoder **out,
+                   watched **handle);
+// From now on rows are themselves.
+void watched_tell_the_truth(watched *w);
+// Accuracy of the online probe on embeddings [n, dim] of rows whose first attribute is y.
+int watched_accuracy(watched *w, const mcl_array *z, const int32_t *y, double *out);
+
+// Embeddings of all rows, one stage after the other within a row.
+typedef struct representation {
+  float *train, *test; // [rows of either dataset, dim]
+  int32_t dim;
+  int32_t first[MAX_STAGES + 1]; // columns of stage s: first[s] .. first[s + 1] - 1
+  int stages;
+} representation;
+int represent(const experiment *x, mcl_integrator *g, representation *r);
+int represent_pixels(const experiment *x, representation *r);
+// What columns first .. first + dim - 1 know.
+int probe_columns(const experiment *x, const representation *r, int32_t first, int32_t dim,
+                  knowledge *k);
+// The same of all columns, stage s multiplied by growth^s.
+int probe_weighted(const experiment *x, const representation *r, double growth, knowledge *k);
+void representation_free(representation *r);
+
+#endif

@@ -1,0 +1,17 @@
+// randbits: does a network that learns random bits learn the class in later stages?
+#ifndef RANDBITS_H
+#define RANDBITS_H
+
+#include "experiment/experiment.h"
+
+typedef struct options {
+  const char *images, *labels, *test_images, *test_labels, *json;
+  long bits, rows, test_rows, epochs, batch, clusters, stages, seed, threads;
+  double temperature, growth;
+  int control;
+} options;
+
+// 0: go on; else exit with this code - 1 (--help and --version are no errors).
+int options_parse(options *o, int argc, char **argv);
+
+#endif

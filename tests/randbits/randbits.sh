@@ -1,0 +1,64 @@
+#!/bin/sh
+# randbits from outside: the quick setting on Fashion-MNIST where that is installed, every control on a few rows, bad input.
+#   randbits.sh RANDBITS MAKE_IMAGES SCRATCH
+set -u
+randbits=$(realpath "$1") make_images=$(realpath "$2") scratch=$3
+rm -rf "$scratch"; mkdir -p "$scratch"; cd "$scratch" || exit 1
+fail() { echo "FAILED: $*"; tail -n 5 log; exit 1; }
+"$make_images" "$scratch/images" || exit 1
+few="--images images.idx3 --labels images.idx1 --test-images images.idx3 --test-labels images.idx1 --rows 60 --epochs 2
+  --batch 16 --bits 2 --clusters 3 --stages 2"
+
+# Every control, and the same seed gives the same findings with one thread and with three.
+for control in none ensemble shuffled untrained pixels; do
+  for threads in 1 3; do
+    "$randbits" $few --control $control --threads $threads --json $control-$threads.json >out 2>log || fail "$control"
+    sed -i 's/"seconds":[0-9.]*//' $control-$threads.json
+  done
+  cmp $control-1.json $control-3.json || fail "threads change what $control finds"
+  grep -q "\"control\":\"$control\"" $control-1.json || fail "$control is not named"
+  for key in stages knn linear integrated equal_weights rows test_rows epochs clusters temperature seed bits; do
+    grep -q "\"$key\":" $control-1.json || fail "the findings of $control have no $key"
+  done
+done
+for control in none ensemble shuffled; do
+  for key in stage online nmi rows_seen cells loss cell_cosine; do
+    test "$(grep -c "\"$key\":" $control-1.json)" = 2 || fail "$key is not there of both stages of $control"
+  done
+done
+# The first member of the ensemble, and stage 0 among shuffled cells, are stage 0 of the loop.
+stage0() { sed -n 's/.*{"stage":0,\(.*"online":{[^}]*}\).*/\1/p' $1-1.json; }
+test -n "$(stage0 none)" || fail "no stage 0"
+test "$(stage0 none)" = "$(stage0 ensemble)" || fail "stage 0 is not the first of the ensemble"
+test "$(stage0 none)" = "$(stage0 shuffled)" || fail "stage 0 is not that of the shuffled control"
+cmp -s none-1.json shuffled-1.json && fail "shuffling changes nothing"
+
+# The quick setting: three bits in clothes. Stage 0 knows the bits; stage 1 has let go of some and knows the class better.
+fashion=/usr/share/datasets/fashion-mnist
+if [ -f $fashion/train-images-idx3-ubyte.gz ]; then
+  "$randbits" --quick --images $fashion/train-images-idx3-ubyte.gz --labels $fashion/train-labels-idx1-ubyte.gz \
+    --test-images $fashion/t10k-images-idx3-ubyte.gz --test-labels $fashion/t10k-labels-idx1-ubyte.gz --json quick.json >out 2>log ||
+    fail "--quick"
+  awk '
+    /^stage 0/ { class = $3; bits = $8 }
+    /^stage 1/ { learnt = bits > .9 && $8 < bits - .2 && $3 > class + .02 }
+    END { exit !learnt }' out || { cat out; fail "stage 1 learns no more of the class than stage 0"; }
+fi
+
+# Bad input: an exit code of 1 or 2 and a sentence that names the matter.
+refuses() { # word, then arguments
+  word=$1; shift
+  "$randbits" "$@" >out 2>log
+  code=$?
+  test $code = 1 -o $code = 2 || fail "exit code $code for: $*"
+  grep -q -- "$word" log || fail "no word of '$word' for: $*"
+}
+refuses "--test-labels" --images images.idx3
+refuses "--rows" $few --rows 81
+refuses "0 to 20" $few --bits 21
+refuses "ensemble" $few --control nothing
+refuses "nowhere" $few --images nowhere
+refuses "above 0" $few --temperature 0
+refuses "json" $few --control pixels --json nowhere/file
+"$randbits" --help | grep -q "default: 0.2" || fail "--help"
+echo "randbits: all passed"
