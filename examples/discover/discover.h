@@ -11,7 +11,7 @@
 
 #include <libmcl/mcl.h>
 
-enum { MAX_STAGES = 16, MAX_ROWS_OF_TABLE = MAX_STAGES + 8 };
+enum { MAX_STAGES = 64, MAX_ROWS_OF_TABLE = MAX_STAGES + 8 };
 
 typedef struct options {
   const char *data, *labels, *out;
@@ -90,6 +90,7 @@ int write_json(const run *r, const table *t);
 int write_labels(const run *r);
 int write_embeddings(const run *r);
 void print_table(const run *r, const table *t);
+void print_advice(const run *r);
 // The honest sentence under the table.
 void verdict(const run *r, const table *t, char *text, size_t size);
 

@@ -117,8 +117,19 @@ static int write_stage(FILE *f, const run *r, int s) {
             "Its clusters share NMI %.3f with those of stage %d, and are %.0f %% news to the cells "
             "it trained in.",
             m->nmi_previous, s - 1, 100 * m->entropy_given_previous);
+  if (!isnan(m->told_next))
+    fprintf(f,
+            " It tells a row's other view from another row of the cell %.2f %% of the time; in the "
+            "cells of the next stage, all stages so far do so %.2f %% of the time.",
+            100 * m->told, 100 * m->told_next);
+  fprintf(
+      f,
+      " After it there are %lld cells; %.0f %% of the rows have at least %d others in theirs.</p>"
+      "<p><b>%s</b></p>",
+      (long long)m->next_cells, 100 * m->next_enough_negatives, (int)MCL_ENOUGH_NEGATIVES,
+      mcl_advice_text(m->advice));
   fprintf(f,
-          "</p><p class=\"note\">Its %d clusters, one a line, largest first; sixteen rows spread "
+          "<p class=\"note\">Its %d clusters, one a line, largest first; sixteen rows spread "
           "over each%s.</p>\n",
           m->k_effective, r->o->randbits ? ", with their random bits below" : "");
   if (draw_clusters(r, s, path, sizeof path) < 0) return -1;

@@ -61,6 +61,7 @@ static int discover(run *r) {
       write_json(r, &t) < 0)
     return -1;
   print_table(r, &t);
+  print_advice(r);
   verdict(r, &t, text, sizeof text);
   printf("%s\n\n%.0f seconds. The report is %s/report.html\n", text, now() - r->began, r->o->out);
   return 0;

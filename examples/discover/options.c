@@ -16,7 +16,7 @@ static const char usage[] =
     "  --rows N            rows to train on (default: all that are not held out)\n"
     "  --holdout N         rows never trained on or clustered, for the probes (default: a sixth, "
     "at most 2000)\n"
-    "  --stages N          1..16 (default: 3)\n"
+    "  --stages N          1..64 (default: 3); 0: until the advice after a stage is to stop\n"
     "  --clusters K        clusters a stage (default: 10)\n"
     "  --epochs N          epochs a stage (default: 8)\n"
     "  --batch N           rows a step (default: 256)\n"
@@ -136,7 +136,7 @@ static int take(options *o, int option, const char *name, const char *value) {
   case HOLDOUT:
     return whole(name, value, 0, 1000000000, &o->holdout);
   case STAGES:
-    code = whole(name, value, 1, MAX_STAGES, &x), o->stages = (int)x;
+    code = whole(name, value, 0, MAX_STAGES, &x), o->stages = (int)x;
     break;
   case CLUSTERS:
     code = whole(name, value, 1, 1000000, &x), o->clusters = (int)x;

@@ -11,7 +11,7 @@ static void json_number(FILE *f, double x) {
   if (isnan(x))
     fputs("null", f);
   else
-    fprintf(f, "%.6g", x);
+    fprintf(f, "%.9g", x); // 1 - told is wanted to a few digits
 }
 
 static void json_pair(FILE *f, const char *key, double class_value, double bits_value) {
@@ -41,32 +41,52 @@ static void json_knowledge(FILE *f, const knowledge *k) {
   json_pair(f, "linear", k->linear_class, k->linear_bits);
 }
 
+static void json_member(FILE *f, const char *key, double value) {
+  fprintf(f, ",\"%s\":", key);
+  json_number(f, value);
+}
+
+// The cells of a stage: before it, those it trained in; after it, those of the next.
+static void json_cells(FILE *f, const char *key, int64_t count, int64_t smallest, int64_t low,
+                       int64_t median, int64_t high, int64_t largest, int64_t backed_off,
+                       double enough) {
+  fprintf(f,
+          ",\"%s\":{\"count\":%lld,\"smallest\":%lld,\"low\":%lld,\"median\":%lld,\"high\":%lld,"
+          "\"largest\":%lld,\"backed_off\":%lld,\"enough_negatives\":",
+          key, (long long)count, (long long)smallest, (long long)low, (long long)median,
+          (long long)high, (long long)largest, (long long)backed_off);
+  json_number(f, enough);
+  fputs("}", f);
+}
+
+static const char *advice_name(int32_t advice) {
+  static const char *const names[] = {"none", "go on", "raise K", "nothing new", "cells too small"};
+  return names[advice >= MCL_ADVICE_GO_ON && advice <= MCL_ADVICE_CELLS_TOO_SMALL ? advice : 0];
+}
+
 static void json_stage(FILE *f, const run *r, int s, const knowledge *k) {
   const mcl_stage_report *m = &r->report[s];
   fprintf(f, "  {\"stage\":%d,", s);
   json_knowledge(f, k);
   fputs(",", f);
   json_pair(f, "nmi", k->nmi_class, k->nmi_bits);
-  fprintf(f, ",\"rows_seen\":%.6g,\"clusters\":%d,", (double)m->rows_seen / (double)r->data.rows,
-          m->k_effective);
-  fprintf(f,
-          "\"cells\":{\"count\":%lld,\"smallest\":%lld,\"median\":%lld,\"largest\":%lld,\"backed_"
-          "off\":%lld}",
-          (long long)m->cells, (long long)m->smallest_cell, (long long)m->median_cell,
-          (long long)m->largest_cell, (long long)m->backed_off);
-  fputs(",\"loss\":", f);
-  json_number(f, m->loss_last);
-  fputs(",\"loss_first\":", f);
-  json_number(f, m->loss_first);
-  fputs(",\"accuracy\":", f);
-  json_number(f, m->accuracy);
-  fputs(",\"nmi_previous\":", f);
-  json_number(f, m->nmi_previous);
-  fputs(",\"entropy_given_previous\":", f);
-  json_number(f, m->entropy_given_previous);
-  fputs(",\"cell_cosine\":", f);
-  json_number(f, m->cell_cosine);
-  fputs("}", f);
+  json_member(f, "rows_seen", (double)m->rows_seen / (double)r->data.rows);
+  json_member(f, "clusters", m->k_effective);
+  json_cells(f, "cells", m->cells, m->smallest_cell, m->low_cell, m->median_cell, m->high_cell,
+             m->largest_cell, m->backed_off, m->enough_negatives);
+  json_cells(f, "next_cells", m->next_cells, m->next_smallest_cell, m->next_low_cell,
+             m->next_median_cell, m->next_high_cell, m->next_largest_cell, m->next_backed_off,
+             m->next_enough_negatives);
+  json_member(f, "loss", m->loss_last);
+  json_member(f, "loss_first", m->loss_first);
+  json_member(f, "accuracy", m->accuracy);
+  json_member(f, "nmi_previous", m->nmi_previous);
+  json_member(f, "entropy_given_previous", m->entropy_given_previous);
+  json_member(f, "cell_cosine", m->cell_cosine);
+  json_member(f, "told_before", m->told_before);
+  json_member(f, "told", m->told);
+  json_member(f, "told_next", m->told_next);
+  fprintf(f, ",\"advice\":\"%s\"}", advice_name(m->advice));
 }
 
 static FILE *open_out(const run *r, const char *name) {
@@ -208,6 +228,12 @@ void print_table(const run *r, const table *t) {
     cell(k->nmi_class), cell(k->nmi_bits);
     putchar('\n');
   }
+  putchar('\n');
+}
+
+void print_advice(const run *r) {
+  for (int s = 0; s < r->stages; s++)
+    printf("after stage %d: %s\n", s, mcl_advice_text(r->report[s].advice));
   putchar('\n');
 }
 

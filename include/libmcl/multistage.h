@@ -54,7 +54,9 @@ typedef struct mcl_multistage_options {
   /** Default 0. Seeds of the sampler, of the clustering of each stage and of the augmentation are derived from it; the
    *  seeds in the structs below are not used. Weights are the factory's: mcl_multistage_seed() derives a seed a stage. */
   uint64_t seed;
-  int32_t stages;     /**< 1 .. 64; default 3 */
+  /** 1 .. 64; default 3. 0: until a stage's advice is to stop (MCL_ADVICE_NOTHING_NEW, MCL_ADVICE_CELLS_TOO_SMALL), or 64.
+   *  mcl_multistage_seek() to the stage after it goes on in spite of the advice. */
+  int32_t stages;
   int32_t epochs;     /**< a stage, 1 .. 1000000; default 8 */
   int32_t modalities; /**< 1: two views of each row (default); 2: one view of each modality */
   uint32_t
@@ -98,10 +100,34 @@ enum {
 typedef struct mcl_event {
   size_t struct_size;
   int32_t kind;     /**< MCL_BEGIN_STAGE ... */
-  int32_t stage;    /**< from 0; after the last one, `stages` */
+  int32_t stage;    /**< from 0; after the last one, how many there were */
   int32_t epoch;    /**< of the batch to be trained; else -1 */
   int32_t modality; /**< of the rows to be embedded; else -1 */
 } mcl_event;
+
+/** What to do after a stage. The rule, of quantities of its report alone (no label is used), the first that holds; K is
+ *  k_effective, and of several clustered modalities the one whose clusters are the most news counts:
+ *
+ *    CELLS_TOO_SMALL   next_enough_negatives < 1/2
+ *    NOTHING_NEW       K is 1, or entropy_given_previous < 0.1
+ *    RAISE_K           bits(told_next) > 2 log2 K, where bits(t) = -log2(2 (1 - t)), 0 for t below 1/2
+ *    GO_ON
+ *
+ *  lib/multistage/advice.c argues each number; docs/choosing.md shows what the advice was, and what was so, in runs
+ *  whose labels are known. Without labels nobody can tell whether the attribute you want is learnt already: a stage that may
+ *  lose it looks like any other. */
+enum {
+  MCL_ADVICE_GO_ON = 1,
+  MCL_ADVICE_RAISE_K, /**< what was learnt is far richer than the cells: it outlasts two more stages of K clusters */
+  MCL_ADVICE_NOTHING_NEW, /**< the clusters leave the cells as they are: one more stage would be this one again */
+  MCL_ADVICE_CELLS_TOO_SMALL /**< in the next stage's cells most rows would lack negatives */
+};
+
+/** The advice in an English sentence, static storage; a number that is none says so. Any thread. */
+MCL_API const char *mcl_advice_text(int32_t advice);
+
+/** How many other rows of its cell a row needs in mcl_stage_report.enough_negatives. */
+enum { MCL_ENOUGH_NEGATIVES = 8 };
 
 /** What a stage came to. Prepared by mcl_struct_init(). */
 typedef struct mcl_stage_report {
@@ -132,6 +158,33 @@ typedef struct mcl_stage_report {
   double cell_cosine;
   double
       inertia; /**< of the clustering: mean squared distance to the centroid; NaN when labels came from the host */
+  /** A tenth of the rows seen, or more, train in cells of at most low_cell rows; a tenth, or more, in cells of at least
+   *  high_cell. 0 where there is no cell. */
+  int64_t low_cell;
+  int64_t high_cell;
+  /** Share of the rows, those aside that labels of -1 exclude, with at least MCL_ENOUGH_NEGATIVES other rows in the
+   *  training cell. NaN where all are excluded. */
+  double enough_negatives;
+  int64_t
+      next_cells; /**< the cells that the next stage would train in; likewise all next_... below */
+  int64_t next_smallest_cell;
+  int64_t next_low_cell;
+  int64_t next_median_cell;
+  int64_t next_high_cell;
+  int64_t next_largest_cell;
+  int64_t next_backed_off;
+  double next_enough_negatives;
+  /** How well positives are told from negatives of the same cell: with two views a, b of each of some rows and e(.) an
+   *  embedding, the mean over rows i of the share of other rows j of i's cell for which
+   *  cos(e(a_i), e(b_i)) > cos(e(a_i), e(b_j)), half for equal; 1/2 is chance. Of at most 2048 rows, in groups of up to 32 of
+   *  a cell. `told`: by this stage, in the cells it trained in. `told_before`: by the representation of the stages before, equal
+   *  weights, in the same cells; NaN in stage 0. `told_next`: by that of all stages so far, in the next stage's cells.
+   *  NaN in pull mode, with two modalities, where no cell has two rows, and where the two views of every row are one. */
+  double told_before;
+  double told;
+  double told_next;
+  int32_t advice; /**< MCL_ADVICE_GO_ON ...; the same in the reports of all modalities of a stage */
+  int32_t reserved; /**< 0 */
 } mcl_stage_report;
 
 /** Makes the encoder of each stage, on the thread that called mcl_multistage_run(). The struct is copied for the call. */
@@ -206,7 +259,8 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_seek(mcl_multistage *loop, int32_t s
  *  the batch before is trained on (rows of a host dataset: on the calling thread). `augmenter`: NULL: the views
  *  are the rows as they are, which only makes sense with two modalities. The augmenter works on modality 0.
  *  `factory` makes an encoder a stage. `monitor` hears of "train" (done: steps of the stage), "embed" and the phases of
- *  mcl_clusterer_fit().
+ *  mcl_clusterer_fit(). At the end of a stage the encoders of all stages so far embed views 0 and 1 of up to 4096 rows of
+ *  modality 0 too, at epoch `epochs`, which is never trained on: for told, told_next. With two modalities they do not.
  *
  *  Errors: MCL_E_INVALID, MCL_E_SHAPE (rows), MCL_E_MISMATCH (another fingerprint; saved encoders are not there),
  *  MCL_E_NOT_FINITE (the loss diverged), MCL_E_CANCELLED, and what the parts and the callbacks return. */
@@ -226,7 +280,8 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_run(mcl_multistage *loop, mcl_datase
 MCL_API MCL_CHECK mcl_status mcl_multistage_save(const mcl_multistage *loop, const char *directory,
                                                  mcl_error *err);
 
-/** Goes on from what mcl_multistage_save() wrote. The loop was made with the same options; only `stages` may be larger.
+/** Goes on from what mcl_multistage_save() wrote. The loop was made with the same options; only `stages` may differ, if it is
+ *  not less than the stages that are finished, or 0.
  *  Errors, after which the loop is as before: MCL_E_NOT_FOUND (nothing there: a new run), MCL_E_MISMATCH (other rows,
  *  fingerprint, seed or options, named), MCL_E_FORMAT, MCL_E_IO, MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_multistage_resume(mcl_multistage *loop, const char *directory,

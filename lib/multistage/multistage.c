@@ -1,5 +1,5 @@
 // The loop's handle: options, creation, and what is known of finished stages.
-#include "multistage/multistage.h"
+#include "multistage/report.h"
 
 #include <math.h>
 #include <string.h>
@@ -33,8 +33,8 @@ static mcl_status out_of_range(mcl_error *err, const char *field, double value, 
 }
 
 static mcl_status check_options(const mcl_multistage_options *o, mcl_error *err) {
-  if (o->stages < 1 || o->stages > MCLI_MAX_STAGES)
-    return out_of_range(err, "stages", o->stages, "1..64");
+  if (o->stages < 0 || o->stages > MCLI_MAX_STAGES)
+    return out_of_range(err, "stages", o->stages, "0..64");
   if (o->epochs < 1 || o->epochs > 1000000)
     return out_of_range(err, "epochs", o->epochs, "1..1000000");
   if (o->modalities < 1 || o->modalities > MCLI_MAX_MODALITIES)
@@ -165,6 +165,20 @@ void mcli_loop_forget(mcl_multistage *l, int32_t stage) {
   l->epoch = 0;
   l->step = 0;
   l->resumed = false;
+}
+
+int32_t mcli_loop_max_stages(const mcl_multistage *l) {
+  return l->o.stages ? l->o.stages : MCLI_MAX_STAGES;
+}
+
+// Within a stage the loop goes on, whatever was advised before it: the host went there by seek.
+bool mcli_loop_is_over(const mcl_multistage *l) {
+  if (l->stage == mcli_loop_max_stages(l)) return true;
+  if (l->o.stages || l->stage == 0 || l->epoch > 0 || l->step > 0) return false;
+  const mcli_stage_result *r = &l->results[l->stage - 1];
+  int m = 0;
+  while (!r->labels[m]) m++; // some modality is clustered, and all of them have the same advice
+  return mcli_advice_is_to_stop(r->report[m].advice);
 }
 
 // The sampler of a stage: its cells are those of all `stages` stages before, never of the last one alone.

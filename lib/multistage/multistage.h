@@ -1,4 +1,5 @@
-// The loop's own memory. pull.c walks it from event to event, stage.c closes a stage, run.c trains, save.c keeps it.
+// The loop's own memory. pull.c walks it from event to event, stage.c closes a stage, run.c trains, save.c keeps it; what
+// goes into a stage's report is in report.h.
 #ifndef MCL_MULTISTAGE_MULTISTAGE_H
 #define MCL_MULTISTAGE_MULTISTAGE_H
 
@@ -65,6 +66,7 @@ struct mcl_multistage {
   // Push.
   mcl_encoder *encoders[MCLI_MAX_STAGES];
   mcl_integrator *integrator;
+  struct mcli_views *views; // while mcl_multistage_run() works: how its encoders can be shown rows
   mcli_tally tally;
   char *resume_directory; // where the encoders before `stage` lie that are not in memory
   int32_t stages_saved;   // encoders of finished stages that lie in save_directory
@@ -76,6 +78,10 @@ mcl_status mcli_loop_make_sampler(const mcl_multistage *l, int32_t stages, mcl_s
                                   mcl_error *err);
 void mcli_stage_result_clear(mcl_multistage *l, int32_t stage);
 void mcli_tally_reset(mcli_tally *t);
+// No stage is to come: `stages` are done or, where they were left open, the last one's advice is to stop.
+bool mcli_loop_is_over(const mcl_multistage *l);
+// How many stages there may be.
+int32_t mcli_loop_max_stages(const mcl_multistage *l);
 // Forgets what was done in `stage` and later, and stands at its beginning.
 void mcli_loop_forget(mcl_multistage *l, int32_t stage);
 

@@ -279,8 +279,9 @@ mcl_status mcl_multistage_next(mcl_multistage *l, const mcl_monitor *m, mcl_even
 
 static mcl_status seek(mcl_multistage *l, int32_t stage, int32_t epoch, int64_t step,
                        mcl_error *err) {
-  if (stage < 0 || stage >= l->o.stages)
-    return mcli_fail(err, MCL_E_LIMIT, "stage is %d, there are %d", (int)stage, (int)l->o.stages);
+  if (stage < 0 || stage >= mcli_loop_max_stages(l))
+    return mcli_fail(err, MCL_E_LIMIT, "stage is %d, there are %d", (int)stage,
+                     (int)mcli_loop_max_stages(l));
   if (stage > l->stage)
     return mcli_fail(err, MCL_E_STATE, "stage %d cannot begin: stage %d is not clustered",
                      (int)stage, (int)l->stage);

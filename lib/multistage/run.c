@@ -328,7 +328,9 @@ static mcl_status run(push *p, mcl_error *err) {
   if (!batch.indices || !batch.cells) s = mcli_nomem(err, "a batch");
   if (s == MCL_OK) s = mcli_views_open(&p->views, err);
   if (s == MCL_OK) s = restore(p, err);
+  l->views = &p->views;
   if (s == MCL_OK) s = walk(p, &batch, err);
+  l->views = NULL;
   mcli_views_close(&p->views);
   mcli_free(c, batch.indices);
   mcli_free(c, batch.cells);

@@ -30,7 +30,7 @@ static void put_real(fact *f, int *n, const char *key, double x) {
   mcli_number_print(f[(*n)++].text, x);
 }
 
-// What must be the same when a run is resumed. `stages` is not among it: a run may be made longer.
+// What must be the same when a run is resumed. `stages` is not among it: a run may be made longer, and its end left open.
 static int list_facts(const mcl_multistage *l, fact *f) {
   int n = 0;
   put_int(f, &n, "loop_version", 1);
@@ -67,7 +67,7 @@ static int list_facts(const mcl_multistage *l, fact *f) {
 
 // ---- reports as rows of doubles ---------------------------------------------------------------------------
 
-enum { REPORT_NUMBERS = 18, TALLY_NUMBERS = 6 };
+enum { REPORT_NUMBERS = 33, TALLY_NUMBERS = 6 };
 
 static void report_to_numbers(const mcl_stage_report *r, double *x) {
   const double numbers[REPORT_NUMBERS] = {r->stage,
@@ -87,19 +87,46 @@ static void report_to_numbers(const mcl_stage_report *r, double *x) {
                                           r->nmi_previous,
                                           r->entropy_given_previous,
                                           r->cell_cosine,
-                                          r->inertia};
+                                          r->inertia,
+                                          (double)r->low_cell,
+                                          (double)r->high_cell,
+                                          r->enough_negatives,
+                                          (double)r->next_cells,
+                                          (double)r->next_smallest_cell,
+                                          (double)r->next_low_cell,
+                                          (double)r->next_median_cell,
+                                          (double)r->next_high_cell,
+                                          (double)r->next_largest_cell,
+                                          (double)r->next_backed_off,
+                                          r->next_enough_negatives,
+                                          r->told_before,
+                                          r->told,
+                                          r->told_next,
+                                          r->advice};
   memcpy(x, numbers, sizeof numbers);
+}
+
+// A file may hold anything; what is no count becomes 0.
+static int64_t whole(double x) {
+  return x >= 0 && x < 9007199254740992.0 ? (int64_t)x : 0;
 }
 
 static void report_from_numbers(mcl_stage_report *r, const double *x) {
   mcl_struct_init(r, sizeof *r);
-  r->stage = (int32_t)x[0], r->modality = (int32_t)x[1];
-  r->k_effective = (int32_t)x[2], r->epochs = (int32_t)x[3];
-  r->rows_seen = (int64_t)x[4], r->cells = (int64_t)x[5], r->smallest_cell = (int64_t)x[6];
-  r->median_cell = (int64_t)x[7], r->largest_cell = (int64_t)x[8], r->backed_off = (int64_t)x[9];
-  r->repairs = (int64_t)x[10];
+  r->stage = (int32_t)whole(x[0]), r->modality = (int32_t)whole(x[1]);
+  r->k_effective = (int32_t)whole(x[2]), r->epochs = (int32_t)whole(x[3]);
+  r->rows_seen = whole(x[4]), r->cells = whole(x[5]), r->smallest_cell = whole(x[6]);
+  r->median_cell = whole(x[7]), r->largest_cell = whole(x[8]), r->backed_off = whole(x[9]);
+  r->repairs = whole(x[10]);
   r->loss_first = x[11], r->loss_last = x[12], r->accuracy = x[13], r->nmi_previous = x[14];
   r->entropy_given_previous = x[15], r->cell_cosine = x[16], r->inertia = x[17];
+  r->low_cell = whole(x[18]), r->high_cell = whole(x[19]), r->enough_negatives = x[20];
+  r->next_cells = whole(x[21]), r->next_smallest_cell = whole(x[22]);
+  r->next_low_cell = whole(x[23]), r->next_median_cell = whole(x[24]);
+  r->next_high_cell = whole(x[25]), r->next_largest_cell = whole(x[26]);
+  r->next_backed_off = whole(x[27]), r->next_enough_negatives = x[28];
+  r->told_before = x[29], r->told = x[30], r->told_next = x[31];
+  r->advice = (int32_t)whole(x[32]);
 }
 
 static mcl_array vector(void *data, int32_t dtype, int64_t n) {
@@ -238,9 +265,9 @@ static mcl_status read_place(const mcl_multistage *l, const mcl_checkpoint *k, c
     if (end == text || *end || place[i] < 0)
       return mcli_fail(err, MCL_E_FORMAT, "%s has no good %s", path, keys[i]);
   }
-  if (place[0] > l->o.stages)
+  if (place[0] > mcli_loop_max_stages(l))
     return mcli_fail(err, MCL_E_MISMATCH, "%s has %lld finished stages, this loop has %d", path,
-                     (long long)place[0], (int)l->o.stages);
+                     (long long)place[0], (int)mcli_loop_max_stages(l));
   return MCL_OK;
 }
 
@@ -291,7 +318,7 @@ static mcl_status read_results(mcl_multistage *l, const mcl_checkpoint *k, const
   l->epoch = (int32_t)place[1];
   l->step = place[2];
   l->resumed = l->epoch > 0 || l->step > 0;
-  l->phase = l->stage == l->o.stages ? MCLI_AT_DONE : MCLI_AT_BEGIN;
+  l->phase = mcli_loop_is_over(l) ? MCLI_AT_DONE : MCLI_AT_BEGIN;
   return MCL_OK;
 }
 

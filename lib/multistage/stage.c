@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "math/array.h"
-#include "multistage/multistage.h"
+#include "multistage/report.h"
 
 char *mcli_embedding_path(const mcl_multistage *l, int32_t stage, int32_t modality) {
   char name[64];
@@ -25,40 +25,6 @@ char *mcli_embedding_path(const mcl_multistage *l, int32_t stage, int32_t modali
   else
     snprintf(name, sizeof name, "stage-%d-modality-%d.npy", (int)stage, (int)modality);
   return mcli_path_join(l->context, l->embedding_directory, name);
-}
-
-// ---- rows in the order of their cells --------------------------------------------------------------------
-
-// Rows sorted by training cell: rows[first[c]] .. rows[first[c + 1] - 1] are those of cell c. Rows without a cell are left out.
-typedef struct cell_order {
-  int64_t *cell_of_row, *first, *rows, cells, n;
-} cell_order;
-
-static void cell_order_free(mcl_context *c, cell_order *o) {
-  mcli_free(c, o->cell_of_row);
-  mcli_free(c, o->first);
-  mcli_free(c, o->rows);
-}
-
-static mcl_status cell_order_make(const mcl_multistage *l, cell_order *o, mcl_error *err) {
-  mcl_context *c = l->context;
-  memset(o, 0, sizeof *o);
-  o->cell_of_row = MCLI_NEW(c, int64_t, l->rows);
-  o->rows = MCLI_NEW(c, int64_t, l->rows);
-  if (!o->cell_of_row || !o->rows) return mcli_nomem(err, "cells");
-  mcl_status s = mcl_sampler_cells(l->sampler, o->cell_of_row, l->rows, err);
-  if (s < 0) return s;
-  for (int64_t i = 0; i < l->rows; i++)
-    if (o->cell_of_row[i] >= o->cells) o->cells = o->cell_of_row[i] + 1;
-  o->first = MCLI_NEW0(c, int64_t, o->cells + 2);
-  if (!o->first) return mcli_nomem(err, "cells");
-  for (int64_t i = 0; i < l->rows; i++)
-    if (o->cell_of_row[i] >= 0) o->first[o->cell_of_row[i] + 2]++;
-  for (int64_t i = 2; i < o->cells + 2; i++) o->first[i] += o->first[i - 1];
-  for (int64_t i = 0; i < l->rows; i++)
-    if (o->cell_of_row[i] >= 0) o->rows[o->first[o->cell_of_row[i] + 1]++] = i;
-  o->n = o->first[o->cells];
-  return MCL_OK;
 }
 
 // ---- the report's figures --------------------------------------------------------------------------------
@@ -71,7 +37,7 @@ static double entropy_of(const int64_t *counts, int64_t k, int64_t n) {
 }
 
 // (1)
-static mcl_status conditional_entropy(const mcl_multistage *l, const cell_order *o,
+static mcl_status conditional_entropy(const mcl_multistage *l, const mcli_cell_order *o,
                                       const int32_t *labels, int32_t k, double *out,
                                       mcl_error *err) {
   *out = (double)NAN;
@@ -96,7 +62,7 @@ static mcl_status conditional_entropy(const mcl_multistage *l, const cell_order 
 }
 
 // (2), one row at a time: rows of a cell lie anywhere, and the whole is one pass over the embeddings.
-static mcl_status mean_cell_cosine(const mcl_multistage *l, const cell_order *o,
+static mcl_status mean_cell_cosine(const mcl_multistage *l, const mcli_cell_order *o,
                                    const mcl_rows *rows, double *out, mcl_error *err) {
   int32_t dim = rows->dim;
   double *sum = MCLI_NEW(l->context, double, dim), cosines = 0, pairs = 0;
@@ -140,19 +106,6 @@ static mcl_status nmi_with_previous(const mcl_multistage *l, int32_t m, const in
   mcl_status s = MCL_OK;
   if (n) s = mcl_probe_agreement(l->context, pairs, pairs + l->rows, n, out, NULL, NULL, err);
   mcli_free(l->context, pairs);
-  return s;
-}
-
-static mcl_status report_cells(const mcl_multistage *l, mcl_stage_report *r, mcl_error *err) {
-  mcl_sampler_report cells;
-  mcl_struct_init(&cells, sizeof cells);
-  mcl_status s = mcl_sampler_get_report(l->sampler, &cells, err);
-  r->rows_seen = cells.used;
-  r->cells = cells.cells;
-  r->smallest_cell = cells.smallest_cell;
-  r->median_cell = cells.median_cell;
-  r->largest_cell = cells.largest_cell;
-  r->backed_off = cells.backed_off;
   return s;
 }
 
@@ -211,27 +164,21 @@ static mcl_status cluster(mcl_multistage *l, int32_t m, const mcl_rows *rows,
 }
 
 // Labels and report of one modality, into `result`.
-static mcl_status close_modality(mcl_multistage *l, int32_t m, const cell_order *o,
+static mcl_status close_modality(mcl_multistage *l, int32_t m, const mcli_cell_order *o,
                                  const mcl_monitor *monitor, mcli_stage_result *result,
                                  mcl_error *err) {
   mcl_stage_report *r = &result->report[m];
-  mcl_struct_init(r, sizeof *r);
-  r->stage = l->stage;
   r->modality = m;
-  r->epochs = l->epoch;
-  r->loss_first = l->tally.loss_first;
-  r->loss_last = l->tally.loss_last;
-  r->accuracy = l->tally.accuracy_last;
   r->inertia = r->cell_cosine = (double)NAN;
   int32_t *labels = MCLI_NEW(l->context, int32_t, l->rows);
   if (!labels) return mcli_nomem(err, "labels");
   result->labels[m] = labels;
-  mcl_status s = report_cells(l, r, err);
-  if (s == MCL_OK && l->gather[m].labels) {
+  mcl_status s = MCL_OK;
+  if (l->gather[m].labels) {
     memcpy(labels, l->gather[m].labels, (size_t)l->rows * sizeof *labels);
     for (int64_t i = 0; i < l->rows; i++)
       if (labels[i] >= r->k_effective) r->k_effective = labels[i] + 1;
-  } else if (s == MCL_OK) {
+  } else {
     mcl_rows rows;
     mcl_array view;
     s = open_rows(l, m, &rows, &view, err);
@@ -244,16 +191,95 @@ static mcl_status close_modality(mcl_multistage *l, int32_t m, const cell_order 
   return s;
 }
 
-mcl_status mcli_stage_close(mcl_multistage *l, const mcl_monitor *monitor, mcl_error *err) {
-  cell_order order;
-  mcli_stage_result *result = &l->results[l->stage];
-  mcl_sampler *next = NULL;
-  mcl_status s = cell_order_make(l, &order, err);
+// What the reports of all modalities share, of the cells that the stage trained in.
+static mcl_status report_training(mcl_multistage *l, mcli_cell_order *o, mcl_stage_report *r,
+                                  mcl_error *err) {
+  mcli_cell_figures f;
+  mcl_status s = mcli_cell_figures_find(l, l->sampler, o, &f, err);
+  r->stage = l->stage;
+  r->epochs = l->epoch;
+  r->loss_first = l->tally.loss_first;
+  r->loss_last = l->tally.loss_last;
+  r->accuracy = l->tally.accuracy_last;
+  r->rows_seen = f.used;
+  r->cells = f.cells;
+  r->smallest_cell = f.smallest;
+  r->low_cell = f.low;
+  r->median_cell = f.median;
+  r->high_cell = f.high;
+  r->largest_cell = f.largest;
+  r->backed_off = f.backed_off;
+  r->enough_negatives = f.enough;
+  return s == MCL_OK ? mcli_told(l, o, l->stage, &r->told, err) : s;
+}
+
+// Likewise, of the cells of the stage to come.
+static mcl_status report_next(mcl_multistage *l, const mcl_sampler *next, mcl_stage_report *r,
+                              mcl_error *err) {
+  mcli_cell_order o;
+  mcli_cell_figures f = {0};
+  mcl_status s = mcli_cell_order_make(l, next, &o, err);
+  if (s == MCL_OK) s = mcli_cell_figures_find(l, next, &o, &f, err);
+  if (s == MCL_OK) s = mcli_told(l, &o, 0, &r->told_next, err);
+  mcli_cell_order_free(l->context, &o);
+  r->next_cells = f.cells;
+  r->next_smallest_cell = f.smallest;
+  r->next_low_cell = f.low;
+  r->next_median_cell = f.median;
+  r->next_high_cell = f.high;
+  r->next_largest_cell = f.largest;
+  r->next_backed_off = f.backed_off;
+  r->next_enough_negatives = f.enough;
+  return s;
+}
+
+// Both views of told_before are of the same rows by the same encoders: it was measured when the stage before was closed.
+static double told_before(const mcl_multistage *l) {
+  for (int m = 0; l->stage && m < MCLI_MAX_MODALITIES; m++)
+    if (l->results[l->stage - 1].labels[m]) return l->results[l->stage - 1].report[m].told_next;
+  return (double)NAN;
+}
+
+static void share_report(mcli_stage_result *result, const mcl_stage_report *shared) {
+  for (int m = 0; m < MCLI_MAX_MODALITIES; m++) {
+    mcl_stage_report *r = &result->report[m], own = *r;
+    if (!result->labels[m]) continue;
+    *r = *shared;
+    r->modality = own.modality;
+    r->k_effective = own.k_effective;
+    r->repairs = own.repairs;
+    r->nmi_previous = own.nmi_previous;
+    r->entropy_given_previous = own.entropy_given_previous;
+    r->cell_cosine = own.cell_cosine;
+    r->inertia = own.inertia;
+  }
+}
+
+static mcl_status close_into(mcl_multistage *l, const mcl_monitor *monitor,
+                             mcli_stage_result *result, mcl_sampler **next, mcl_error *err) {
+  mcli_cell_order order;
+  mcl_stage_report shared;
+  mcl_struct_init(&shared, sizeof shared);
+  mcl_status s = mcli_cell_order_make(l, l->sampler, &order, err);
   for (int32_t m = 0; s == MCL_OK && m < l->o.modalities; m++)
     if (l->clustered >> m & 1) s = close_modality(l, m, &order, monitor, result, err);
-  cell_order_free(l->context, &order);
-  if (s == MCL_OK) s = mcli_loop_make_sampler(l, l->stage + 1, &next, err);
+  if (s == MCL_OK) s = report_training(l, &order, &shared, err);
+  mcli_cell_order_free(l->context, &order);
+  if (s == MCL_OK) s = mcli_loop_make_sampler(l, l->stage + 1, next, err);
+  if (s == MCL_OK) s = report_next(l, *next, &shared, err);
+  if (s < 0) return s;
+  shared.told_before = told_before(l);
+  share_report(result, &shared);
+  mcli_advise(result);
+  return MCL_OK;
+}
+
+mcl_status mcli_stage_close(mcl_multistage *l, const mcl_monitor *monitor, mcl_error *err) {
+  mcli_stage_result *result = &l->results[l->stage];
+  mcl_sampler *next = NULL;
+  mcl_status s = close_into(l, monitor, result, &next, err);
   if (s < 0) {
+    mcl_sampler_unref(next);
     mcli_stage_result_clear(l, l->stage);
     return s;
   }
@@ -265,6 +291,6 @@ mcl_status mcli_stage_close(mcl_multistage *l, const mcl_monitor *monitor, mcl_e
   l->epoch = 0;
   l->step = 0;
   l->resumed = false;
-  l->phase = l->stage == l->o.stages ? MCLI_AT_DONE : MCLI_AT_BEGIN;
+  l->phase = mcli_loop_is_over(l) ? MCLI_AT_DONE : MCLI_AT_BEGIN;
   return MCL_OK;
 }

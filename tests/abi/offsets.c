@@ -334,7 +334,7 @@ AT(mcl_event, stage, 12);
 AT(mcl_event, epoch, 16);
 AT(mcl_event, modality, 20);
 
-SIZE(mcl_stage_report, 136);
+SIZE(mcl_stage_report, 256);
 AT(mcl_stage_report, struct_size, 0);
 AT(mcl_stage_report, stage, 8);
 AT(mcl_stage_report, modality, 12);
@@ -354,6 +354,22 @@ AT(mcl_stage_report, nmi_previous, 104);
 AT(mcl_stage_report, entropy_given_previous, 112);
 AT(mcl_stage_report, cell_cosine, 120);
 AT(mcl_stage_report, inertia, 128);
+AT(mcl_stage_report, low_cell, 136);
+AT(mcl_stage_report, high_cell, 144);
+AT(mcl_stage_report, enough_negatives, 152);
+AT(mcl_stage_report, next_cells, 160);
+AT(mcl_stage_report, next_smallest_cell, 168);
+AT(mcl_stage_report, next_low_cell, 176);
+AT(mcl_stage_report, next_median_cell, 184);
+AT(mcl_stage_report, next_high_cell, 192);
+AT(mcl_stage_report, next_largest_cell, 200);
+AT(mcl_stage_report, next_backed_off, 208);
+AT(mcl_stage_report, next_enough_negatives, 216);
+AT(mcl_stage_report, told_before, 224);
+AT(mcl_stage_report, told, 232);
+AT(mcl_stage_report, told_next, 240);
+AT(mcl_stage_report, advice, 248);
+AT(mcl_stage_report, reserved, 252);
 
 SIZE(mcl_encoder_factory, 32);
 AT(mcl_encoder_factory, struct_size, 0);
@@ -452,6 +468,11 @@ VALUE(MCL_TRAIN_BATCH, 3);
 VALUE(MCL_EMBED_ROWS, 4);
 VALUE(MCL_END_STAGE, 5);
 VALUE(MCL_DONE, 6);
+VALUE(MCL_ADVICE_GO_ON, 1);
+VALUE(MCL_ADVICE_RAISE_K, 2);
+VALUE(MCL_ADVICE_NOTHING_NEW, 3);
+VALUE(MCL_ADVICE_CELLS_TOO_SMALL, 4);
+VALUE(MCL_ENOUGH_NEGATIVES, 8);
 
 #endif
 // clang-format on

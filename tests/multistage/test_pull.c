@@ -312,7 +312,7 @@ START_TEST(bad_options_are_named) {
 #define REFUSED(field, value, word)                                                                \
   o = good, o.field = value;                                                                       \
   CHECK_FAILS(MCL_E_INVALID, word, mcl_multistage_create(c, &o, ROWS, NULL, &l, &err))
-  REFUSED(stages, 0, "stages");
+  REFUSED(stages, -1, "stages");
   REFUSED(stages, 65, "stages");
   REFUSED(epochs, 0, "epochs");
   REFUSED(modalities, 3, "modalities");
