@@ -183,8 +183,10 @@ mcl_status mcli_told(const mcl_multistage *l, mcli_cell_order *o, int32_t first_
   for (int v = 0; v < 2; v++) t.z[v] = MCLI_NEW(l->context, float, t.piece *dim);
   t.score = MCLI_NEW(l->context, double, t.piece *t.piece);
   mcl_status s = MCL_OK;
-  mcli_rng r = mcli_rng_make(mcli_rng_derive(l->o.seed, MCLI_RNG_STAGE, SEED_TOLD), MCLI_RNG_PROBE,
-                             (uint64_t)l->stage, 0);
+  // The same draws at every stage: in the same cells the same rows, so that told is compared with
+  // told_before on one sample.
+  mcli_rng r =
+      mcli_rng_make(mcli_rng_derive(l->o.seed, MCLI_RNG_STAGE, SEED_TOLD), MCLI_RNG_PROBE, 0, 0);
   if (!t.z[0] || !t.z[1] || !t.score)
     s = mcli_nomem(err, "the stage report");
   else

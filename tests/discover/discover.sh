@@ -15,7 +15,7 @@ grep -q "1 of 81 files" log || fail "the bad file is not counted"
 for file in report.json report.html labels.csv integrated.npy stage-0.npy stage-1.npy checkpoint/loop.safetensors; do
   test -s folder/$file || fail "$file is not there"
 done
-for key in stages knn linear nmi rows_seen cells loss integrated ensemble shuffled untrained pixels seed seconds; do
+for key in stages knn linear nmi rows_seen cells next_cells enough_negatives told_next advice loss integrated ensemble shuffled untrained pixels seed seconds; do
   grep -q "\"$key\":" folder/report.json || fail "report.json has no $key"
 done
 test "$(wc -l <folder/labels.csv)" = 81 || fail "labels.csv does not have a line a row"
@@ -27,6 +27,13 @@ grep -c "data:image/png;base64" folder/report.html | grep -qx "3" || fail "repor
 "$discover" $quick --labels images.idx1 --threads 3 --out three images.idx3 >out 2>log || fail "three threads"
 cmp one/integrated.npy three/integrated.npy || fail "threads change the result"
 cmp one/labels.csv three/labels.csv || fail "threads change the labels"
+
+# A line of advice a stage, the last of them to stop where the number of stages is left open.
+"$discover" $quick --stages 0 --labels images.idx1 --out open images.idx3 >out 2>log || fail "stages left open"
+grep "^after stage" out | sed '$d' | grep -q "Stop" && fail "it went on after it was to stop"
+grep "^after stage" out | tail -n 1 | grep -q "Stop" || fail "it does not say that it is to stop"
+test "$(grep -c "^after stage" out)" = "$(ls open/stage-*.npy | wc -l)" || fail "a stage has no advice"
+grep -q "<b>Stop" open/report.html || fail "report.html does not say that it is to stop"
 
 # Stopped in the middle by Ctrl-C, and gone on: as if it had never stopped.
 long="--stages 2 --clusters 3 --epochs 400 --batch 16 --holdout 20 --labels images.idx1"

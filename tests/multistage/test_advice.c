@@ -151,16 +151,28 @@ END_TEST
 
 // ---- the rule, number by number -----------------------------------------------------------------
 
-static int32_t rule(double enough, double news, int32_t k, double told_next) {
+// The share that b bits come to.
+static double told_of(double b) {
+  return 1 - pow(2, -b) / 2;
+}
+
+static int32_t rule_of_all(double enough, double news, int32_t k, double told_before, double told,
+                           double told_next) {
   mcli_stage_result r = {0};
   int32_t label = 0;
   r.labels[0] = &label;
   r.report[0].next_enough_negatives = enough;
   r.report[0].entropy_given_previous = news;
   r.report[0].k_effective = k;
+  r.report[0].told_before = told_before;
+  r.report[0].told = told;
   r.report[0].told_next = told_next;
   mcli_advise(&r);
   return r.report[0].advice;
+}
+
+static int32_t rule(double enough, double news, int32_t k, double told_next) {
+  return rule_of_all(enough, news, k, (double)NAN, .9, told_next);
 }
 
 START_TEST(the_advice_follows_the_rule_in_its_order) {
@@ -178,12 +190,25 @@ END_TEST
 
 // bits(1 - 2^-b / 2) = b, and two stages of 8 clusters remove 6.
 START_TEST(more_bits_than_two_stages_remove_ask_for_more_clusters) {
-  ck_assert_int_eq(rule(1, 1, 8, 1 - pow(2, -6) / 2), MCL_ADVICE_GO_ON);
-  ck_assert_int_eq(rule(1, 1, 8, 1 - pow(2, -6.01) / 2), MCL_ADVICE_RAISE_K);
-  ck_assert_int_eq(rule(1, 1, 9, 1 - pow(2, -6.01) / 2), MCL_ADVICE_GO_ON);
+  ck_assert_int_eq(rule(1, 1, 8, told_of(6)), MCL_ADVICE_GO_ON);
+  ck_assert_int_eq(rule(1, 1, 8, told_of(6.01)), MCL_ADVICE_RAISE_K);
+  ck_assert_int_eq(rule(1, 1, 9, told_of(6.01)), MCL_ADVICE_GO_ON);
   ck_assert_int_eq(rule(1, 1, 8, 1), MCL_ADVICE_RAISE_K);
   ck_assert_int_eq(rule(1, 1, 8, .3), MCL_ADVICE_GO_ON);
   ck_assert_int_eq(rule(1, 1, 8, (double)NAN), MCL_ADVICE_GO_ON);
+}
+END_TEST
+
+START_TEST(a_stage_that_tells_its_rows_no_better_than_those_before_it_found_nothing) {
+  double before = told_of(1.5), nan = (double)NAN;
+  ck_assert_int_eq(rule_of_all(1, 1, 8, before, told_of(1.3), .7), MCL_ADVICE_NOTHING_NEW);
+  ck_assert_int_eq(rule_of_all(1, 1, 8, before, told_of(1.59), .7), MCL_ADVICE_NOTHING_NEW);
+  ck_assert_int_eq(rule_of_all(1, 1, 8, before, told_of(1.61), .7), MCL_ADVICE_GO_ON);
+  ck_assert_int_eq(rule_of_all(1, 1, 8, before, nan, .7), MCL_ADVICE_GO_ON);
+  ck_assert_int_eq(rule_of_all(1, 1, 8, nan, told_of(1), .7), MCL_ADVICE_GO_ON);
+  // 3 bits are what 8 clusters take away: more of them are learnt again first.
+  ck_assert_int_eq(rule_of_all(1, 1, 8, told_of(2.99), .7, .7), MCL_ADVICE_NOTHING_NEW);
+  ck_assert_int_eq(rule_of_all(1, 1, 8, told_of(3.01), .7, .7), MCL_ADVICE_GO_ON);
 }
 END_TEST
 
@@ -443,7 +468,7 @@ START_TEST(bits_that_survive_both_views_are_counted) {
   fixed f;
   mcl_multistage *l = run_fixed(&f, 6000, 1, 2, 1, four_bits);
   mcl_stage_report r = report_of(l, 0, 0);
-  ck_assert_double_eq_tol(r.told, 1 - pow(2, -4) / 2, .006);
+  ck_assert_double_eq_tol(r.told, told_of(4), .006);
   // Two clusters remove about one of the bits.
   ck_assert(r.told_next < r.told - .02 && r.told_next > 1 - pow(2, -2.5) / 2);
   mcl_multistage_unref(l);
@@ -704,8 +729,9 @@ RUN_TESTS("multistage", clusters_equal_to_the_previous_ones_are_nothing_new,
           clusters_that_the_cells_determine_are_nothing_new, a_single_cluster_is_nothing_new,
           unrelated_clusters_in_large_cells_are_a_reason_to_go_on,
           a_row_has_enough_negatives_from_eight_others_on, the_advice_follows_the_rule_in_its_order,
-          more_bits_than_two_stages_remove_ask_for_more_clusters, every_advice_has_a_sentence,
-          the_modality_with_the_most_news_advises_both,
+          more_bits_than_two_stages_remove_ask_for_more_clusters,
+          a_stage_that_tells_its_rows_no_better_than_those_before_it_found_nothing,
+          every_advice_has_a_sentence, the_modality_with_the_most_news_advises_both,
           sizes_of_the_cells_before_and_after_a_stage_are_those_counted,
           told_is_what_its_definition_says, bits_that_survive_both_views_are_counted,
           equal_scores_are_chance_and_equal_views_tell_nothing,

@@ -109,9 +109,12 @@ typedef struct mcl_event {
  *  k_effective, and of several clustered modalities the one whose clusters are the most news counts:
  *
  *    CELLS_TOO_SMALL   next_enough_negatives < 1/2
- *    NOTHING_NEW       K is 1, or entropy_given_previous < 0.1
- *    RAISE_K           bits(told_next) > 2 log2 K, where bits(t) = -log2(2 (1 - t)), 0 for t below 1/2
+ *    NOTHING_NEW       K is 1, or entropy_given_previous < 0.1,
+ *                      or bits(told) < bits(told_before) + 0.1 while bits(told_before) <= log2 K
+ *    RAISE_K           bits(told_next) > 2 log2 K
  *    GO_ON
+ *
+ *  where bits(t) = -log2(2 (1 - t)), 0 for t below 1/2: what b independent bits that survive every view come to is b.
  *
  *  lib/multistage/advice.c argues each number; docs/choosing.md shows what the advice was, and what was so, in runs
  *  whose labels are known. Without labels nobody can tell whether the attribute you want is learnt already: a stage that may
@@ -119,7 +122,7 @@ typedef struct mcl_event {
 enum {
   MCL_ADVICE_GO_ON = 1,
   MCL_ADVICE_RAISE_K, /**< what was learnt is far richer than the cells: it outlasts two more stages of K clusters */
-  MCL_ADVICE_NOTHING_NEW, /**< the clusters leave the cells as they are: one more stage would be this one again */
+  MCL_ADVICE_NOTHING_NEW, /**< the cells stay as they are, or rows are told apart in them no better than before */
   MCL_ADVICE_CELLS_TOO_SMALL /**< in the next stage's cells most rows would lack negatives */
 };
 
