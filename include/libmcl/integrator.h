@@ -15,6 +15,7 @@
  *   - A linear map goes on top (a probe, a last layer): any. It undoes the weights, but for its own penalty.
  *   - Rows are compared by cosine (nearest neighbours, retrieval, clustering) and there are no labels:
  *     mcl_integrator_set_growth() with a base of 2 to 4, the larger the more the last stages are wanted.
+ *   - The same, and a few rows of the task have labels: mcl_integrator_fit_weights().
  *   - One stage is known to hold what is wanted: mcl_integrator_view() of it alone.
  *
  * Stages begin with the weight they are added with, and mcl_multistage_run() adds them with the paper's 1.
@@ -115,6 +116,71 @@ MCL_API MCL_CHECK mcl_status mcl_integrator_get_weight(const mcl_integrator *int
  *  Errors: MCL_E_INVALID, MCL_E_STATE (no stages), MCL_E_BUSY. On failure no weight has changed. */
 MCL_API MCL_CHECK mcl_status mcl_integrator_set_growth(mcl_integrator *integrator, double base,
                                                        mcl_error *err);
+
+/** How weights are judged by labelled rows. P(i) are the other rows of i's label, s_ij the inner products of representations
+ *  (their common scale is fitted too, so there is no temperature), p_ij = exp s_ij / sum over k != i of exp s_ik:
+ *
+ *    MCL_WEIGHTS_NEIGHBOURS   -mean_i log( sum over j in P(i) of p_ij )
+ *                             some rows of i's label are near (Goldberger et al. 2004, "Neighbourhood Components Analysis",
+ *                             section 3: the logarithmic form, over one number a stage in place of a matrix)
+ *    MCL_WEIGHTS_CONTRASTIVE  -mean_i 1/|P(i)| sum over j in P(i) of log p_ij
+ *                             all rows of i's label are near (Khosla et al. 2020, "Supervised Contrastive Learning", eq. 2)
+ *
+ *  The mean is over rows that share their label with another. Lower is better. The first is for kNN and for labels that fall
+ *  into several groups; the second has one minimum, and leans harder on the stages that hold the label. */
+enum { MCL_WEIGHTS_NEIGHBOURS = 1, MCL_WEIGHTS_CONTRASTIVE };
+
+/** Prepared by mcl_weights_options_init(). */
+typedef struct mcl_weights_options {
+  size_t struct_size;
+  int32_t method;         /**< MCL_WEIGHTS_NEIGHBOURS (the default) or MCL_WEIGHTS_CONTRASTIVE */
+  int32_t neighbours;     /**< votes a row of the accuracies reported; >= 1; default 5 */
+  int32_t max_iterations; /**< of L-BFGS, from each start; >= 1; default 200 */
+  uint32_t flags;         /**< 0 */
+  /** Added to the criterion: penalty times sum_s (log w_s - mean log w)^2; finite, >= 0; default 1e-3. It draws weights
+   *  together where few labels say little; at 0 a stage that never helps goes straight to the floor. */
+  double penalty;
+} mcl_weights_options;
+
+MCL_API void mcl_weights_options_init(mcl_weights_options *options, size_t struct_size);
+
+/** What fitting came to. Prepared by mcl_struct_init(). Weights: mcl_integrator_get_weight(). */
+typedef struct mcl_weights_report {
+  size_t struct_size;
+  double
+      criterion_before; /**< of the weights before, at their best common scale, without penalty */
+  double criterion;     /**< of the weights fitted, without penalty */
+  double
+      accuracy_before; /**< share of rows that have the label of their nearest others, by cosine: the votes are */
+  double accuracy; /**< those of mcl_probe_knn() on all rows but the one; before and after */
+  int64_t
+      anchors; /**< rows that share their label with another: what the criterion is a mean over */
+  int32_t iterations; /**< of L-BFGS, from the start that was best */
+  int32_t converged;  /**< 1: every derivative of it by a log w_s is within 1e-7 of 0 */
+} mcl_weights_report;
+
+/** Weights from a few labelled rows of the task at hand: one number a stage is fitted, so a hundred rows are enough where each
+ *  label has half a dozen. They are for that label alone: weights that serve one attribute by cosine give up others.
+ *
+ *  rows: representations [n, mcl_integrator_dim()] of any float type, as mcl_integrator_embed() or mcl_integrator_concat()
+ *  makes them; each stage's part is normalised, so weights they were made with do not matter. labels [n]: at least 0; equal
+ *  numbers are one label. At least two labels must have two rows or more. Both are read during the call only. options NULL:
+ *  the defaults. monitor NULL: none; its phase is "fit" (done: starts of L-BFGS, loss: criterion and penalty).
+ *  report: may be NULL.
+ *
+ *  The largest weight becomes 1 and none less than 2^-10: its square, a stage's part of a cosine, is then the rounding of a
+ *  float32, so the stage decides nothing, yet a linear map can still read it. The search begins at equal weights and, of
+ *  MCL_WEIGHTS_NEIGHBOURS, once at each stage; the least cost is kept. The result depends on rows, labels and options
+ *  alone, not on the weights before, and has the same bits for any number of threads.
+ *
+ *  Memory: 4 stages n^2 + 4 n dim bytes; time likewise n^2: a thousand rows take seconds.
+ *  Errors, on which no weight has changed and nothing but `err` is written: MCL_E_INVALID (an option; a label below 0, its
+ *  row in mcl_error.row; fewer than two labels of two rows), MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_NOT_FINITE (a row),
+ *  MCL_E_STATE (no stages), MCL_E_UNSUPPORTED (a flag or an unknown tail), MCL_E_LIMIT (n^2 stages does not fit), MCL_E_NOMEM,
+ *  MCL_E_CANCELLED, MCL_E_CALLBACK (a host's runner failed), MCL_E_BUSY. */
+MCL_API MCL_CHECK mcl_status mcl_integrator_fit_weights(
+    mcl_integrator *integrator, const mcl_weights_options *options, const mcl_array *rows,
+    const int32_t *labels, const mcl_monitor *monitor, mcl_weights_report *report, mcl_error *err);
 
 /** Some of the stages as an integrator of their own, in the order named: stages[i], each at most once, is the view's stage i.
  *

@@ -247,6 +247,24 @@ AT(mcl_integrator_options, struct_size, 0);
 AT(mcl_integrator_options, flags, 8);
 AT(mcl_integrator_options, reserved, 12);
 
+SIZE(mcl_weights_options, 32);
+AT(mcl_weights_options, struct_size, 0);
+AT(mcl_weights_options, method, 8);
+AT(mcl_weights_options, neighbours, 12);
+AT(mcl_weights_options, max_iterations, 16);
+AT(mcl_weights_options, flags, 20);
+AT(mcl_weights_options, penalty, 24);
+
+SIZE(mcl_weights_report, 56);
+AT(mcl_weights_report, struct_size, 0);
+AT(mcl_weights_report, criterion_before, 8);
+AT(mcl_weights_report, criterion, 16);
+AT(mcl_weights_report, accuracy_before, 24);
+AT(mcl_weights_report, accuracy, 32);
+AT(mcl_weights_report, anchors, 40);
+AT(mcl_weights_report, iterations, 48);
+AT(mcl_weights_report, converged, 52);
+
 SIZE(mcl_loss_options, 24);
 AT(mcl_loss_options, struct_size, 0);
 AT(mcl_loss_options, temperature, 8);
@@ -446,6 +464,8 @@ VALUE(MCL_BAD_FILE_FAIL, 2);
 VALUE(MCL_SGD, 1);
 VALUE(MCL_ADAM, 2);
 VALUE(MCL_DECOUPLED_DECAY, 1);
+VALUE(MCL_WEIGHTS_NEIGHBOURS, 1);
+VALUE(MCL_WEIGHTS_CONTRASTIVE, 2);
 VALUE(MCL_REDUCE_SUM, 1);
 VALUE(MCL_ROWS_AS_GIVEN, 2);
 VALUE(MCL_ONE_WAY, 4);

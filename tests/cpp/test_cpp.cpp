@@ -415,6 +415,22 @@ void a_view_shares_the_encoders_of_the_stages_it_names(const mcl::context &c) {
   EXPECT(fails(MCL_E_INVALID, [&] { mcl::view(whole, {}); }));
 }
 
+void weights_are_fitted_by_labelled_rows(const mcl::context &c) {
+  mcl::integrator g;
+  mcl::call(mcl_integrator_create, c.get(), nullptr, g.out());
+  for (int32_t s = 0; s < 2; s++) mcl::call(mcl_integrator_add_stage, g.get(), nullptr, 2, 1.0);
+  float z[4 * 4] = {1, 0, 1, 0, 0, 1, 1, 0, 1, 0, 0, 1, 0, 1, 0, 1};
+  const int32_t labels[4] = {7, 8, 7, 8}; // what the first two columns say
+  mcl_weights_report r = mcl::fit_weights(g, mcl_matrix_f32(z, 4, 4), labels);
+  double w = 0;
+  mcl::call(mcl_integrator_get_weight, g.get(), 0, &w);
+  EXPECT(w == 1 && r.anchors == 4 && r.criterion < r.criterion_before);
+  mcl::call(mcl_integrator_get_weight, g.get(), 1, &w);
+  EXPECT(w < 1);
+  z[9] = static_cast<float>(HUGE_VAL);
+  EXPECT(fails(MCL_E_NOT_FINITE, [&] { mcl::fit_weights(g, mcl_matrix_f32(z, 4, 4), labels); }));
+}
+
 int main() {
   mcl::context c = mcl::context::create();
   a_copy_is_another_reference_to_the_same(c);
@@ -434,6 +450,7 @@ int main() {
   calls_in_a_destructor_leave_an_exception_on_its_way_alone(c);
   what_is_no_exception_class_comes_out_too(c);
   a_view_shares_the_encoders_of_the_stages_it_names(c);
+  weights_are_fitted_by_labelled_rows(c);
   EXPECT(alive == 0);
   return failures != 0;
 }

@@ -241,6 +241,15 @@ inline integrator view(const integrator &whole, const std::vector<int32_t> &stag
   return some;
 }
 
+/// mcl_integrator_fit_weights(): labels [rows.shape[0]].
+inline mcl_weights_report fit_weights(const integrator &g, const mcl_array &rows,
+                                      const int32_t *labels,
+                                      const mcl_weights_options *options = nullptr) {
+  mcl_weights_report report = make<mcl_weights_report>();
+  call(mcl_integrator_fit_weights, g.get(), options, &rows, labels, nullptr, &report);
+  return report;
+}
+
 /// A clusterer of a C++ class, which it owns from now on. K has
 ///   int32_t fit(const mcl_rows &);                                   // the number of clusters
 ///   void assign(const mcl_array &block, int32_t *labels);
