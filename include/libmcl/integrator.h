@@ -194,6 +194,27 @@ MCL_API MCL_CHECK mcl_status mcl_integrator_view(const mcl_integrator *integrato
                                                  const int32_t *stages, int32_t n,
                                                  mcl_integrator **out, mcl_error *err);
 
+/** The stages, frozen, as one encoder: its embedding is their representation or, with a head, the head's embedding of it.
+ *
+ *  A head is any encoder that reads rows of mcl_integrator_dim() numbers, mcl_encoder_create_mlp() with `inputs` set to that
+ *  for one: a *learned projection* of the concatenation. It is trained as every encoder is, on two views of each row: within
+ *  cells by a loop of the host's own, with batches of mcl_sampler_batch() and their cells handed to mcl_loss_info_nce(); without
+ *  cells also by mcl_multistage_run() of one stage. forward embeds the view with the stages in evaluation mode and hands it
+ *  to the head's forward; backward and step are the head's, so nothing of the stages moves. Without a head there is nothing
+ *  to train (forward, backward, step, save and load are MCL_E_UNSUPPORTED), but it can be embedded, clustered, or a stage of
+ *  another integrator.
+ *
+ *  Stages and weights are those of now, as of a view of all of them (mcl_integrator_view()): encoders are shared, later changes
+ *  of weights are not. save and load are of the head alone; mcl_integrator_save() keeps the stages. dim, projection_dim:
+ *  the head's, or mcl_integrator_dim(); modalities: the fewest of any part.
+ *  integrator: not kept. head: kept; NULL: none. *out is the caller's, to be given back by mcl_encoder_unref().
+ *  Memory of a call: n times mcl_integrator_dim() float32, twice.
+ *  Errors: MCL_E_INVALID, MCL_E_STATE (no stages, or one without an encoder), MCL_E_LIMIT (dim over 1048576 without a head),
+ *  MCL_E_NOMEM. A head of another width is MCL_E_SHAPE at the first embed or forward. */
+MCL_API MCL_CHECK mcl_status mcl_integrator_encoder(const mcl_integrator *integrator,
+                                                    mcl_encoder *head, mcl_encoder **out,
+                                                    mcl_error *err);
+
 /** Writes into `directory`, which is made where it does not exist:
  *
  *    stage-0.safetensors, stage-1.safetensors, ...   by mcl_encoder_save(), of the stages that have an encoder
