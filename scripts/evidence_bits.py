@@ -99,7 +99,8 @@ random. A gain over stage 0 that these also have is not the method's. *Integrate
 - Raw pixels beat everything learnt here by the linear probe, and by kNN too: these are small, centred images and quick trainings. The
   claim is about what a contrastive network leaves out, not about the best classifier of Fashion-MNIST.
 - By kNN the equal-weight concatenation is worse than the last stage alone, because the early stages' bits dominate the cosine; the linear probe keeps
-  both. Weights of the integrator (`mcl_integrator_set_weight`) shift that balance.
+  both. Weights of the integrator shift that balance: by growth, or fitted by labels
+  (docs/design.md has figures).
 - An untrained network tells the class better than stage 0 does: training once, on images with a shortcut, made the class harder to read.
 
 ### Settings
