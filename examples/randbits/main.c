@@ -95,6 +95,7 @@ static void set_views(mcl_augmenter_options *v, long bits) {
   mcl_augmenter_options_init(v, sizeof *v);
   v->extra_channels = (int32_t)bits;
   v->crop_area_min = 0.5;
+  v->clamped_crop = 1;
   v->flip = v->jitter = v->grey = v->blur = 0;
 }
 

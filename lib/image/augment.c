@@ -13,6 +13,7 @@
 //   A = U(min, max) h w  (or the side: A = U(sqrt min, sqrt max)^2 h w)            (1)
 //   r = exp U(-log max_aspect, log max_aspect)                                     (2)
 //   width = sqrt(A r), height = sqrt(A / r), the corner uniform where it fits      (3)
+//   clamped: width = min(sqrt(A r), w), height = min(sqrt(A / r), h)               (4)
 //
 // The draws of an image come from the stream (seed, AUGMENT, index, hash(stage, epoch, view)),
 // always in the same order.
@@ -103,7 +104,7 @@ static mcl_status check_options(const mcl_augmenter_options *o, mcl_error *err) 
   if (s == MCL_OK) s = check_int("extra_channels", o->extra_channels, MAX_SIDE, err);
   if (s == MCL_OK) s = check_int("crop_uniform_side", o->crop_uniform_side, 1, err);
   if (s == MCL_OK) s = check_int("unclamped_brightness", o->unclamped_brightness, 1, err);
-  if (s == MCL_OK) s = check_int("reserved", o->reserved, 0, err);
+  if (s == MCL_OK) s = check_int("clamped_crop", o->clamped_crop, 1, err);
   for (size_t i = 0; i < sizeof reals / sizeof *reals && s == MCL_OK; i++)
     s = check_real(reals[i].name, reals[i].value, reals[i].low, reals[i].high, err);
   return s;
@@ -209,6 +210,10 @@ static mcli_box draw_crop(const mcl_augmenter_options *o, double h, double w, mc
                       : sqrt(mcli_rng_between(rng, o->crop_area_min, o->crop_area_max)); // (1)
     double root = spread > 0 ? exp(mcli_rng_between(rng, -spread, spread) / 2) : 1;      // (2)
     mcli_box b = {.height = side * sqrt(h * w) / root, .width = side * sqrt(h * w) * root};
+    if (o->clamped_crop) { // (4)
+      b.height = b.height < h ? b.height : h;
+      b.width = b.width < w ? b.width : w;
+    }
     if (b.height > h || b.width > w) continue;
     b.y = mcli_rng_between(rng, 0, h - b.height); // (3)
     b.x = mcli_rng_between(rng, 0, w - b.width);

@@ -140,7 +140,7 @@ AT(mcl_augmenter_options, width, 12);
 AT(mcl_augmenter_options, extra_channels, 16);
 AT(mcl_augmenter_options, crop_uniform_side, 20);
 AT(mcl_augmenter_options, unclamped_brightness, 24);
-AT(mcl_augmenter_options, reserved, 28);
+AT(mcl_augmenter_options, clamped_crop, 28);
 AT(mcl_augmenter_options, crop_area_min, 32);
 AT(mcl_augmenter_options, crop_area_max, 40);
 AT(mcl_augmenter_options, crop_aspect_max, 48);

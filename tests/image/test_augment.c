@@ -351,6 +351,41 @@ START_TEST(crops_that_may_not_fit_stay_in_their_ranges) { // EVIDENCE 1
 }
 END_TEST
 
+// The share of (1) and (2), area .5 .. 1 and aspect to 4/3, whose width is over the image's: sqrt(A r) > 1.
+static double share_too_wide(void) {
+  enum { STEPS = 2000 };
+  double over = 0, spread = log(4. / 3);
+  for (int i = 0; i < STEPS; i++) {
+    double log_r = spread * (2 * (i + .5) / STEPS - 1);
+    if (log_r > 0) over += fmin(1, 2 * (1 - exp(-log_r))) / STEPS;
+  }
+  return over;
+}
+
+START_TEST(clamped_crops_are_those_that_fit_and_the_others_cut_to_the_image) {
+  context = test_context(1);
+  enum { MANY = 3000 };
+  static seen redrawn[MANY], clamped[MANY];
+  mcl_augmenter_options o = quiet();
+  o.crop_area_min = .5, o.crop_aspect_max = 4. / 3;
+  draw_boxes(&o, 28, 28, MANY, redrawn);
+  o.clamped_crop = 1;
+  draw_boxes(&o, 28, 28, MANY, clamped);
+  int wide = 0, tall = 0;
+  for (int i = 0; i < MANY; i++) {
+    int is_wide = clamped[i].width > 28 - 1e-3, is_tall = clamped[i].height > 28 - 1e-3;
+    wide += is_wide, tall += is_tall;
+    ck_assert(!(is_wide && is_tall));
+    if (is_wide || is_tall) continue;
+    ck_assert_double_eq_tol(clamped[i].width, redrawn[i].width, 1e-3);
+    ck_assert_double_eq_tol(clamped[i].x, redrawn[i].x, 1e-3);
+  }
+  double p = share_too_wide(), error = sqrt(p * (1 - p) / MANY);
+  ck_assert_double_eq_tol((double)wide / MANY, p, 3.3 * error);
+  ck_assert_double_eq_tol((double)tall / MANY, p, 3.3 * error);
+}
+END_TEST
+
 START_TEST(a_crop_that_never_fits_is_the_centre_of_an_allowed_aspect) {
   context = test_context(1);
   seen box;
@@ -458,7 +493,7 @@ START_TEST(each_option_is_checked_and_named) {
   REFUSED(extra_channels, -1);
   REFUSED(crop_uniform_side, 2);
   REFUSED(unclamped_brightness, 2);
-  REFUSED(reserved, 1);
+  REFUSED(clamped_crop, 2);
   REFUSED(crop_area_min, 0);
   REFUSED(crop_area_max, 1.1);
   REFUSED(crop_area_max, .01);
@@ -576,6 +611,7 @@ RUN_TESTS("image", without_any_change_a_view_is_the_image,
           strided_and_half_precision_arrays_are_taken, square_crops_have_uniform_sides_and_corners,
           crops_have_uniform_areas_and_log_uniform_aspects,
           crops_that_may_not_fit_stay_in_their_ranges,
+          clamped_crops_are_those_that_fit_and_the_others_cut_to_the_image,
           a_crop_that_never_fits_is_the_centre_of_an_allowed_aspect,
           brightness_alone_is_a_uniform_factor, probabilities_are_kept,
           noise_comes_last_and_is_not_clamped, the_defaults_are_simclrs,

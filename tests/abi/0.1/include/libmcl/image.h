@@ -108,11 +108,14 @@ typedef struct mcl_augmenter_options {
   /** 0, the default: brightness clamps to 0..1 as the other changes do, so that bright images lose their highlights. 1: it
    *  does not, and values reach 1 + brightness. */
   int32_t unclamped_brightness;
-  int32_t reserved; /**< 0 */
+  /** 0, the default: a crop that is wider or taller than the image is drawn again, as by torchvision, so crops are smaller
+   *  than their range says, the more so the further from square. 1: its longer side is cut to the image's. The difference
+   *  is not small: docs/evidence.md, RandBits. */
+  int32_t clamped_crop;
   /** The crop's share of the area, default .08 .. 1, in (0, 1]. Crops have real-valued corners (no
    *  rounding to pixels, which would leave few different crops of a small image); ten draws are
    *  tried until one fits, then the largest centred rectangle of an allowed aspect is taken, as by
-   *  torchvision. min = max = 1: no crop. */
+   *  torchvision (unless clamped_crop). min = max = 1: no crop. */
   double crop_area_min, crop_area_max;
   /** Width over height of the crop, in pixels, is log-uniform in [1/max, max]; default 4/3, at
    *  least 1. 1: square crops. */
