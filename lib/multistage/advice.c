@@ -1,7 +1,7 @@
 // Go on or stop, and more clusters or not? From the stage report alone: no label is looked at.
 //
-// The next stage trains a fresh encoder in the cells that this stage's clusters leave. Three things
-// can make it useless, and each shows in a figure of its own:
+// The next stage trains a fresh encoder in the cells that this stage's clusters leave. Four things
+// can make it useless, and each shows in figures of its own:
 //
 //   1. Its cells are too small. A row alone in its cell has no loss at all; with m negatives the
 //      loss can teach no more than log2(m + 1) bits about a row. Figure: the share of rows with
@@ -10,11 +10,11 @@
 //      member of an ensemble. Figure: H(clusters | cells) / log K, 0 where the cells determine the
 //      clusters. This is so when an encoder keeps what the cells are made of, as a perceptron keeps
 //      bits in its input that training no longer asks for.
-//   3. This stage found nothing: it tells rows of its cells apart no better than the stages before
-//      it. Then the next, in smaller cells yet, is not likely to. Figures: bits of told against
-//      told_before, on the same rows and views. It does not hold while the cells still leave more
-//      of the old features than a stage can take away: then learning those again is what a stage
-//      has to do.
+//   3. This stage found nothing: it tells rows of its cells apart hardly better than the stages
+//      before it. Then the next, in smaller cells yet, is not likely to. Figures: bits of told
+//      against told_before, on the same rows and views. It does not hold while the cells still
+//      leave more of the old features than a stage can take away: then learning those again is what
+//      a stage has to do.
 //   4. What has been learnt still tells rows apart in them. Then the old features satisfy the new
 //      loss, and the next stage learns them again, or more of the same. Figure: told_next, in bits
 //      (told.c): how many yes-or-no questions the old features still answer within a cell. A stage
@@ -29,9 +29,10 @@
 // estimates; in 4 natural features, which every stage should learn, also tell rows of a cell apart,
 // which is why it needs a margin.
 //
-// What no figure tells: whether the clusters already follow the attribute that the host wants. Then
-// the next stage must forget it, and looks like any good stage while it does. The integrated
-// representation keeps the stage before.
+// What no figure tells in time: whether the clusters already follow the attribute that the host
+// wants. Then the next stage must forget it. Once it is trained, 3 may show that it found nothing
+// instead; before, it looks like any good stage. The integrated representation keeps what came
+// before it.
 //
 // Rejected: NMI with the stage before, which is low for a good stage and also for one that splits a
 // rich code in another way; the mean cosine within a cell, whose scale is the temperature's; the
@@ -46,15 +47,15 @@
 static const double LEAST_ENOUGH = 0.5;
 
 // MCL_ENOUGH_NEGATIVES is 8, so cells of 9 rows are the smallest that count: 3 bits a row. At 32
-// the median cells of 20 rows in which RandBits with 10 bits and K = 32 gains most would not count.
-// At 3, the rows of a cell that backing off puts together from its siblings would, which differ in
-// what was learnt.
+// the cells of 13 rows would not count in which ten random bits and K = 32 give way to the class
+// (docs/choosing.md). At 3, the rows of a cell that backing off puts together from its siblings
+// would, which differ in what was learnt.
 
 // The least news, as a share of log K. With K = 10 a tenth is .23 nats: as if one cell in ten were
-// split evenly. Were it larger, a stage that splits only the few large cells that are left would be
-// the last; were it smaller, rows at the borders of clusters, which fall to one side or the other
-// by the seed, would pass for news. It also ends every run: each stage adds at least this to the
-// entropy of the cells, which cannot exceed log rows.
+// split evenly among all clusters. Were it larger, a stage that splits only the few large cells
+// that are left would be the last; were it smaller, rows at the borders of clusters, which fall to
+// one side or the other by the seed, would pass for news. It also ends every run: each stage adds
+// at least this to the entropy of the cells, which cannot exceed log rows.
 static const double LEAST_NEWS = 0.1;
 
 // How many more stages of K clusters what is left may outlast. 10 bits with K = 32 and rows enough
@@ -68,11 +69,14 @@ static double bits(double told) {
   return told > 0.5 ? -log2(2 * (1 - told)) : 0;
 }
 
-// How much better than the stages before it, in bits, a stage has to tell rows of its cells apart.
-// A tenth is two to three standard errors of the difference (2048 rows, told around .8). Without a
-// margin a stage on plain images, which finds nothing and forgets much, passes by a hair; stages
-// that find what was suppressed gain .3 to 1.7.
-static const double LEAST_FOUND = 0.1;
+// How much better than the stages before it, in bits, a stage has to tell rows of its cells apart:
+// half a question. Stages that find what was suppressed gain 1.6 to 2 bits. A stage on plain
+// images, which had suppressed nothing and forgets much, gains 0; a perceptron's, which make a
+// worse representation than an ensemble, .2 to .4; the last stage that gains anything with four
+// random bits .3 or less. At .1, three standard errors of the difference, each of these runs would
+// go on for one or two stages in vain; at 1 and more, what is half suppressed would not be looked
+// for.
+static const double LEAST_FOUND = 0.5;
 
 // A stage of K clusters takes away log2 K bits at most. Up to there what is left of the old
 // features is not in the way; beyond it, it is what the stage learns first.
@@ -113,8 +117,8 @@ const char *mcl_advice_text(int32_t advice) {
     return "Raise K, or go on for many stages: within the cells, rows are still told apart by what "
            "has been learnt.";
   case MCL_ADVICE_NOTHING_NEW:
-    return "Stop: this stage tells its cells' rows apart no better than those before it, or leaves "
-           "the cells as they are.";
+    return "Stop: this stage tells its cells' rows apart hardly better than those before it, or "
+           "leaves the cells as they are.";
   case MCL_ADVICE_CELLS_TOO_SMALL:
     return "Stop: the next cells would be too small, most rows having too few negatives.";
   default:

@@ -233,7 +233,7 @@ static mcl_status report_next(mcl_multistage *l, const mcl_sampler *next, mcl_st
   return s;
 }
 
-// Both views of told_before are of the same rows by the same encoders: it was measured when the stage before was closed.
+// The cells, rows, views and encoders are those of the stage before when it was closed: it was measured then.
 static double told_before(const mcl_multistage *l) {
   for (int m = 0; l->stage && m < MCLI_MAX_MODALITIES; m++)
     if (l->results[l->stage - 1].labels[m]) return l->results[l->stage - 1].report[m].told_next;

@@ -110,7 +110,7 @@ typedef struct mcl_event {
  *
  *    CELLS_TOO_SMALL   next_enough_negatives < 1/2
  *    NOTHING_NEW       K is 1, or entropy_given_previous < 0.1,
- *                      or bits(told) < bits(told_before) + 0.1 while bits(told_before) <= log2 K
+ *                      or bits(told) < bits(told_before) + 1/2 while bits(told_before) <= log2 K
  *    RAISE_K           bits(told_next) > 2 log2 K
  *    GO_ON
  *
@@ -122,7 +122,7 @@ typedef struct mcl_event {
 enum {
   MCL_ADVICE_GO_ON = 1,
   MCL_ADVICE_RAISE_K, /**< what was learnt is far richer than the cells: it outlasts two more stages of K clusters */
-  MCL_ADVICE_NOTHING_NEW, /**< the cells stay as they are, or rows are told apart in them no better than before */
+  MCL_ADVICE_NOTHING_NEW, /**< the cells stay as they are, or rows are told apart in them hardly better than before */
   MCL_ADVICE_CELLS_TOO_SMALL /**< in the next stage's cells most rows would lack negatives */
 };
 
