@@ -7,8 +7,8 @@ import json, math, pathlib, platform, subprocess, sys
 folder, page = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 BEGIN, END = "<!-- table: sh scripts/choosing.sh -->", "<!-- end of table -->"
 CASES = [("bits4-0", "4 bits, K = 10"), ("bits4-1", "the same, seed 1"), ("bits4-2", "the same, seed 2"),
-         ("bits10k32-0", "10 bits, K = 32, packed"), ("bits10k10-0", "10 bits, K = 10, packed"),
-         ("bits20-0", "20 bits, K = 10"), ("bits0-0", "no bits, K = 10"), ("mlp4-0", "4 bits, K = 10, MLP")]
+         ("bits10k32-0", "10 bits, K = 32, packed"), ("bits20-0", "20 bits, K = 10"), ("bits0-0", "no bits, K = 10"),
+         ("mlp4-0", "4 bits, K = 10, MLP")]
 
 
 def bits(told):

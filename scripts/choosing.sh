@@ -14,12 +14,11 @@ run() { # name, options
   build/examples/discover --labels $data/train-labels-idx1-ubyte.gz --rows 10000 --holdout 2000 --size 14 --out "$out" "$@" \
     $data/train-images-idx3-ubyte.gz
 }
-run bits4-0 --randbits 4 --stages 5
+run bits4-0 --randbits 4 --stages 4
 run bits4-1 --randbits 4 --stages 4 --seed 1
 run bits4-2 --randbits 4 --stages 4 --seed 2
 run bits10k32-0 --randbits 10 --clusters 32 --batching packed --stages 4
-run bits10k10-0 --randbits 10 --clusters 10 --batching packed --stages 4
 run bits20-0 --randbits 20 --stages 3
-run bits0-0 --stages 3
+run bits0-0 --stages 4
 run mlp4-0 --randbits 4 --stages 3 --encoder mlp --controls
 python3 scripts/choosing.py build/choosing docs/choosing.md
