@@ -60,9 +60,22 @@ typedef struct knowledge {
   double online;              // of the first attribute, by a probe that learnt beside the encoder
 } knowledge;
 
+// Weights that mcl_integrator_fit_weights() chose by a hundred labelled training rows for one attribute, and what kNN knows
+// of it then.
+enum { LABELLED = 100, LABELLED_VALUES = 10 };
+typedef struct fitted {
+  double weights[MAX_STAGES], knn;
+} fitted;
+
+// kNN of every attribute by how fast the weights grow.
+enum { GROWTHS = 4 };
+extern const double growths[GROWTHS];
+
 typedef struct findings {
   int stages;
   knowledge stage[MAX_STAGES], integrated, plain; // weighted by growth^s; with equal weights
+  double curve[GROWTHS][MAX_ATTRIBUTES];          // of the loop's stages only; else NaN
+  fitted fitted[MAX_ATTRIBUTES];
   mcl_stage_report report[MAX_STAGES];
   double seconds;
 } findings;
@@ -97,7 +110,10 @@ int represent_pixels(const experiment *x, representation *r);
 int probe_columns(const experiment *x, const representation *r, int32_t first, int32_t dim,
                   knowledge *k);
 // The same of all columns, stage s multiplied by growth^s.
-int probe_weighted(const experiment *x, const representation *r, double growth, knowledge *k);
+int probe_growth(const experiment *x, const representation *r, double growth, knowledge *k);
+// kNN alone, for the findings' curve, and by fitted weights.
+int probe_curve(const experiment *x, const representation *r, findings *f);
+int probe_fitted(const experiment *x, const representation *r, findings *f);
 void representation_free(representation *r);
 
 #endif

@@ -130,20 +130,117 @@ int probe_columns(const experiment *x, const representation *r, int32_t first, i
   return 0;
 }
 
-static void weigh(const representation *r, float *z, int64_t rows, double growth) {
-  for (int s = 1; s < r->stages; s++) {
-    float w = (float)pow(growth, s);
-    for (int64_t i = 0; i < rows; i++)
-      for (int32_t c = r->first[s]; c < r->first[s + 1]; c++) z[i * r->dim + c] *= w;
-  }
+// ---- weights of stages ---------------------------------------------------------------------------------
+
+const double growths[GROWTHS] = {1, 2, 3, 4};
+
+static void weigh(const representation *r, const double *weights, const float *from, float *to,
+                  int64_t rows) {
+  for (int64_t i = 0; i < rows; i++)
+    for (int s = 0; s < r->stages; s++)
+      for (int64_t c = i * r->dim + r->first[s]; c < i * r->dim + r->first[s + 1]; c++)
+        to[c] = from[c] * (float)weights[s];
 }
 
-int probe_weighted(const experiment *x, const representation *r, double growth, knowledge *k) {
-  int64_t n = mcl_dataset_rows(x->train), m = mcl_dataset_rows(x->test);
-  weigh(r, r->train, n, growth);
-  weigh(r, r->test, m, growth);
-  int s = probe_columns(x, r, 0, r->dim, k);
-  weigh(r, r->train, n, 1 / growth);
-  weigh(r, r->test, m, 1 / growth);
+static int weighted(const experiment *x, const representation *r, const double *weights,
+                    representation *out) {
+  *out = *r;
+  out->train = out->test = NULL;
+  if (make_room(x, out) < 0) return -1;
+  weigh(r, weights, r->train, out->train, mcl_dataset_rows(x->train));
+  weigh(r, weights, r->test, out->test, mcl_dataset_rows(x->test));
+  return 0;
+}
+
+static void grow(double *weights, double growth) {
+  for (int s = 0; s < MAX_STAGES; s++) weights[s] = pow(growth, s);
+}
+
+int probe_growth(const experiment *x, const representation *r, double growth, knowledge *k) {
+  double weights[MAX_STAGES];
+  representation w;
+  grow(weights, growth);
+  int s = weighted(x, r, weights, &w);
+  if (s == 0) s = probe_columns(x, &w, 0, w.dim, k);
+  representation_free(&w);
   return s;
+}
+
+static int knn_of(const experiment *x, const representation *r, const double *weights, int a,
+                  double *out) {
+  representation w;
+  int s = weighted(x, r, weights, &w);
+  mcl_array train = mcl_matrix_f32(w.train, mcl_dataset_rows(x->train), w.dim);
+  mcl_array test = mcl_matrix_f32(w.test, mcl_dataset_rows(x->test), w.dim);
+  if (s == 0) s = probe(x, mcl_probe_knn, &train, &test, &x->attributes[a], out);
+  representation_free(&w);
+  return s;
+}
+
+int probe_curve(const experiment *x, const representation *r, findings *f) {
+  double weights[MAX_STAGES];
+  for (int g = 0; g < GROWTHS; g++) {
+    grow(weights, growths[g]);
+    for (int a = 0; a < x->n_attributes; a++)
+      if (knn_of(x, r, weights, a, &f->curve[g][a]) < 0) return -1;
+  }
+  return 0;
+}
+
+// The commonest values of an attribute, the lower one among equals; fewer where it has fewer.
+static int commonest(const attribute *a, int64_t n, int32_t *values) {
+  int64_t *count = calloc((size_t)a->values, sizeof *count);
+  int got = 0;
+  for (int64_t i = 0; count && i < n; i++) count[a->train[i]]++;
+  for (; count && got < LABELLED_VALUES; got++) {
+    int32_t best = 0;
+    for (int32_t v = 1; v < a->values; v++)
+      if (count[v] > count[best]) best = v;
+    if (count[best] < 2) break;
+    values[got] = best;
+    count[best] = 0;
+  }
+  free(count);
+  return got;
+}
+
+// The first rows that have one of these values, at most as many of each as make LABELLED in all.
+static int pick_labelled(const experiment *x, const representation *r, const attribute *a,
+                         float *rows, int32_t *labels) {
+  int32_t values[LABELLED_VALUES];
+  int64_t n = mcl_dataset_rows(x->train);
+  int got = 0, kinds = commonest(a, n, values), had[LABELLED_VALUES] = {0};
+  for (int64_t i = 0; i < n && got < LABELLED; i++)
+    for (int v = 0; v < kinds && got < LABELLED; v++) {
+      if (a->train[i] != values[v] || had[v] * kinds >= LABELLED) continue;
+      had[v]++;
+      memcpy(rows + got * r->dim, r->train + i * r->dim, (size_t)r->dim * sizeof *rows);
+      labels[got++] = v;
+    }
+  return got;
+}
+
+static int fit(const experiment *x, const representation *r, const attribute *a, double *weights) {
+  int32_t labels[LABELLED];
+  mcl_integrator *g = NULL;
+  float *rows = malloc((size_t)(LABELLED * r->dim) * sizeof *rows);
+  if (!rows) return out_of_memory();
+  mcl_array z = mcl_matrix_f32(rows, pick_labelled(x, r, a, rows, labels), r->dim);
+  mcl_status s = mcl_integrator_create(x->context, NULL, &g, &err);
+  for (int i = 0; s == MCL_OK && i < r->stages; i++)
+    s = mcl_integrator_add_stage(g, NULL, r->first[i + 1] - r->first[i], 1, &err);
+  if (s == MCL_OK) s = mcl_integrator_fit_weights(g, NULL, &z, labels, NULL, NULL, &err);
+  for (int i = 0; s == MCL_OK && i < r->stages; i++)
+    s = mcl_integrator_get_weight(g, i, &weights[i], &err);
+  mcl_integrator_unref(g);
+  free(rows);
+  return s;
+}
+
+int probe_fitted(const experiment *x, const representation *r, findings *f) {
+  for (int a = 0; a < x->n_attributes; a++) {
+    if (fit(x, r, &x->attributes[a], f->fitted[a].weights) < 0) return -1;
+    if (knn_of(x, r, f->fitted[a].weights, a, &f->fitted[a].knn) < 0) return -1;
+  }
+  return 0;
 }

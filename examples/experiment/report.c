@@ -47,6 +47,24 @@ static void stage(const experiment *x, FILE *f, int s, const knowledge *k,
   fputc('}', f);
 }
 
+// kNN by the growth of the weights, and by weights fitted to each attribute.
+static void weightings(const experiment *x, const findings *r, FILE *f) {
+  fputs("},\n \"curve\":[", f);
+  for (int g = 0; g < GROWTHS; g++) {
+    fprintf(f, "%s{\"growth\":%g,", g ? "," : "", growths[g]);
+    group(x, f, "knn", r->curve[g]);
+    fputc('}', f);
+  }
+  fputs("],\n \"fitted\":{", f);
+  for (int a = 0; a < x->n_attributes; a++) {
+    fprintf(f, "%s\"%s\":{", a ? "," : "", x->attributes[a].name);
+    number(f, "knn", r->fitted[a].knn);
+    fputs(",\"weights\":[", f);
+    for (int s = 0; s < r->stages; s++) fprintf(f, "%s%.4g", s ? "," : "", r->fitted[a].weights[s]);
+    fputs("]}", f);
+  }
+}
+
 void experiment_json(const experiment *x, const findings *r, FILE *f) {
   fputs("\"stages\":[", f);
   for (int s = 0; s < r->stages; s++) {
@@ -57,6 +75,7 @@ void experiment_json(const experiment *x, const findings *r, FILE *f) {
   probes(x, f, &r->integrated);
   fputs("},\n \"equal_weights\":{", f);
   probes(x, f, &r->plain);
+  if (x->control == STAGES && r->stages > 1) weightings(x, r, f);
   fprintf(f, "},\n \"control\":\"%s\",\"rows\":%lld,\"test_rows\":%lld,\"epochs\":%d,",
           control_names[x->control], (long long)mcl_dataset_rows(x->train),
           (long long)mcl_dataset_rows(x->test), x->loop.epochs);
@@ -93,5 +112,11 @@ void experiment_print(const experiment *x, const findings *f) {
   }
   line(x, f->stages ? "integrated" : control_names[x->control], &f->integrated);
   if (f->stages && x->growth != 1) line(x, "equal weights", &f->plain);
+  for (int a = 0; a < x->n_attributes && !isnan(f->fitted[a].knn); a++) {
+    printf("fitted to %s by %d labelled rows: kNN %.3f, weights", x->attributes[a].name, LABELLED,
+           f->fitted[a].knn);
+    for (int s = 0; s < f->stages; s++) printf(" %.3g", f->fitted[a].weights[s]);
+    putchar('\n');
+  }
   printf("%.0f seconds\n", f->seconds);
 }

@@ -130,12 +130,12 @@ static int judge_stage(const experiment *x, const training *t, int from, const r
 }
 
 static int judge_whole(const experiment *x, const representation *r, findings *f) {
-  if (probe_weighted(x, r, 1, &f->plain) < 0) return -1;
+  if (probe_growth(x, r, 1, &f->plain) < 0) return -1;
   if (x->growth == 1) {
     f->integrated = f->plain;
     return 0;
   }
-  return probe_weighted(x, r, x->growth, &f->integrated);
+  return probe_growth(x, r, x->growth, &f->integrated);
 }
 
 // ---- the controls --------------------------------------------------------------------------------------
@@ -152,6 +152,8 @@ static int run_stages(const experiment *x, findings *f) {
   if (s == 0) s = represent(x, g, &r);
   for (int i = 0; s == 0 && i < f->stages; i++) s = judge_stage(x, &t, i, &r, i, f);
   if (s == 0) s = judge_whole(x, &r, f);
+  if (s == 0 && x->control == STAGES && f->stages > 1) s = probe_curve(x, &r, f);
+  if (s == 0 && x->control == STAGES && f->stages > 1) s = probe_fitted(x, &r, f);
   mcl_integrator_unref(g);
   representation_free(&r);
   training_end(&t);
@@ -214,6 +216,10 @@ int experiment_run(const experiment *x, findings *f) {
   memset(f, 0, sizeof *f);
   for (int s = 0; s < MAX_STAGES; s++) know_nothing(&f->stage[s]);
   know_nothing(&f->integrated), know_nothing(&f->plain);
+  for (int a = 0; a < MAX_ATTRIBUTES; a++) {
+    f->fitted[a].knn = NAN;
+    for (int g = 0; g < GROWTHS; g++) f->curve[g][a] = NAN;
+  }
   int s = x->control == ENSEMBLE    ? run_ensemble(x, f)
           : x->control == UNTRAINED ? run_untrained(x, f)
           : x->control == PIXELS    ? take_pixels(x, f)

@@ -26,6 +26,11 @@ for control in none ensemble shuffled; do
     test "$(grep -c "\"$key\":" $control-1.json)" = 2 || fail "$key is not there of both stages of $control"
   done
 done
+grep -q '"curve":\[{"growth":1,"knn":{"class":[0-9.]*,"bits":' none-1.json || fail "no kNN by the growth of weights"
+grep -q '"fitted":{"class":{"knn":[0-9.]*,"weights":\[[0-9.e-]*,[0-9.e-]*\]}' none-1.json || fail "no fitted weights"
+# Equal weights are the first point of the curve.
+equal() { sed -n "s/.*\"$1\":{\(\"knn\":{[^}]*}\).*/\1/p" none-1.json; }
+test "$(equal equal_weights)" = "$(sed -n 's/.*"growth":1,\("knn":{[^}]*}\).*/\1/p' none-1.json)" || fail "the curve does not begin at equal weights"
 # The first member of the ensemble, and stage 0 among shuffled cells, are stage 0 of the loop.
 stage0() { sed -n 's/.*{"stage":0,\(.*"online":{[^}]*}\).*/\1/p' $1-1.json; }
 test -n "$(stage0 none)" || fail "no stage 0"
