@@ -1,5 +1,5 @@
 """The sections on RandBits: the published table of stage 0, and what later stages make of it; from randbits' findings."""
-import json, re
+import json, math, re
 
 # Chen, Luo & Li 2021, figure 5a: online linear probe of the class, by temperature and bits. .3299 stands in two cells of the
 # source, of which one may be a slip: those are reported, not judged; and so is all of 5 bits, for which no bar is set.
@@ -124,6 +124,15 @@ def cells_line(run):
     return "; ".join(parts)
 
 
+def advice_line(run):
+    if "advice" not in run["stages"][0]:
+        return ""
+    bits = lambda told: "–" if told is None else f"{-math.log2(2 * (1 - told)):.1f}" if told < 1 else "many"
+    parts = [f"after stage {s['stage']} *{s['advice']}* (bits told before {bits(s['told_before'])}, by it {bits(s['told'])}, next {bits(s['told_next'])}; "
+             f"enough negatives next {100 * s['next_enough_negatives']:.0f} %)" for s in run["stages"]]
+    return f"Advice that no label was needed for, seed {run['seed']}: " + "; ".join(parts) + "."
+
+
 def stages_text(runs, key):
     ours = runs.seeds(*key, "none")
     seeds = ", ".join(str(r["seed"]) for r in ours)
@@ -132,6 +141,7 @@ def stages_text(runs, key):
     return f"""### {bits} bits, temperature {temperature:g}, {rows:,} rows, {ours[0]['epochs']} epochs a stage, {ours[0]['clusters']} clusters
 
 Seeds {seeds}{" (mean, lowest–highest)" if len(ours) > 1 else ""}; {seconds} seconds for the stages. Seed {ours[0]['seed']}, {cells_line(ours[0])}.
+{next((line for r in ours if (line := advice_line(r))), "")}
 
 {stages_table(runs, key)}
 """

@@ -8,7 +8,7 @@ static void number(FILE *f, const char *key, double v) {
   if (isnan(v))
     fputs("null", f);
   else
-    fprintf(f, "%.6g", v);
+    fprintf(f, "%.9g", v); // 1 - told is wanted to a few digits
 }
 
 static void group(const experiment *x, FILE *f, const char *key, const double *values) {
@@ -24,6 +24,11 @@ static void probes(const experiment *x, FILE *f, const knowledge *k) {
   group(x, f, "knn", k->knn);
   fputc(',', f);
   group(x, f, "linear", k->linear);
+}
+
+static const char *advice_name(int32_t advice) {
+  static const char *const names[] = {"none", "go on", "raise K", "nothing new", "cells too small"};
+  return names[advice >= MCL_ADVICE_GO_ON && advice <= MCL_ADVICE_CELLS_TOO_SMALL ? advice : 0];
 }
 
 static void stage(const experiment *x, FILE *f, int s, const knowledge *k,
@@ -43,8 +48,12 @@ static void stage(const experiment *x, FILE *f, int s, const knowledge *k,
   number(f, "accuracy", r->accuracy), fputc(',', f);
   number(f, "nmi_previous", r->nmi_previous), fputc(',', f);
   number(f, "entropy_given_previous", r->entropy_given_previous), fputc(',', f);
-  number(f, "cell_cosine", r->cell_cosine);
-  fputc('}', f);
+  number(f, "cell_cosine", r->cell_cosine), fputc(',', f);
+  number(f, "next_enough_negatives", r->next_enough_negatives), fputc(',', f);
+  number(f, "told_before", r->told_before), fputc(',', f);
+  number(f, "told", r->told), fputc(',', f);
+  number(f, "told_next", r->told_next);
+  fprintf(f, ",\"advice\":\"%s\"}", advice_name(r->advice));
 }
 
 // kNN by the growth of the weights, and by weights fitted to each attribute.

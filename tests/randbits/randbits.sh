@@ -22,7 +22,7 @@ for control in none ensemble shuffled untrained pixels; do
   done
 done
 for control in none ensemble shuffled; do
-  for key in stage online nmi rows_seen cells loss cell_cosine; do
+  for key in stage online nmi rows_seen cells loss cell_cosine told advice; do
     test "$(grep -c "\"$key\":" $control-1.json)" = 2 || fail "$key is not there of both stages of $control"
   done
 done
