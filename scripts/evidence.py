@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Writes docs/evidence.md and its pictures from the findings of scripts/evidence.sh. A section appears when its files are there.
 
-usage: evidence.py FOLDER DOCS    FOLDER holds seed-N/report.json (discover) and SET-ROWS-bBITS-tTEMPERATURE-CONTROL-SEED.json (randbits)"""
+usage: evidence.py FOLDER DOCS    FOLDER holds seed-N/report.json (discover), SET-ROWS-bBITS-tTEMPERATURE-CONTROL-SEED.json (randbits) and
+attributes-DATA-CONTROL-SEED.json (attributes)"""
 import pathlib, platform, subprocess, sys
 
+import evidence_attributes
 import evidence_bits
 import evidence_randbits
 
@@ -15,7 +17,7 @@ def machine():
 
 
 folder, docs = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-sections = [text for part in (evidence_randbits, evidence_bits) if (text := part.section(folder, docs, machine()))]
+sections = [text for part in (evidence_randbits, evidence_bits, evidence_attributes) if (text := part.section(folder, docs, machine()))]
 (docs / "evidence.md").write_text("""# Does it learn the unlearned?
 
 Written by `scripts/evidence.sh` from what its experiments found; do not edit by hand. Every table has the controls that an honest claim

@@ -5,6 +5,7 @@
 #   sh scripts/evidence.sh discover                      Fashion-MNIST with four bits, three seeds: ten minutes on two cores
 #   sh scripts/evidence.sh --mnist DIR randbits          RandBits-MNIST: hours. DIR holds the four files of MNIST, unpacked or .gz
 #   sh scripts/evidence.sh fashion                       RandBits on Fashion-MNIST
+#   sh scripts/evidence.sh attributes                    dominoes of two images, and shapes in colours and textures
 #   sh scripts/evidence.sh                               only writes the document
 set -eu
 cd "$(dirname "$0")/.."
@@ -73,11 +74,33 @@ fashion() {
   done
 }
 
+# The settings are small on purpose: a stage takes less than half a minute of one core.
+attributes_piece() { # DATA CONTROL SEED options...
+  data=$1 control=$2 seed=$3
+  shift 3
+  piece "attributes-$data-$control-$seed" attributes --data "$data" --control "$control" --seed "$seed" --threads 1 "$@"
+}
+
+attributes() {
+  dominoes() {
+    attributes_piece dominoes "$1" "$2" --rows 6000 --clusters 32 --images $fashion/train-images-idx3-ubyte.gz \
+      --labels $fashion/train-labels-idx1-ubyte.gz --test-images $fashion/t10k-images-idx3-ubyte.gz \
+      --test-labels $fashion/t10k-labels-idx1-ubyte.gz
+  }
+  trifeature() { attributes_piece trifeature "$1" "$2" --clusters 10; }
+  for data in dominoes trifeature; do
+    for seed in 0 1 2; do
+      for control in none ensemble shuffled; do $data $control $seed; done
+    done
+    for control in untrained pixels; do $data $control 0; done
+  done
+}
+
 while [ $# -gt 0 ]; do
   case $1 in
   --mnist) mnist=$2 && shift ;;
-  discover | randbits | fashion) $1 ;;
-  *) echo "evidence.sh: $1 is none of discover, randbits, fashion" >&2 && exit 1 ;;
+  discover | randbits | fashion | attributes) $1 ;;
+  *) echo "evidence.sh: $1 is none of discover, randbits, fashion, attributes" >&2 && exit 1 ;;
   esac
   shift
 done

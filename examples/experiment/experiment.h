@@ -4,12 +4,16 @@
 //   watched.c   the encoder with an online probe beside it
 //   probes.c    what every stage, and all of them together, know of each attribute
 //   report.c    JSON and the table
+//   settings.c  the network, the optimiser and the loop that all experiments share
+//   options.c   the command line (options.h)
 #ifndef EXPERIMENT_H
 #define EXPERIMENT_H
 
 #include <stdio.h>
 
 #include <libmcl/mcl.h>
+
+#include "options.h"
 
 enum { MAX_STAGES = 16, MAX_ATTRIBUTES = 8 };
 
@@ -85,6 +89,23 @@ void experiment_print(const experiment *x, const findings *f);
 // The members of a JSON object, without its braces.
 void experiment_json(const experiment *x, const findings *f, FILE *out);
 
+// One more attribute, of all rows of either dataset.
+void experiment_know(experiment *x, const char *name, const int32_t *train, const int32_t *test,
+                     int linear);
+
+// What an experiment's options point to.
+typedef struct experiment_settings {
+  mcl_optimiser_options optimiser;
+  mcl_kmeans_options kmeans;
+  mcl_sampler_options sampler;
+  mcl_loss_options loss;
+} experiment_settings;
+// From the options: everything but context, rows, attributes and views. `s` must outlive the run.
+int experiment_configure(experiment *x, experiment_settings *s, const experiment_options *o);
+// To the --json file, if one was named; `more`: further members, without a comma around them.
+int experiment_write(const experiment *x, const experiment_options *o, const findings *f,
+                     const char *more);
+
 // ---- between the files ---------------------------------------------------------------------------------
 
 // An encoder and beside it a dense layer that learns the first attribute from its embeddings, by the same steps.
@@ -109,9 +130,9 @@ int represent_pixels(const experiment *x, representation *r);
 // What columns first .. first + dim - 1 know.
 int probe_columns(const experiment *x, const representation *r, int32_t first, int32_t dim,
                   knowledge *k);
-// The same of all columns, stage s multiplied by growth^s.
-int probe_growth(const experiment *x, const representation *r, double growth, knowledge *k);
-// kNN alone, for the findings' curve, and by fitted weights.
+// kNN alone, with stage s multiplied by growth^s.
+int probe_growth(const experiment *x, const representation *r, double growth, double *knn);
+// The same for the findings' curve, and by fitted weights.
 int probe_curve(const experiment *x, const representation *r, findings *f);
 int probe_fitted(const experiment *x, const representation *r, findings *f);
 void representation_free(representation *r);

@@ -156,16 +156,6 @@ static void grow(double *weights, double growth) {
   for (int s = 0; s < MAX_STAGES; s++) weights[s] = pow(growth, s);
 }
 
-int probe_growth(const experiment *x, const representation *r, double growth, knowledge *k) {
-  double weights[MAX_STAGES];
-  representation w;
-  grow(weights, growth);
-  int s = weighted(x, r, weights, &w);
-  if (s == 0) s = probe_columns(x, &w, 0, w.dim, k);
-  representation_free(&w);
-  return s;
-}
-
 static int knn_of(const experiment *x, const representation *r, const double *weights, int a,
                   double *out) {
   representation w;
@@ -177,13 +167,17 @@ static int knn_of(const experiment *x, const representation *r, const double *we
   return s;
 }
 
-int probe_curve(const experiment *x, const representation *r, findings *f) {
+int probe_growth(const experiment *x, const representation *r, double growth, double *knn) {
   double weights[MAX_STAGES];
-  for (int g = 0; g < GROWTHS; g++) {
-    grow(weights, growths[g]);
-    for (int a = 0; a < x->n_attributes; a++)
-      if (knn_of(x, r, weights, a, &f->curve[g][a]) < 0) return -1;
-  }
+  grow(weights, growth);
+  for (int a = 0; a < x->n_attributes; a++)
+    if (knn_of(x, r, weights, a, &knn[a]) < 0) return -1;
+  return 0;
+}
+
+int probe_curve(const experiment *x, const representation *r, findings *f) {
+  for (int g = 0; g < GROWTHS; g++)
+    if (probe_growth(x, r, growths[g], f->curve[g]) < 0) return -1;
   return 0;
 }
 

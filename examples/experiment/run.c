@@ -129,13 +129,12 @@ static int judge_stage(const experiment *x, const training *t, int from, const r
   return mcl_multistage_get_report(t->loop, from, 0, &f->report[to], &err);
 }
 
+// Weights change the neighbours only: the linear probe standardises every column.
 static int judge_whole(const experiment *x, const representation *r, findings *f) {
-  if (probe_growth(x, r, 1, &f->plain) < 0) return -1;
-  if (x->growth == 1) {
-    f->integrated = f->plain;
-    return 0;
-  }
-  return probe_growth(x, r, x->growth, &f->integrated);
+  if (probe_columns(x, r, 0, r->dim, &f->plain) < 0) return -1;
+  f->integrated = f->plain;
+  if (r->stages == 1 || x->growth == 1) return 0;
+  return probe_growth(x, r, x->growth, f->integrated.knn);
 }
 
 // ---- the controls --------------------------------------------------------------------------------------

@@ -5,10 +5,9 @@
 #include "experiment/experiment.h"
 
 typedef struct options {
-  const char *images, *labels, *test_images, *test_labels, *json;
-  long bits, rows, test_rows, epochs, batch, clusters, stages, seed, threads;
-  double temperature, growth;
-  int control;
+  experiment_options shared;
+  const char *images, *labels, *test_images, *test_labels;
+  long bits;
 } options;
 
 // 0: go on; else exit with this code - 1 (--help and --version are no errors).

@@ -1,0 +1,41 @@
+#include "attributes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// splitmix64 (Steele, Lea & Flood 2014, "Fast Splittable Pseudorandom Number Generators", figure 16): seeds that follow each
+// other give sequences that have nothing in common.
+uint64_t next_random(uint64_t *state) {
+  uint64_t z = *state += 0x9e3779b97f4a7c15u;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+double next_uniform(uint64_t *state, double low, double high) {
+  return low + (high - low) * ((double)(next_random(state) >> 11) / 9007199254740992.0);
+}
+
+int rows_allocate(rows *r, int64_t n, int32_t height, int32_t width, int32_t channels,
+                  int attributes) {
+  r->n = n, r->height = height, r->width = width, r->channels = channels;
+  r->images = malloc((size_t)n * (size_t)(height * width * channels));
+  if (!r->images) return out_of_memory();
+  for (int a = 0; a < attributes; a++) {
+    r->values[a] = malloc((size_t)n * sizeof *r->values[a]);
+    if (!r->values[a]) return out_of_memory();
+  }
+  return 0;
+}
+
+int rows_wrap(mcl_context *c, rows *r) {
+  mcl_array images = mcl_images_u8(r->images, r->n, r->height, r->width, r->channels);
+  return mcl_dataset_create_array(c, &images, NULL, &r->dataset, &err);
+}
+
+void rows_free(rows *r) {
+  mcl_dataset_unref(r->dataset);
+  free(r->images);
+  for (int a = 0; a < MAX_ATTRIBUTES; a++) free(r->values[a]);
+  memset(r, 0, sizeof *r);
+}
