@@ -161,7 +161,7 @@ def weights_text(runs, key):
     for i, point in enumerate(ours[0]["curve"]):
         worst = [min(r["curve"][i]["knn"][w] / best(r, w) for w in ("class", "bits")) for r in ours]
         shares.append((sum(worst) / len(worst), point["growth"]))
-        name = "equal (the paper's)" if point["growth"] == 1 else f"{point['growth']:g}^s"
+        name = "equal (the paper's)" if point["growth"] == 1 else "2^s (default)" if point["growth"] == 2 else f"{point['growth']:g}^s"
         out.append(f"| {name} | " + " | ".join(figure([r["curve"][i]["knn"][w] for r in ours]) for w in ("class", "bits")) + f" | {figure(worst)} |")
     for what, name in (("class", "class"), ("bits", "code")):
         share = [r["fitted"][what]["knn"] / best(r, what) for r in ours]

@@ -74,6 +74,7 @@ static int make_loop(const run *r, int stages, unsigned long long seed, const ch
   l.temperature = r->o->temperature;
   m.seed = seed;
   m.stages = stages;
+  m.growth = 1; // stages are looked at one by one, and side by side as in the paper
   m.epochs = r->o->epochs;
   m.learning_rate = r->o->learning_rate;
   m.fingerprint = mcl_dataset_fingerprint(r->data.train);

@@ -85,6 +85,7 @@ static int train(const experiment *x, training *t, int stages) {
   if (!x->quiet) m.progress = say;
   o.seed = t->seed;
   o.stages = stages;
+  o.growth = 1; // weights come later, of all kinds
   mcl_status s = mcl_augmenter_create(x->context, &x->views, &a, &err);
   if (s == MCL_OK)
     s = mcl_multistage_create(x->context, &o, mcl_dataset_rows(x->train), NULL, &t->loop, &err);

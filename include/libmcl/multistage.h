@@ -82,6 +82,10 @@ typedef struct mcl_multistage_options {
   int32_t
       loss_kind; /**< MCL_LOSS_NT_XENT (default) or MCL_LOSS_INFO_NCE; with 2 modalities the latter only */
   int32_t schedule; /**< MCL_SCHEDULE_CONSTANT (default) ... */
+  /** mcl_multistage_integrator() weights stage s growth^s. Default 2: by cosine it keeps the largest share of what each stage
+   *  knows, over all attributes (docs/evidence.md). 1: the paper's plain concatenation, of which cosines see little
+   *  but stage 0; linear probes do not mind either. Above 0, and growth^(stages - 1) within 1e-30 .. 1e30. */
+  double growth;
 } mcl_multistage_options;
 
 MCL_API void mcl_multistage_options_init(mcl_multistage_options *options, size_t struct_size);
@@ -305,7 +309,7 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_labels(const mcl_multistage *loop, i
 MCL_API MCL_CHECK mcl_status mcl_multistage_sampler(const mcl_multistage *loop, mcl_sampler **out,
                                                     mcl_error *err);
 
-/** A new reference to the integrator of the stages that mcl_multistage_run() has finished, each of weight 1. It grows while
+/** A new reference to the integrator of the stages that mcl_multistage_run() has finished, weighted by options' growth. It grows while
  *  the loop runs. Errors: MCL_E_STATE (no stage is finished, or pull mode), MCL_E_INVALID. */
 MCL_API MCL_CHECK mcl_status mcl_multistage_integrator(const mcl_multistage *loop,
                                                        mcl_integrator **out, mcl_error *err);

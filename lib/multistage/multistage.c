@@ -17,6 +17,7 @@ static const mcl_multistage_options defaults = {
     .learning_rate = 1e-3,
     .loss_kind = MCL_LOSS_NT_XENT,
     .schedule = MCL_SCHEDULE_CONSTANT,
+    .growth = 2,
 };
 
 void mcl_multistage_options_init(mcl_multistage_options *o, size_t struct_size) {
@@ -55,6 +56,10 @@ static mcl_status check_options(const mcl_multistage_options *o, mcl_error *err)
                         "MCL_LOSS_INFO_NCE, as two modalities need");
   if (o->schedule < MCL_SCHEDULE_CONSTANT || o->schedule > MCL_SCHEDULE_COSINE)
     return out_of_range(err, "schedule", o->schedule, "one of MCL_SCHEDULE_*");
+  double last = pow(o->growth, (o->stages ? o->stages : MCLI_MAX_STAGES) - 1); // NaN is refused too
+  if (!(o->growth > 0 && last >= 1e-30 && last <= 1e30))
+    return out_of_range(err, "growth", o->growth,
+                        "above 0 with growth^(stages - 1) within 1e-30 .. 1e30");
   return MCL_OK;
 }
 

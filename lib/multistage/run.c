@@ -249,7 +249,8 @@ static mcl_status add_to_integrator(push *p, int32_t stage, mcl_error *err) {
   mcl_status s = MCL_OK;
   if (!l->integrator) s = mcl_integrator_create(l->context, NULL, &l->integrator, err);
   if (s < 0 || mcl_integrator_stages(l->integrator) > stage) return s;
-  return mcl_integrator_add_stage(l->integrator, l->encoders[stage], 0, 1.0, err);
+  return mcl_integrator_add_stage(l->integrator, l->encoders[stage], 0, pow(l->o.growth, stage),
+                                  err);
 }
 
 static mcl_status on_end_stage(push *p, int32_t stage, mcl_error *err) {

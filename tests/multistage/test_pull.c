@@ -321,6 +321,11 @@ START_TEST(bad_options_are_named) {
   REFUSED(learning_rate, (double)NAN, "learning_rate");
   REFUSED(warm_up, 1, "warm_up");
   REFUSED(loss_kind, 9, "loss_kind");
+  REFUSED(growth, 0, "growth");
+  REFUSED(growth, -2, "growth");
+  REFUSED(growth, (double)NAN, "growth");
+  REFUSED(growth, 1e16, "growth"); // its square, of the third stage, is over 1e30
+  REFUSED(growth, 1e-16, "growth");
   REFUSED(modalities, 2, "MCL_LOSS_INFO_NCE");
   REFUSED(schedule, 0, "schedule");
   REFUSED(save_every_steps, -1, "save_every_steps");

@@ -58,6 +58,8 @@ static void destroy(void *user) {
   ((job *)user)->destroyed++;
 }
 
+static double growth; // of the stages' weights in the loops that start; 0: the default
+
 static void start(job *j, uint32_t threads, const char *directory, uint64_t seed) {
   memset(j, 0, sizeof *j);
   j->fail_stage = -1;
@@ -87,6 +89,7 @@ static void start(job *j, uint32_t threads, const char *directory, uint64_t seed
   o.schedule = MCL_SCHEDULE_COSINE;
   o.warm_up = 0.2;
   o.learning_rate = 0.01;
+  if (growth > 0) o.growth = growth;
   CHECK_OK(mcl_multistage_create(j->c, &o, ROWS, NULL, &j->l, &err));
 }
 
@@ -550,8 +553,34 @@ START_TEST(a_disk_that_cannot_be_written_is_an_error_and_nothing_is_lost) {
 }
 END_TEST
 
-RUN_TESTS("multistage", any_number_of_threads_gives_the_same_bits,
-          another_seed_gives_another_result, training_lowers_the_loss_and_every_row_is_seen,
+static void check_weights(double base) {
+  job j;
+  growth = base == 2 ? 0 : base;
+  start(&j, 1, NULL, 1);
+  growth = 0;
+  CHECK_OK(run(&j));
+  mcl_integrator *g;
+  CHECK_OK(mcl_multistage_integrator(j.l, &g, &err));
+  ck_assert_int_eq(mcl_integrator_stages(g), STAGES);
+  for (int32_t s = 0; s < STAGES; s++) {
+    double weight;
+    CHECK_OK(mcl_integrator_get_weight(g, s, &weight, &err));
+    ck_assert_double_eq(weight, pow(base, s));
+  }
+  mcl_integrator_unref(g);
+  stop(&j);
+}
+
+START_TEST(stage_s_is_weighted_by_growth_to_the_s_by_default_2) {
+  check_weights(2);
+  check_weights(1);
+  check_weights(0.5);
+}
+END_TEST
+
+RUN_TESTS("multistage", stage_s_is_weighted_by_growth_to_the_s_by_default_2,
+          any_number_of_threads_gives_the_same_bits, another_seed_gives_another_result,
+          training_lowers_the_loss_and_every_row_is_seen,
           a_cancelled_run_goes_on_as_if_it_never_stopped,
           a_run_killed_in_mid_stage_resumes_to_the_same_bits,
           a_finished_run_is_resumed_whole_and_can_be_made_longer,

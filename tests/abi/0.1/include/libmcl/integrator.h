@@ -18,7 +18,8 @@
  *   - The same, and a few rows of the task have labels: mcl_integrator_fit_weights().
  *   - One stage is known to hold what is wanted: mcl_integrator_view() of it alone.
  *
- * Stages begin with the weight they are added with, and mcl_multistage_run() adds them with the paper's 1.
+ * Stages begin with the weight they are added with, and mcl_multistage_run() adds stage s with growth^s, an option of the
+ * loop whose default is 2.
  *
  * Threads: const calls from several threads at once, but not beside another call. Of two other calls at once, also when
  * the second comes from a callback of one of the encoders, the second is MCL_E_BUSY and does nothing. */
