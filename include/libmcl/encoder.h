@@ -1,7 +1,7 @@
 /* Encoders: what turns rows into embeddings, and learns to.
  *
  * A handle is either the host's own network behind a table of callbacks (mcl_encoder_create_host) or one of the networks
- * built in (mcl_encoder_create_mlp, mcl_encoder_create_cnn); everything else is the same for both. An encoder gives two
+ * built in (mcl_encoder_create_mlp, _cnn, _bag, _text); everything else is the same for both. An encoder gives two
  * things of two widths: the *embedding*, which is clustered, integrated and kept, and the *projection*, which the loss
  * sees during training (Chen et al. 2020, "A Simple Framework for Contrastive Learning", section 4.2). Neither is
  * L2-normalised: the loss, the clusterer and the integrator normalise what they are given.
@@ -175,7 +175,7 @@ typedef struct mcl_optimiser_options {
   double epsilon;  /**< of MCL_ADAM, above 0; default 1e-8 */
   /** At least 0; default 0. Without MCL_DECOUPLED_DECAY, weight_decay * (sum of w^2) is added to the loss, so
    *  2 weight_decay w to the gradient (Keras's `l2`; half of PyTorch's `weight_decay`). Kernels of convolutions and dense
-   *  layers only, never biases nor batch norm. */
+   *  layers and tables of embeddings, never biases nor the scales and shifts of norms. */
   double weight_decay;
 } mcl_optimiser_options;
 
@@ -253,6 +253,84 @@ MCL_API void mcl_cnn_options_init(mcl_cnn_options *options, size_t struct_size);
 MCL_API MCL_CHECK mcl_status mcl_encoder_create_cnn(mcl_context *context,
                                                     const mcl_cnn_options *options,
                                                     mcl_encoder **out, mcl_error *err);
+
+/* ---- networks for texts -------------------------------------------------------------------------------------------------- */
+
+/** Rows of tokens: in->data is MCL_I32 [n, context], ids in 0 .. vocabulary - 1. A row *ends* with the first token `end`;
+ *  where there is none (or `end` is -1), with the last token that is not `padding`; a row of padding alone, with its first
+ *  token. Of what lies behind its end nothing is seen.
+ *  An id out of range is MCL_E_INVALID with the row; another type is MCL_E_DTYPE. */
+
+/** A bag of embeddings: the embeddings of a row's tokens, but for padding, added up or averaged; `layers` times (dense
+ *  `hidden`, ReLU); dense `dim` = the embedding; then, unless projection_dim is 0, ReLU and dense `projection_dim`. All
+ *  tokens but padding count, wherever they stand: a bag knows neither order nor end. Prepared by mcl_bag_options_init(). */
+typedef struct mcl_bag_options {
+  size_t struct_size;
+  uint64_t seed;          /**< of the initial weights; default 0 */
+  int32_t vocabulary;     /**< 1 .. 16777216; must be set; so must the next one */
+  int32_t context;        /**< tokens a row, 1 .. 65536 */
+  int32_t embed;          /**< numbers of a token's embedding, 1 .. 65536; default 64 */
+  int32_t mean;           /**< 0 (the default): the sum; 1: the mean, of no tokens 0 */
+  int32_t hidden;         /**< 1 .. 65536; default 128 */
+  int32_t layers;         /**< 0 .. 16; default 1 */
+  int32_t padding;        /**< an id that counts as no token; default 0; -1: none */
+  int32_t dim;            /**< 1 .. 65536; default 128 */
+  int32_t projection_dim; /**< 0 .. 65536; default 0: no head, forward gives the embedding */
+  int32_t reserved;       /**< 0 */
+  const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
+} mcl_bag_options;
+
+MCL_API void mcl_bag_options_init(mcl_bag_options *options, size_t struct_size);
+
+/** Makes a bag of embeddings. Embeddings begin normal with deviation 1, the rest as in mcl_encoder_create_cnn(). Weight
+ *  decay holds for embeddings too.
+ *  Errors: as mcl_encoder_create_mlp(). */
+MCL_API MCL_CHECK mcl_status mcl_encoder_create_bag(mcl_context *context,
+                                                    const mcl_bag_options *options,
+                                                    mcl_encoder **out, mcl_error *err);
+
+/** Gaussian error linear units (Hendrycks & Gimpel 2016): x Phi(x), and x / (1 + exp(-1.702 x)), which CLIP was trained
+ *  with. */
+enum { MCL_GELU = 1, MCL_GELU_QUICK };
+
+/** A transformer over tokens, the text tower of CLIP (Radford et al. 2021, section 2.4; Vaswani et al. 2017):
+ *
+ *    embeddings of the tokens + learned positions
+ *    `layers` times:  x + attention(layer norm x),  then  x + dense(GELU(dense 4 `embed` (layer norm x)))
+ *    the token that ends the row, layer norm
+ *    dense `dim`, without a bias                                    = the embedding
+ *    where projection_dim > 0:  ReLU, dense `projection_dim`        = the projection
+ *
+ *  Attention: `heads` of embed / heads numbers each, scores by their square root. Layer norm (Ba et al. 2016): epsilon 1e-5.
+ *  Prepared by mcl_text_options_init(). */
+typedef struct mcl_text_options {
+  size_t struct_size;
+  uint64_t seed;      /**< of the initial weights; default 0 */
+  int32_t vocabulary; /**< 1 .. 16777216; must be set; so must the next one */
+  int32_t context;    /**< tokens a row, 1 .. 65536; CLIP: 77 */
+  int32_t embed;      /**< numbers of a token, 1 .. 65536; default 128; CLIP: 512 */
+  int32_t layers;     /**< 1 .. 64; default 2; CLIP: 12 */
+  int32_t heads;      /**< divides `embed`; default 4; CLIP: 8 */
+  int32_t
+      causal;   /**< 1 (the default): a token sees itself and those before it; 0: all of its row */
+  int32_t gelu; /**< MCL_GELU_QUICK (the default) or MCL_GELU */
+  int32_t padding;        /**< default 0; -1: none */
+  int32_t end;            /**< default -1: none */
+  int32_t dim;            /**< 1 .. 65536; default 128 */
+  int32_t projection_dim; /**< 0 .. 65536; default 0: no head, forward gives the embedding */
+  int32_t reserved;       /**< 0 */
+  const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
+} mcl_text_options;
+
+MCL_API void mcl_text_options_init(mcl_text_options *options, size_t struct_size);
+
+/** Makes a transformer. Initial weights are CLIP's: normal, with deviation .02 for embeddings, .01 for positions, and by
+ *  width and depth for the rest; biases 0. Activations of a training step take about 4 (18 embed context layers) bytes a row.
+ *  Weight decay holds for kernels, embeddings and positions.
+ *  Errors: as mcl_encoder_create_cnn(). */
+MCL_API MCL_CHECK mcl_status mcl_encoder_create_text(mcl_context *context,
+                                                     const mcl_text_options *options,
+                                                     mcl_encoder **out, mcl_error *err);
 
 MCL_END_DECLS
 

@@ -13,8 +13,9 @@
 #include "base/alloc.h"
 #include "math/array.h"
 
-// Rows embedded at a time: layers are large enough to share out, and a tape of the demo's network is 6 MB.
-enum { EMBED_ROWS = 256 };
+// Rows embedded at a time: layers are large enough to share out, and a tape of the demo's network is 6 MB. A transformer's
+// row may have millions of numbers: fewer rows then, for a tape of 64 MiB.
+enum { EMBED_ROWS = 256, EMBED_FLOATS = 16 << 20 };
 // Rows a task loads.
 enum { LOAD_ROWS = 16 };
 
@@ -36,9 +37,23 @@ static mcl_status check_shape(const mcli_network *w, const mcl_array *a, mcl_err
   return MCL_OK;
 }
 
+static mcl_status check_tokens(const mcli_network *w, const mcl_inputs *in, mcl_error *err) {
+  if (in->data->dtype != MCL_I32)
+    return mcli_fail(err, MCL_E_DTYPE, "in->data is of type %d, not MCL_I32: tokens are wanted",
+                     in->data->dtype);
+  if (in->data->ndim > 2)
+    return mcli_fail(err, MCL_E_SHAPE, "in->data has %d dimensions, not [n, context]",
+                     in->data->ndim);
+  mcl_status s = check_shape(w, in->data, err);
+  if (s == MCL_OK && in->n * mcli_shape_size(w->net.input) > INT32_MAX)
+    return mcli_fail(err, MCL_E_LIMIT, "in->data has more than 2^31 tokens");
+  return s;
+}
+
 static mcl_status check_data(const mcli_network *w, const mcl_inputs *in, mcl_error *err) {
   if (in->n == 0) return MCL_OK;
   if (!in->data) return mcli_fail(err, MCL_E_INVALID, "in->data is NULL");
+  if (w->net.tokens.vocabulary > 0) return check_tokens(w, in, err);
   if (!mcli_dtype_is_float(in->data->dtype) && in->data->dtype != MCL_U8)
     return mcli_fail(err, MCL_E_DTYPE, "in->data is of type %d, not a float type or MCL_U8",
                      in->data->dtype);
@@ -65,9 +80,30 @@ static void load_block(void *job, uint32_t task, uint32_t worker) {
   }
 }
 
+static const int32_t *token_at(const mcl_array *a, int64_t row, int64_t k) {
+  return (const int32_t *)a->data + row * a->strides[0] + k * a->strides[1];
+}
+
+static mcl_status load_tokens(const mcli_network *w, mcli_tape *tape, const mcl_inputs *in,
+                              int64_t first, int64_t n, mcl_error *err) {
+  int32_t *to = (int32_t *)(void *)mcli_tape_value(&w->net, tape, 0);
+  int64_t context = mcli_shape_size(w->net.input);
+  for (int64_t i = first; i < first + n; i++)
+    for (int64_t k = 0; k < context; k++) {
+      int32_t id = *token_at(in->data, i, k);
+      if (id < 0 || id >= w->net.tokens.vocabulary)
+        return mcli_fail_row(err, MCL_E_INVALID, i,
+                             "in->data has token %d in row %lld, at %lld, not 0..%d", id,
+                             (long long)i, (long long)k, w->net.tokens.vocabulary - 1);
+      *to++ = id;
+    }
+  return MCL_OK;
+}
+
 // Rows first .. first + n - 1 into value 0 of a tape.
 static mcl_status load_rows(const mcli_network *w, mcli_tape *tape, const mcl_inputs *in,
                             int64_t first, int64_t n, mcl_error *err) {
+  if (w->net.tokens.vocabulary > 0) return load_tokens(w, tape, in, first, n, err);
   load_job j = {.data = in->data,
                 .rows = mcli_tape_value(&w->net, tape, 0),
                 .first = first,
@@ -102,7 +138,9 @@ static mcl_status embed(void *user, const mcl_inputs *in, const mcl_array *out, 
   mcli_network *w = user;
   mcl_status s = check_data(w, in, err);
   if (s < 0) return s;
-  int64_t rows = in->n < EMBED_ROWS ? in->n : EMBED_ROWS;
+  int64_t most = EMBED_FLOATS / mcli_net_row(&w->net);
+  int64_t rows = most < 1 ? 1 : most < EMBED_ROWS ? most : EMBED_ROWS;
+  if (in->n < rows) rows = in->n;
   s = mcli_net_reserve(&w->net, &w->evaluation, rows, 0, err);
   for (int64_t first = 0; s == MCL_OK && first < in->n; first += rows) {
     int64_t n = in->n - first < rows ? in->n - first : rows;

@@ -43,6 +43,18 @@ typedef struct mcli_nn_kernels {
   void (*normalise_backward)(const float *dy, const float *x, int64_t rows, int64_t cols,
                              const float *mean, const float *inverse, const float *factor,
                              const float *mean_dy, const float *mean_product, float *dx);
+  // Of every row by itself: y = (x - mean) inverse scale + shift, see nn/layer_norm.c. y may be x.
+  void (*layer_norm)(const float *x, int64_t rows, int64_t cols, float epsilon, const float *scale,
+                     const float *shift, float *y);
+  // dx (NULL: not wanted; may be dy) is overwritten, d_scale and d_shift are added to.
+  void (*layer_norm_backward)(const float *x, const float *dy, int64_t rows, int64_t cols,
+                              float epsilon, const float *scale, float *dx, double *d_scale,
+                              double *d_shift);
+  // See nn/activation.c; y may be x. dx = dy times the derivative at x; dx may be dy.
+  void (*gelu)(const float *x, float *y, int64_t n);
+  void (*gelu_backward)(const float *x, const float *dy, float *dx, int64_t n);
+  void (*quick_gelu)(const float *x, float *y, int64_t n);
+  void (*quick_gelu_backward)(const float *x, const float *dy, float *dx, int64_t n);
   void (*adam)(const mcli_adam *o, float *w, const float *g, float *m, float *s, int64_t n);
   void (*sgd)(const mcli_sgd *o, float *w, const float *g, float *v, int64_t n);
 } mcli_nn_kernels;

@@ -8,26 +8,62 @@
 #include "math/gemm.h"
 #include "nn/kernels.h"
 
+typedef struct linear_job {
+  const mcli_nn_kernels *kernels;
+  int64_t n, cols;
+  const float *bias, *dy;
+  float *out;
+  int relu;
+} linear_job;
+
+// Numbers a task adds a bias to: 64 KiB.
+enum { BIAS_BLOCK = 16 << 10 };
+
+static int64_t bias_rows(int64_t cols) {
+  return cols < BIAS_BLOCK ? BIAS_BLOCK / cols : 1;
+}
+
+static void bias_block(void *job, uint32_t task, uint32_t worker) {
+  (void)worker;
+  const linear_job *j = job;
+  int64_t block = bias_rows(j->cols), first = task * block;
+  int64_t rows = j->n - first < block ? j->n - first : block;
+  j->kernels->add_bias(j->out + first * j->cols, j->bias, rows, j->cols, j->relu);
+}
+
 mcl_status mcli_linear_forward(mcl_context *c, int64_t n, int64_t inputs, int64_t outputs,
                                const float *x, const float *kernel, const float *bias, int relu,
                                float *y, mcl_error *err) {
   mcl_status s = mcli_gemm_parallel(c, 0, n, outputs, inputs, 1, x, inputs, kernel, outputs, 0, y,
                                     outputs, err); // (1)
   if (s < 0 || (!bias && !relu)) return s;
-  mcli_nn_kernels_of(c)->add_bias(y, bias, n, outputs, relu);
-  return MCL_OK;
+  linear_job j = {.kernels = mcli_nn_kernels_of(c),
+                  .n = n,
+                  .cols = outputs,
+                  .bias = bias,
+                  .out = y,
+                  .relu = relu};
+  return mcli_parallel(c, mcli_blocks(n, bias_rows(outputs)), bias_block, &j, err);
 }
 
 enum { SUM_COLUMNS = 64 }; // columns added up at a time: their doubles stay on the stack
 
-static void add_column_sums(const float *x, int64_t n, int64_t cols, float *out) {
-  for (int64_t first = 0; first < cols; first += SUM_COLUMNS) {
-    double sum[SUM_COLUMNS] = {0};
-    int64_t width = cols - first < SUM_COLUMNS ? cols - first : SUM_COLUMNS;
-    for (int64_t i = 0; i < n; i++)
-      for (int64_t j = 0; j < width; j++) sum[j] += (double)x[i * cols + first + j];
-    for (int64_t j = 0; j < width; j++) out[first + j] += (float)sum[j];
-  }
+// A column is one task's, from the first row to the last: its sum does not know how many tasks there are.
+static void sum_columns(void *job, uint32_t task, uint32_t worker) {
+  (void)worker;
+  const linear_job *j = job;
+  double sum[SUM_COLUMNS] = {0};
+  int64_t first = (int64_t)task * SUM_COLUMNS;
+  int64_t width = j->cols - first < SUM_COLUMNS ? j->cols - first : SUM_COLUMNS;
+  for (int64_t i = 0; i < j->n; i++)
+    for (int64_t k = 0; k < width; k++) sum[k] += (double)j->dy[i * j->cols + first + k];
+  for (int64_t k = 0; k < width; k++) j->out[first + k] += (float)sum[k];
+}
+
+static mcl_status add_column_sums(mcl_context *c, const float *dy, int64_t n, int64_t cols,
+                                  float *out, mcl_error *err) {
+  linear_job j = {.n = n, .cols = cols, .dy = dy, .out = out};
+  return mcli_parallel(c, mcli_blocks(cols, SUM_COLUMNS), sum_columns, &j, err);
 }
 
 mcl_status mcli_linear_backward(mcl_context *c, int64_t n, int64_t inputs, int64_t outputs,
@@ -35,9 +71,10 @@ mcl_status mcli_linear_backward(mcl_context *c, int64_t n, int64_t inputs, int64
                                 float *dy, float *dx, float *d_kernel, float *d_bias,
                                 mcl_error *err) {
   if (relu) mcli_nn_kernels_of(c)->relu_backward(y, dy, n * outputs);
-  if (d_bias) add_column_sums(dy, n, outputs, d_bias);
-  mcl_status s = mcli_gemm_parallel(c, MCLI_GEMM_TA, inputs, outputs, n, 1, x, inputs, dy, outputs,
-                                    1, d_kernel, outputs, err); // (2)
+  mcl_status s = d_bias ? add_column_sums(c, dy, n, outputs, d_bias, err) : MCL_OK;
+  if (s == MCL_OK)
+    s = mcli_gemm_parallel(c, MCLI_GEMM_TA, inputs, outputs, n, 1, x, inputs, dy, outputs, 1,
+                           d_kernel, outputs, err); // (2)
   if (s < 0 || !dx) return s;
   return mcli_gemm_parallel(c, MCLI_GEMM_TB, n, inputs, outputs, 1, dy, outputs, kernel, outputs, 0,
                             dx, inputs, err); // (3)

@@ -1,17 +1,14 @@
-// A chain of layers.
+// Building a chain of layers, and room for what passes through it.
 //
-// Forward fills a tape, layer by layer, each cut into tasks of its own; backward walks the chain in reverse with two
-// buffers that change places: the gradient by a layer's output and that by its input. The first layer's input needs none.
-//
-// Rejected: running a chunk of images through all layers in one task. It would save some cache misses, but batch norm
-// needs every row's value before it can go on, and small dense layers do best as one product.
+// Blocks of a transformer are layers like others: a block of its own kind would hide ten values that backward needs. A
+// residual is a sum with an earlier value.
 #include "nn/net.h"
 
-#include <string.h>
+#include <math.h>
 
 #include "base/alloc.h"
-#include "nn/kernels.h"
-#include "nn/linear.h"
+#include "nn/attention.h"
+#include "nn/layer_norm.h"
 #include "nn/norm.h"
 
 static const int64_t max_row = INT64_C(1) << 28;
@@ -27,14 +24,19 @@ void mcli_net_free(mcli_net *net) {
   if (!c) return;
   mcli_params_free(c, &net->params);
   mcli_free(c, net->layers);
-  mcli_free(c, net->gradients[0]);
-  mcli_free(c, net->gradients[1]);
+  for (int i = 0; i < 3; i++) mcli_free(c, net->gradients[i]);
   mcli_free(c, net->workspace);
   *net = (mcli_net){0};
 }
 
 mcli_shape mcli_net_shape(const mcli_net *net, int32_t value) {
   return value == 0 ? net->input : net->layers[value - 1].out;
+}
+
+int64_t mcli_net_row(const mcli_net *net) {
+  int64_t row = 0;
+  for (int32_t i = 0; i <= net->n_layers; i++) row += mcli_shape_size(mcli_net_shape(net, i));
+  return row;
 }
 
 static int32_t count(const mcli_net *net, mcli_layer_kind kind) {
@@ -69,6 +71,8 @@ static mcli_layer new_layer(const mcli_net *net, mcli_layer_kind kind, int flags
                       .shift = -1,
                       .mean = -1,
                       .variance = -1,
+                      .table = -1,
+                      .places = 1,
                       .in = in,
                       .out = in};
 }
@@ -97,7 +101,11 @@ mcl_status mcli_net_conv(mcli_net *net, int32_t filters, int32_t kernel, int32_t
 mcl_status mcli_net_linear(mcli_net *net, int32_t outputs, int flags, mcl_error *err) {
   mcli_layer l = new_layer(net, MCLI_LINEAR, flags);
   l.out = (mcli_shape){1, 1, outputs};
-  int64_t shape[2] = {mcli_shape_size(l.in), outputs};
+  if (flags & MCLI_PER_PLACE) {
+    l.places = l.in.height * l.in.width;
+    l.out = (mcli_shape){l.in.height, l.in.width, outputs};
+  }
+  int64_t shape[2] = {mcli_shape_size(l.in) / l.places, outputs};
   mcl_status s = mcli_params_add(net->context, &net->params, "dense", count(net, MCLI_LINEAR),
                                  "kernel", 2, shape, MCLI_KERNEL, &l.kernel, err);
   if (s == MCL_OK && (flags & MCLI_WITH_BIAS))
@@ -122,15 +130,123 @@ mcl_status mcli_net_relu(mcli_net *net, mcl_error *err) {
   return append(net, &l, err);
 }
 
+// ---- tokens ----------------------------------------------------------------------------------------
+
+static mcl_status add_table(mcli_net *net, mcli_layer *l, const char *kind, int64_t rows,
+                            mcl_error *err) {
+  int64_t shape[2] = {rows, l->out.channels};
+  return mcli_params_add(net->context, &net->params, kind, count(net, l->kind), "table", 2, shape,
+                         MCLI_KERNEL, &l->table, err);
+}
+
+mcl_status mcli_net_embedding(mcli_net *net, const mcli_tokens *tokens, int32_t width,
+                              mcl_error *err) {
+  mcli_layer l = new_layer(net, MCLI_EMBEDDING, 0);
+  net->tokens = *tokens;
+  net->tokens.context = l.in.height;
+  l.out.channels = width;
+  mcl_status s = add_table(net, &l, "embedding", tokens->vocabulary, err);
+  return s < 0 ? s : append(net, &l, err);
+}
+
+mcl_status mcli_net_bag(mcli_net *net, const mcli_tokens *tokens, int32_t width, int mean,
+                        mcl_error *err) {
+  mcli_layer l = new_layer(net, MCLI_BAG, 0);
+  net->tokens = *tokens;
+  net->tokens.context = l.in.height;
+  l.out = (mcli_shape){1, 1, width};
+  l.option = mean;
+  mcl_status s = add_table(net, &l, "bag", tokens->vocabulary, err);
+  return s < 0 ? s : append(net, &l, err);
+}
+
+mcl_status mcli_net_positions(mcli_net *net, mcl_error *err) {
+  mcli_layer l = new_layer(net, MCLI_POSITIONS, 0);
+  mcl_status s = add_table(net, &l, "position", (int64_t)l.in.height * l.in.width, err);
+  return s < 0 ? s : append(net, &l, err);
+}
+
+mcl_status mcli_net_layer_norm(mcli_net *net, mcl_error *err) {
+  mcli_layer l = new_layer(net, MCLI_LAYER_NORM, 0);
+  mcl_status s = add_vector(net, &l, "layernorm", "scale", 0, &l.scale, err);
+  if (s == MCL_OK) s = add_vector(net, &l, "layernorm", "shift", 0, &l.shift, err);
+  return s < 0 ? s : append(net, &l, err);
+}
+
+mcl_status mcli_net_gelu(mcli_net *net, mcli_gelu kind, mcl_error *err) {
+  mcli_layer l = new_layer(net, MCLI_GELU, 0);
+  l.option = (int32_t)kind;
+  return append(net, &l, err);
+}
+
+mcl_status mcli_net_attention(mcli_net *net, int32_t heads, int causal, mcl_error *err) {
+  mcli_layer l = new_layer(net, MCLI_ATTENTION, 0);
+  l.out.channels = l.in.channels / 3;
+  l.heads = heads;
+  l.option = causal;
+  return append(net, &l, err);
+}
+
+mcl_status mcli_net_sum(mcli_net *net, int32_t from, mcl_error *err) {
+  mcli_layer l = new_layer(net, MCLI_SUM, 0);
+  l.from = from;
+  return append(net, &l, err);
+}
+
+mcl_status mcli_net_pool(mcli_net *net, mcl_error *err) {
+  mcli_layer l = new_layer(net, MCLI_POOL, 0);
+  l.out = (mcli_shape){1, 1, l.in.channels};
+  return append(net, &l, err);
+}
+
+void mcli_net_begin_normal(mcli_net *net, double deviation) {
+  net->layers[net->n_layers - 1].deviation = deviation;
+}
+
+static mcl_status add_dense(mcli_net *net, int32_t outputs, double deviation, mcl_error *err) {
+  mcl_status s = mcli_net_linear(net, outputs, MCLI_WITH_BIAS | MCLI_PER_PLACE, err);
+  if (s == MCL_OK) mcli_net_begin_normal(net, deviation);
+  return s;
+}
+
+// Deviations are CLIP's (Radford et al. 2021, model.py): what a block adds is smaller the more blocks there are, so that
+// their sum begins as large as what goes into the first.
+mcl_status mcli_net_block(mcli_net *net, const mcli_block *block, mcl_error *err) {
+  int32_t from = net->n_layers, width = mcli_net_shape(net, from).channels;
+  double inner = 1 / sqrt((double)width), last = inner / sqrt(2.0 * block->depth);
+  mcl_status s = mcli_net_layer_norm(net, err);
+  if (s == MCL_OK) s = add_dense(net, 3 * width, inner, err);
+  if (s == MCL_OK) s = mcli_net_attention(net, block->heads, block->causal, err);
+  if (s == MCL_OK) s = add_dense(net, width, last, err);
+  if (s == MCL_OK) s = mcli_net_sum(net, from, err);
+  from = net->n_layers;
+  if (s == MCL_OK) s = mcli_net_layer_norm(net, err);
+  if (s == MCL_OK) s = add_dense(net, 4 * width, inner / sqrt(2.0), err);
+  if (s == MCL_OK) s = mcli_net_gelu(net, block->gelu, err);
+  if (s == MCL_OK) s = add_dense(net, width, last, err);
+  return s < 0 ? s : mcli_net_sum(net, from, err);
+}
+
+// ---- weights ---------------------------------------------------------------------------------------
+
+static void begin_kernel(const mcli_params *p, const mcli_layer *l, uint64_t seed) {
+  int64_t fan_in = mcli_fan_in(p, l->kernel);
+  if (l->deviation > 0) {
+    mcli_init_normal(p, l->kernel, l->deviation, seed);
+    return;
+  }
+  mcli_init_uniform(p, l->kernel, fan_in, seed);
+  if (l->bias >= 0) mcli_init_uniform(p, l->bias, fan_in, seed);
+}
+
 mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err) {
   mcli_params *p = &net->params;
   mcl_status s = mcli_params_allocate(net->context, p, err);
   if (s < 0) return s;
   for (int32_t i = 0; i < net->n_layers; i++) {
     const mcli_layer *l = &net->layers[i];
-    int64_t fan_in = l->kernel >= 0 ? mcli_fan_in(p, l->kernel) : 0;
-    if (l->kernel >= 0) mcli_init_uniform(p, l->kernel, fan_in, seed);
-    if (l->bias >= 0) mcli_init_uniform(p, l->bias, fan_in, seed);
+    if (l->kernel >= 0) begin_kernel(p, l, seed);
+    if (l->table >= 0) mcli_init_normal(p, l->table, l->deviation, seed);
     if (l->scale >= 0) mcli_init_constant(p, l->scale, 1);
     if (l->variance >= 0) mcli_init_constant(p, l->variance, 1);
   }
@@ -146,6 +262,13 @@ static int64_t rows_of(const mcli_layer *l, int64_t n) {
 static int64_t workspace_of(const mcli_net *net, const mcli_layer *l, int64_t n) {
   if (l->kind == MCLI_CONV) return mcli_conv_workspace(net->context, &l->conv, n);
   if (l->kind == MCLI_NORM) return mcli_norm_workspace(rows_of(l, n), l->out.channels);
+  if (l->kind == MCLI_LAYER_NORM) return mcli_layer_norm_workspace(rows_of(l, n), l->out.channels);
+  if (l->kind == MCLI_EMBEDDING || l->kind == MCLI_BAG)
+    return mcli_embedding_workspace(&net->tokens, n);
+  if (l->kind == MCLI_ATTENTION) {
+    mcli_attention a = mcli_attention_of(l);
+    return mcli_attention_workspace(net->context, &a);
+  }
   return 0;
 }
 
@@ -168,19 +291,21 @@ static mcl_status enlarge_gradients(mcli_net *net, int64_t n, mcl_error *err) {
     if (row > widest) widest = row;
   }
   if (!mcli_mul(widest, n, &size)) return mcli_nomem(err, "gradients");
-  int64_t size0 = net->gradients_size, size1 = net->gradients_size;
-  mcl_status s = enlarge(net->context, &net->gradients[0], &size0, size, "gradients", err);
-  if (s == MCL_OK) s = enlarge(net->context, &net->gradients[1], &size1, size, "gradients", err);
-  if (s == MCL_OK) net->gradients_size = size0;
+  int buffers = count(net, MCLI_SUM) > 0 ? 3 : 2;
+  mcl_status s = MCL_OK;
+  for (int i = 0; s == MCL_OK && i < buffers; i++) {
+    int64_t had = net->gradients_size;
+    s = enlarge(net->context, &net->gradients[i], &had, size, "gradients", err);
+  }
+  if (s == MCL_OK && size > net->gradients_size) net->gradients_size = size;
   return s;
 }
 
 static mcl_status enlarge_tape(mcli_net *net, mcli_tape *tape, int64_t n, mcl_error *err) {
   if (n <= tape->capacity) return MCL_OK;
   n = (n + 15) / 16 * 16; // every value starts at a multiple of 64 bytes
-  int64_t row = 0, size;
-  for (int32_t i = 0; i <= net->n_layers; i++) row += mcli_shape_size(mcli_net_shape(net, i));
-  if (!mcli_mul(row, n, &size)) return mcli_nomem(err, "activations");
+  int64_t size;
+  if (!mcli_mul(mcli_net_row(net), n, &size)) return mcli_nomem(err, "activations");
   float *figures = tape->figures ? tape->figures : MCLI_NEW0(net->context, float, net->figures);
   float *block = figures ? MCLI_NEW(net->context, float, size) : NULL;
   tape->figures = figures;
@@ -214,111 +339,4 @@ float *mcli_tape_value(const mcli_net *net, const mcli_tape *tape, int32_t value
   int64_t row = 0;
   for (int32_t i = 0; i < value; i++) row += mcli_shape_size(mcli_net_shape(net, i));
   return tape->block + row * tape->capacity;
-}
-
-// ---- forward ---------------------------------------------------------------------------------------
-
-static mcl_status norm_forward(mcli_net *net, const mcli_layer *l, mcli_tape *tape, int training,
-                               const float *x, float *y, mcl_error *err) {
-  const mcli_params *p = &net->params;
-  int64_t rows = rows_of(l, tape->n), channels = l->out.channels;
-  const float *scale = mcli_param_value(p, l->scale), *shift = mcli_param_value(p, l->shift);
-  if (!training)
-    return mcli_norm_evaluate(net->context, rows, channels, x, scale, shift,
-                              mcli_param_value(p, l->mean), mcli_param_value(p, l->variance),
-                              l->relu, y, net->workspace, err);
-  mcli_norm_figures kept = mcli_norm_figures_at(tape->figures + l->figures, channels);
-  return mcli_norm_train(net->context, rows, channels, x, scale, shift, l->relu, &kept, y,
-                         net->workspace, err);
-}
-
-static mcl_status layer_forward(mcli_net *net, const mcli_layer *l, mcli_tape *tape, int training,
-                                const float *x, float *y, mcl_error *err) {
-  const mcli_params *p = &net->params;
-  mcl_context *c = net->context;
-  switch (l->kind) {
-  case MCLI_CONV:
-    return mcli_conv_forward(c, &l->conv, tape->n, x, mcli_param_value(p, l->kernel),
-                             mcli_param_value(p, l->bias), l->relu, y, net->workspace, err);
-  case MCLI_LINEAR:
-    return mcli_linear_forward(c, tape->n, mcli_shape_size(l->in), l->out.channels, x,
-                               mcli_param_value(p, l->kernel), mcli_param_value(p, l->bias),
-                               l->relu, y, err);
-  case MCLI_NORM:
-    return norm_forward(net, l, tape, training, x, y, err);
-  case MCLI_RELU:
-    mcli_nn_kernels_of(c)->relu(x, y, rows_of(l, tape->n) * l->out.channels);
-  }
-  return MCL_OK;
-}
-
-mcl_status mcli_net_forward(mcli_net *net, mcli_tape *tape, int64_t n, int32_t layers, int training,
-                            mcl_error *err) {
-  tape->n = n;
-  for (int32_t i = 0; i < layers && n > 0; i++) {
-    mcl_status s =
-        layer_forward(net, &net->layers[i], tape, training, mcli_tape_value(net, tape, i),
-                      mcli_tape_value(net, tape, i + 1), err);
-    if (s < 0) return s;
-  }
-  return MCL_OK;
-}
-
-// ---- backward --------------------------------------------------------------------------------------
-
-static mcl_status layer_backward(mcli_net *net, const mcli_layer *l, const mcli_tape *tape,
-                                 const float *x, const float *y, float *dy, float *dx,
-                                 mcl_error *err) {
-  const mcli_params *p = &net->params;
-  mcl_context *c = net->context;
-  int64_t n = tape->n, size = n * mcli_shape_size(l->out);
-  switch (l->kind) {
-  case MCLI_CONV:
-    return mcli_conv_backward(c, &l->conv, n, x, mcli_param_value(p, l->kernel), y, l->relu, dy, dx,
-                              mcli_param_gradient(p, l->kernel), mcli_param_gradient(p, l->bias),
-                              net->workspace, err);
-  case MCLI_LINEAR:
-    return mcli_linear_backward(
-        c, n, mcli_shape_size(l->in), l->out.channels, x, mcli_param_value(p, l->kernel), y,
-        l->relu, dy, dx, mcli_param_gradient(p, l->kernel), mcli_param_gradient(p, l->bias), err);
-  case MCLI_NORM: {
-    mcli_norm_figures kept = mcli_norm_figures_at(tape->figures + l->figures, l->out.channels);
-    return mcli_norm_backward(c, rows_of(l, n), l->out.channels, x, mcli_param_value(p, l->scale),
-                              y, l->relu, &kept, dy, dx, mcli_param_gradient(p, l->scale),
-                              mcli_param_gradient(p, l->shift), net->workspace, err);
-  }
-  case MCLI_RELU:
-    if (!dx) break;
-    memcpy(dx, dy, (size_t)size * sizeof *dx);
-    mcli_nn_kernels_of(c)->relu_backward(y, dx, size);
-  }
-  return MCL_OK;
-}
-
-mcl_status mcli_net_backward(mcli_net *net, const mcli_tape *tape, const float *grad,
-                             mcl_error *err) {
-  if (tape->n == 0) return MCL_OK;
-  float *dy = net->gradients[0], *dx = net->gradients[1];
-  int64_t outputs = mcli_shape_size(mcli_net_shape(net, net->n_layers));
-  memcpy(dy, grad, (size_t)(tape->n * outputs) * sizeof *dy);
-  for (int32_t i = net->n_layers - 1; i >= 0; i--) {
-    mcl_status s = layer_backward(net, &net->layers[i], tape, mcli_tape_value(net, tape, i),
-                                  mcli_tape_value(net, tape, i + 1), dy, i > 0 ? dx : NULL, err);
-    if (s < 0) return s;
-    float *done = dy;
-    dy = dx;
-    dx = done;
-  }
-  return MCL_OK;
-}
-
-void mcli_net_run(mcli_net *net, const mcli_tape *tape) {
-  const mcli_params *p = &net->params;
-  for (int32_t i = 0; i < net->n_layers; i++) {
-    const mcli_layer *l = &net->layers[i];
-    if (l->kind != MCLI_NORM) continue;
-    mcli_norm_figures kept = mcli_norm_figures_at(tape->figures + l->figures, l->out.channels);
-    mcli_norm_run(rows_of(l, tape->n), l->out.channels, &kept, mcli_param_value(p, l->mean),
-                  mcli_param_value(p, l->variance));
-  }
 }

@@ -1,19 +1,37 @@
-// A network: a chain of layers over images or rows, and the tapes that remember what a backward pass needs.
+// A network: a chain of layers over images, rows or tokens, and the tapes that remember what a backward pass needs.
 //
-// Value 0 is the input; layer i (from 0) makes value i + 1 of value i. A tape holds the values of one batch, so one
-// network can hold several views at once. Nothing here allocates once tapes have their size.
+// Value 0 is the input; layer i (from 0) makes value i + 1 of value i, and a sum adds an earlier value to it. A tape holds
+// the values of one batch, so one network can hold several views at once. Nothing here allocates once tapes have their size.
+//
+// net.c builds, pass.c computes.
 #ifndef MCL_NN_NET_H
 #define MCL_NN_NET_H
 
+#include "nn/activation.h"
+#include "nn/attention.h"
 #include "nn/conv.h"
+#include "nn/embedding.h"
 #include "nn/params.h"
 
-// One row of a value: an image, or 1 x 1 x channels behind a dense layer.
+// One row of a value: an image, context x 1 x channels for tokens, or 1 x 1 x channels behind a dense layer.
 typedef struct mcli_shape {
   int32_t height, width, channels;
 } mcli_shape;
 
-typedef enum { MCLI_CONV, MCLI_LINEAR, MCLI_NORM, MCLI_RELU } mcli_layer_kind;
+typedef enum {
+  MCLI_CONV,
+  MCLI_LINEAR,
+  MCLI_NORM,
+  MCLI_RELU,
+  MCLI_EMBEDDING,
+  MCLI_BAG,
+  MCLI_POSITIONS,
+  MCLI_LAYER_NORM,
+  MCLI_GELU,
+  MCLI_ATTENTION,
+  MCLI_SUM,
+  MCLI_POOL
+} mcli_layer_kind;
 
 typedef struct mcli_layer {
   mcli_layer_kind kind;
@@ -22,6 +40,13 @@ typedef struct mcli_layer {
   mcli_shape in, out;
   mcli_conv conv;
   int64_t figures; // a batch norm's place in the figures of a tape
+  int32_t table;   // tensor of embeddings or positions
+  int32_t
+      places; // of a dense layer: pixels or tokens that it goes over one by one; 1: it takes all of a row at once
+  int32_t option;   // a bag: its mean; GELU: its kind; attention: causal
+  int32_t heads;    // of attention
+  int32_t from;     // of a sum: the value that is added
+  double deviation; // of its normal initial weights; 0: uniform ones
 } mcli_layer;
 
 typedef struct mcli_net {
@@ -30,8 +55,11 @@ typedef struct mcli_net {
   mcli_shape input;
   mcli_layer *layers;
   int32_t n_layers, capacity;
-  int64_t figures;     // floats that the batch norms keep of one forward pass
-  float *gradients[2]; // d loss / d value, of the layer at work and the one below
+  mcli_tokens
+      tokens; // vocabulary 0: the input is numbers, else int32 ids in the place of value 0's floats
+  int64_t figures; // floats that the batch norms keep of one forward pass
+  float *gradients
+      [3]; // d loss / d value, of the layer at work and the one below; of what a sum above has added
   float *workspace;
   int64_t gradients_size, workspace_size;
 } mcli_net;
@@ -48,18 +76,50 @@ void mcli_net_free(mcli_net *net);
 
 // Appends a layer. relu is applied behind it. MCL_E_LIMIT for more than
 // 2^28 weights, or 2^28 numbers a row.
-enum { MCLI_WITH_BIAS = 1, MCLI_WITH_RELU = 2 };
+// MCLI_PER_PLACE: a dense layer over the channels of each pixel or token, as a convolution with a kernel of 1.
+enum { MCLI_WITH_BIAS = 1, MCLI_WITH_RELU = 2, MCLI_PER_PLACE = 4 };
 mcl_status mcli_net_conv(mcli_net *net, int32_t filters, int32_t kernel, int32_t stride, int flags,
                          mcl_error *err);
 mcl_status mcli_net_linear(mcli_net *net, int32_t outputs, int flags, mcl_error *err);
 mcl_status mcli_net_norm(mcli_net *net, int flags, mcl_error *err);
 mcl_status mcli_net_relu(mcli_net *net, mcl_error *err);
+// The first layer of a network whose input is rows of int32 ids, {context, 1, 1}: embeddings of each, or of all in one.
+// Of `tokens` vocabulary, padding and end are read.
+mcl_status mcli_net_embedding(mcli_net *net, const mcli_tokens *tokens, int32_t width,
+                              mcl_error *err);
+mcl_status mcli_net_bag(mcli_net *net, const mcli_tokens *tokens, int32_t width, int mean,
+                        mcl_error *err);
+// Over tokens, or an image's patches: [height * width] of them.
+mcl_status mcli_net_positions(mcli_net *net, mcl_error *err);
+mcl_status mcli_net_layer_norm(mcli_net *net, mcl_error *err);
+mcl_status mcli_net_gelu(mcli_net *net, mcli_gelu kind, mcl_error *err);
+// Of queries, keys and values side by side: a third of the channels comes out.
+mcl_status mcli_net_attention(mcli_net *net, int32_t heads, int causal, mcl_error *err);
+// Adds an earlier value of the same shape: a residual. Not one from before the last sum: they do not nest.
+mcl_status mcli_net_sum(mcli_net *net, int32_t from, mcl_error *err);
+mcl_status mcli_net_pool(mcli_net *net, mcl_error *err);
+// The layer added last begins with normal weights of this deviation, and biases of 0.
+void mcli_net_begin_normal(mcli_net *net, double deviation);
+
+// A residual block, layer norms first: x + attention(norm x), then x + dense(GELU(dense(norm x))), four times as wide
+// inside. `depth` blocks there are in all: the more, the smaller the last layers of each begin.
+typedef struct mcli_block {
+  int32_t heads, causal, depth;
+  mcli_gelu gelu;
+} mcli_block;
+mcl_status mcli_net_block(mcli_net *net, const mcli_block *block, mcl_error *err);
+
 // Allocates the weights and gives them their initial values.
 mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err);
 
 mcli_shape mcli_net_shape(const mcli_net *net, int32_t value);
+int64_t mcli_net_row(const mcli_net *net); // numbers a row of all values together
 static inline int64_t mcli_shape_size(mcli_shape s) {
   return (int64_t)s.height * s.width * s.channels;
+}
+
+static inline mcli_attention mcli_attention_of(const mcli_layer *l) {
+  return (mcli_attention){l->in.height * l->in.width, l->out.channels, l->heads, l->option};
 }
 
 // Makes room for n rows; `training`: for a backward pass too. On failure the tape is as before.

@@ -5,7 +5,7 @@
 //         w <- w - lr / (1 - b1^t) m / (sqrt(s) / sqrt(1 - b2^t) + e)                         (2)
 //
 // Weight decay d, on kernels only: by the loss, g <- g + 2 d w (3), or decoupled, w <- (1 - lr d) w first (4)
-// (Loshchilov & Hutter 2019). Biases and the scales of batch norm set no complexity worth a price.
+// (Loshchilov & Hutter 2019). Biases and the scales of norms set no complexity worth a price.
 #include "nn/optimiser.h"
 
 #include <math.h>

@@ -77,6 +77,12 @@ void mcli_init_uniform(const mcli_params *p, int32_t index, int64_t fan_in, uint
     w[i] = (float)mcli_rng_between(&r, -bound, bound);
 }
 
+void mcli_init_normal(const mcli_params *p, int32_t index, double deviation, uint64_t seed) {
+  mcli_rng r = mcli_rng_make(seed, MCLI_RNG_INIT, (uint64_t)index, 0);
+  float *w = mcli_param_value(p, index);
+  for (int64_t i = 0; i < p->tensors[index].n; i++) w[i] = (float)(deviation * mcli_rng_normal(&r));
+}
+
 void mcli_init_constant(const mcli_params *p, int32_t index, float value) {
   float *w = mcli_param_value(p, index);
   for (int64_t i = 0; i < p->tensors[index].n; i++) w[i] = value;

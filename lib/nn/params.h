@@ -7,7 +7,7 @@
 #include "base/context.h"
 
 enum {
-  MCLI_KERNEL = 1, // weight decay applies
+  MCLI_KERNEL = 1, // weight decay applies: tensors of two dimensions and more
   MCLI_RUNNING = 2 // not trained: the running figures of batch norm
 };
 
@@ -53,6 +53,8 @@ static inline float *mcli_param_gradient(const mcli_params *p, int32_t index) {
 // here; stage 2 (.72, .85) and (.75, .10). Biases matter too: at 0, stage 0 keeps (.65, 1.0).
 void mcli_init_uniform(const mcli_params *p, int32_t index, int64_t fan_in, uint64_t seed);
 int64_t mcli_fan_in(const mcli_params *p, int32_t kernel);
+// Normal with this deviation, likewise.
+void mcli_init_normal(const mcli_params *p, int32_t index, double deviation, uint64_t seed);
 void mcli_init_constant(const mcli_params *p, int32_t index, float value);
 
 #endif

@@ -1,0 +1,91 @@
+// A transformer over tokens: CLIP's text tower (Radford et al. 2021, section 2.4), of any size.
+//
+// CLIP's layer norm goes over all tokens and then one of them is taken; here that one is taken first, which gives the same
+// numbers for a share of the work.
+#include <math.h>
+
+#include "encoder/network.h"
+
+enum { MAX_WIDTH = 65536, MAX_LAYERS = 64, MAX_VOCABULARY = 1 << 24 };
+
+static const mcl_text_options defaults = {.struct_size = sizeof defaults,
+                                          .embed = 128,
+                                          .layers = 2,
+                                          .heads = 4,
+                                          .causal = 1,
+                                          .gelu = MCL_GELU_QUICK,
+                                          .end = -1,
+                                          .dim = 128};
+
+void mcl_text_options_init(mcl_text_options *options, size_t struct_size) {
+  mcli_options_init(options, struct_size, &defaults, sizeof defaults);
+}
+
+static mcl_status check(const mcl_text_options *o, mcl_error *err) {
+  mcl_status s = mcli_network_range(o->vocabulary, 1, MAX_VOCABULARY, "vocabulary", err);
+  if (s == MCL_OK) s = mcli_network_range(o->context, 1, MAX_WIDTH, "context", err);
+  if (s == MCL_OK) s = mcli_network_range(o->embed, 1, MAX_WIDTH, "embed", err);
+  if (s == MCL_OK) s = mcli_network_range(o->layers, 1, MAX_LAYERS, "layers", err);
+  if (s == MCL_OK) s = mcli_network_range(o->heads, 1, o->embed, "heads", err);
+  if (s == MCL_OK && o->embed % o->heads != 0)
+    return mcli_fail(err, MCL_E_INVALID, "options->heads is %d, which does not divide embed, %d",
+                     o->heads, o->embed);
+  if (s == MCL_OK) s = mcli_network_range(o->causal, 0, 1, "causal", err);
+  if (s == MCL_OK) s = mcli_network_range(o->gelu, MCL_GELU, MCL_GELU_QUICK, "gelu", err);
+  if (s == MCL_OK) s = mcli_network_range(o->padding, -1, o->vocabulary - 1, "padding", err);
+  if (s == MCL_OK) s = mcli_network_range(o->end, -1, o->vocabulary - 1, "end", err);
+  if (s == MCL_OK) s = mcli_network_range(o->dim, 1, MAX_WIDTH, "dim", err);
+  if (s == MCL_OK) s = mcli_network_range(o->projection_dim, 0, MAX_WIDTH, "projection_dim", err);
+  if (s == MCL_OK) s = mcli_network_range(o->reserved, 0, 0, "reserved", err);
+  return s;
+}
+
+static mcl_status build_body(mcli_net *net, const mcl_text_options *o, mcl_error *err) {
+  mcli_tokens tokens = {.vocabulary = o->vocabulary, .padding = o->padding, .end = o->end};
+  mcli_block block = {.heads = o->heads,
+                      .causal = o->causal,
+                      .depth = o->layers,
+                      .gelu = o->gelu == MCL_GELU ? MCLI_GELU_ERF : MCLI_GELU_QUICK};
+  mcl_status s = mcli_net_embedding(net, &tokens, o->embed, err);
+  if (s == MCL_OK) mcli_net_begin_normal(net, 0.02);
+  if (s == MCL_OK) s = mcli_net_positions(net, err);
+  if (s == MCL_OK) mcli_net_begin_normal(net, 0.01);
+  for (int32_t i = 0; s == MCL_OK && i < o->layers; i++) s = mcli_net_block(net, &block, err);
+  if (s == MCL_OK) s = mcli_net_pool(net, err);
+  if (s == MCL_OK) s = mcli_net_layer_norm(net, err);
+  if (s == MCL_OK) s = mcli_net_linear(net, o->dim, 0, err);
+  if (s == MCL_OK) mcli_net_begin_normal(net, 1 / sqrt((double)o->embed));
+  return s;
+}
+
+static mcl_status build(mcli_network *w, const mcl_text_options *o, mcl_error *err) {
+  mcl_status s = build_body(&w->net, o, err);
+  w->embedding = w->net.n_layers;
+  if (s < 0 || o->projection_dim == 0) return s;
+  s = mcli_net_relu(&w->net, err);
+  if (s == MCL_OK) s = mcli_net_linear(&w->net, o->projection_dim, MCLI_WITH_BIAS, err);
+  return s;
+}
+
+mcl_status mcl_encoder_create_text(mcl_context *context, const mcl_text_options *options,
+                                   mcl_encoder **out, mcl_error *err) {
+  if (!context) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
+  if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
+  mcl_text_options o = defaults;
+  mcl_status s = mcli_options_copy(&o, sizeof o, options, "mcl_text_options", err);
+  if (s == MCL_OK) s = check(&o, err);
+  if (s < 0) return s;
+  mcli_network *w = NULL;
+  s = mcli_network_begin(context, (mcli_shape){o.context, 1, 1}, o.optimiser, &w, err);
+  if (s < 0) return s;
+  s = build(w, &o, err);
+  if (s < 0) {
+    mcli_network_free(w);
+    return s;
+  }
+  mcli_network_describe(
+      w, "text %d of %d, %d x %d, %d heads, %s, %s, padding %d, end %d, %d, head %d", o.context,
+      o.vocabulary, o.layers, o.embed, o.heads, o.causal ? "causal" : "whole",
+      o.gelu == MCL_GELU ? "gelu" : "quick gelu", o.padding, o.end, o.dim, o.projection_dim);
+  return mcli_network_end(w, "text", o.seed, out, err);
+}

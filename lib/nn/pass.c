@@ -1,0 +1,208 @@
+// What a network computes.
+//
+// Forward fills a tape, layer by layer, each cut into tasks of its own; backward walks the chain in reverse with two
+// buffers that change places: the gradient by a layer's output and that by its input. The first layer's input needs none.
+// At a sum a third buffer keeps the gradient by the value that was added, until the walk arrives there.
+//
+// Rejected: running a chunk of images through all layers in one task. It would save some cache misses, but batch norm
+// needs every row's value before it can go on, and small dense layers do best as one product.
+#include <string.h>
+
+#include "nn/attention.h"
+#include "nn/kernels.h"
+#include "nn/layer_norm.h"
+#include "nn/linear.h"
+#include "nn/net.h"
+#include "nn/norm.h"
+
+static int64_t rows_of(const mcli_layer *l, int64_t n) {
+  return n * l->out.height * l->out.width;
+}
+
+// The ids of a tape's rows, or its patches.
+static mcli_tokens tokens_of(const mcli_net *net, const mcli_layer *l, const mcli_tape *tape) {
+  mcli_tokens t = net->tokens;
+  t.context = l->in.height * l->in.width;
+  if (t.vocabulary > 0) t.ids = (const int32_t *)(const void *)mcli_tape_value(net, tape, 0);
+  return t;
+}
+
+// ---- forward ---------------------------------------------------------------------------------------
+
+static mcl_status norm_forward(mcli_net *net, const mcli_layer *l, mcli_tape *tape, int training,
+                               const float *x, float *y, mcl_error *err) {
+  const mcli_params *p = &net->params;
+  int64_t rows = rows_of(l, tape->n), channels = l->out.channels;
+  const float *scale = mcli_param_value(p, l->scale), *shift = mcli_param_value(p, l->shift);
+  if (!training)
+    return mcli_norm_evaluate(net->context, rows, channels, x, scale, shift,
+                              mcli_param_value(p, l->mean), mcli_param_value(p, l->variance),
+                              l->relu, y, net->workspace, err);
+  mcli_norm_figures kept = mcli_norm_figures_at(tape->figures + l->figures, channels);
+  return mcli_norm_train(net->context, rows, channels, x, scale, shift, l->relu, &kept, y,
+                         net->workspace, err);
+}
+
+static mcl_status tokens_forward(mcli_net *net, const mcli_layer *l, const mcli_tape *tape,
+                                 const float *x, float *y, mcl_error *err) {
+  mcl_context *c = net->context;
+  const float *table = mcli_param_value(&net->params, l->table);
+  mcli_tokens t = tokens_of(net, l, tape);
+  mcli_attention a = mcli_attention_of(l);
+  switch (l->kind) {
+  case MCLI_EMBEDDING:
+    return mcli_embedding_forward(c, &t, tape->n, l->out.channels, table, y, err);
+  case MCLI_BAG:
+    return mcli_bag_forward(c, &t, tape->n, l->out.channels, l->option, table, y, err);
+  case MCLI_POSITIONS:
+    return mcli_positions_forward(c, tape->n, t.context, l->out.channels, x, table, y, err);
+  case MCLI_ATTENTION:
+    return mcli_attention_forward(c, &a, tape->n, &t, x, y, net->workspace, err);
+  default: // MCLI_POOL
+    mcli_pool_forward(&t, tape->n, l->out.channels, x, y);
+    return MCL_OK;
+  }
+}
+
+static mcl_status layer_forward(mcli_net *net, const mcli_layer *l, mcli_tape *tape, int training,
+                                const float *x, float *y, mcl_error *err) {
+  const mcli_params *p = &net->params;
+  mcl_context *c = net->context;
+  int64_t n = tape->n;
+  switch (l->kind) {
+  case MCLI_CONV:
+    return mcli_conv_forward(c, &l->conv, n, x, mcli_param_value(p, l->kernel),
+                             mcli_param_value(p, l->bias), l->relu, y, net->workspace, err);
+  case MCLI_LINEAR:
+    return mcli_linear_forward(c, n * l->places, mcli_shape_size(l->in) / l->places,
+                               l->out.channels, x, mcli_param_value(p, l->kernel),
+                               mcli_param_value(p, l->bias), l->relu, y, err);
+  case MCLI_NORM:
+    return norm_forward(net, l, tape, training, x, y, err);
+  case MCLI_RELU:
+    mcli_nn_kernels_of(c)->relu(x, y, rows_of(l, n) * l->out.channels);
+    return MCL_OK;
+  case MCLI_LAYER_NORM:
+    return mcli_layer_norm_forward(c, rows_of(l, n), l->out.channels, x,
+                                   mcli_param_value(p, l->scale), mcli_param_value(p, l->shift), y,
+                                   err);
+  case MCLI_GELU:
+    return mcli_gelu_forward(c, (mcli_gelu)l->option, n * mcli_shape_size(l->out), x, y, err);
+  case MCLI_SUM:
+    return mcli_sum(c, n * mcli_shape_size(l->out), x, mcli_tape_value(net, tape, l->from), y, err);
+  default:
+    return tokens_forward(net, l, tape, x, y, err);
+  }
+}
+
+mcl_status mcli_net_forward(mcli_net *net, mcli_tape *tape, int64_t n, int32_t layers, int training,
+                            mcl_error *err) {
+  tape->n = n;
+  for (int32_t i = 0; i < layers && n > 0; i++) {
+    mcl_status s =
+        layer_forward(net, &net->layers[i], tape, training, mcli_tape_value(net, tape, i),
+                      mcli_tape_value(net, tape, i + 1), err);
+    if (s < 0) return s;
+  }
+  return MCL_OK;
+}
+
+// ---- backward --------------------------------------------------------------------------------------
+
+static mcl_status tokens_backward(mcli_net *net, const mcli_layer *l, const mcli_tape *tape,
+                                  const float *x, const float *dy, float *dx, mcl_error *err) {
+  mcl_context *c = net->context;
+  float *d_table = mcli_param_gradient(&net->params, l->table);
+  mcli_tokens t = tokens_of(net, l, tape);
+  mcli_attention a = mcli_attention_of(l);
+  int64_t n = tape->n, width = l->out.channels;
+  switch (l->kind) {
+  case MCLI_EMBEDDING:
+    return mcli_embedding_backward(c, &t, n, width, dy, d_table, net->workspace, err);
+  case MCLI_BAG:
+    return mcli_bag_backward(c, &t, n, width, l->option, dy, d_table, net->workspace, err);
+  case MCLI_POSITIONS:
+    memcpy(dx, dy, (size_t)(n * mcli_shape_size(l->out)) * sizeof *dx);
+    return mcli_positions_backward(c, n, t.context, width, dy, d_table, err);
+  case MCLI_ATTENTION:
+    return mcli_attention_backward(c, &a, n, &t, x, dy, dx, net->workspace, err);
+  default: // MCLI_POOL
+    mcli_pool_backward(&t, n, width, dy, dx);
+    return MCL_OK;
+  }
+}
+
+static mcl_status layer_backward(mcli_net *net, const mcli_layer *l, const mcli_tape *tape,
+                                 const float *x, const float *y, float *dy, float *dx,
+                                 mcl_error *err) {
+  const mcli_params *p = &net->params;
+  mcl_context *c = net->context;
+  int64_t n = tape->n, size = n * mcli_shape_size(l->out);
+  switch (l->kind) {
+  case MCLI_CONV:
+    return mcli_conv_backward(c, &l->conv, n, x, mcli_param_value(p, l->kernel), y, l->relu, dy, dx,
+                              mcli_param_gradient(p, l->kernel), mcli_param_gradient(p, l->bias),
+                              net->workspace, err);
+  case MCLI_LINEAR:
+    return mcli_linear_backward(c, n * l->places, mcli_shape_size(l->in) / l->places,
+                                l->out.channels, x, mcli_param_value(p, l->kernel), y, l->relu, dy,
+                                dx, mcli_param_gradient(p, l->kernel),
+                                mcli_param_gradient(p, l->bias), err);
+  case MCLI_NORM: {
+    mcli_norm_figures kept = mcli_norm_figures_at(tape->figures + l->figures, l->out.channels);
+    return mcli_norm_backward(c, rows_of(l, n), l->out.channels, x, mcli_param_value(p, l->scale),
+                              y, l->relu, &kept, dy, dx, mcli_param_gradient(p, l->scale),
+                              mcli_param_gradient(p, l->shift), net->workspace, err);
+  }
+  case MCLI_RELU:
+    if (!dx) return MCL_OK;
+    memcpy(dx, dy, (size_t)size * sizeof *dx);
+    mcli_nn_kernels_of(c)->relu_backward(y, dx, size);
+    return MCL_OK;
+  case MCLI_LAYER_NORM:
+    return mcli_layer_norm_backward(
+        c, rows_of(l, n), l->out.channels, x, mcli_param_value(p, l->scale), dy, dx,
+        mcli_param_gradient(p, l->scale), mcli_param_gradient(p, l->shift), net->workspace, err);
+  case MCLI_GELU:
+    return mcli_gelu_backward(c, (mcli_gelu)l->option, size, x, dy, dx, err);
+  default:
+    return tokens_backward(net, l, tape, x, dy, dx, err);
+  }
+}
+
+mcl_status mcli_net_backward(mcli_net *net, const mcli_tape *tape, const float *grad,
+                             mcl_error *err) {
+  if (tape->n == 0) return MCL_OK;
+  float *dy = net->gradients[0], *dx = net->gradients[1], *added = net->gradients[2];
+  int64_t outputs = mcli_shape_size(mcli_net_shape(net, net->n_layers));
+  int32_t from = -1; // the value whose gradient `added` is a part of
+  memcpy(dy, grad, (size_t)(tape->n * outputs) * sizeof *dy);
+  for (int32_t i = net->n_layers - 1; i >= 0; i--) {
+    const mcli_layer *l = &net->layers[i];
+    int64_t size = tape->n * mcli_shape_size(l->in);
+    if (l->kind == MCLI_SUM) { // dy is the gradient of both that it adds
+      memcpy(added, dy, (size_t)size * sizeof *dy);
+      from = l->from;
+      continue;
+    }
+    mcl_status s = layer_backward(net, l, tape, mcli_tape_value(net, tape, i),
+                                  mcli_tape_value(net, tape, i + 1), dy, i > 0 ? dx : NULL, err);
+    if (s == MCL_OK && i == from && i > 0) s = mcli_sum(net->context, size, dx, added, dx, err);
+    if (s < 0) return s;
+    float *done = dy;
+    dy = dx;
+    dx = done;
+  }
+  return MCL_OK;
+}
+
+void mcli_net_run(mcli_net *net, const mcli_tape *tape) {
+  const mcli_params *p = &net->params;
+  for (int32_t i = 0; i < net->n_layers; i++) {
+    const mcli_layer *l = &net->layers[i];
+    if (l->kind != MCLI_NORM) continue;
+    mcli_norm_figures kept = mcli_norm_figures_at(tape->figures + l->figures, l->out.channels);
+    mcli_norm_run(rows_of(l, tape->n), l->out.channels, &kept, mcli_param_value(p, l->mean),
+                  mcli_param_value(p, l->variance));
+  }
+}
