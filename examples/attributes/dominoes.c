@@ -1,5 +1,5 @@
-// Dominoes: two independent images on one tile (after Shah et al. 2020, "The Pitfalls of Simplicity Bias in Neural Networks",
-// section 4, and the MultiDigit data of Chen, Luo & Li 2021, section 5).
+// Dominoes: two independent images on one tile (after Shah et al. 2020, "The Pitfalls of Simplicity Bias in Neural
+// Networks", and the MultiDigit data of Chen, Luo & Li 2021).
 //
 // The upper half is easy: one of a few images, at full contrast, so that it is soon told apart and stays the same from row to
 // row, like a logo. The lower half is hard: another image in each row, and faint. Both are of 14 x 14 pixels. Train and

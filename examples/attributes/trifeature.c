@@ -1,5 +1,5 @@
 // Shapes of some colour and texture, drawn here, after the Trifeature data of Hermann & Lampinen (2020, "What shapes feature
-// representations?", section 3): ten shapes, ten colours and ten textures, all independent, of random place, size and angle.
+// representations?"): ten shapes, ten colours and ten textures, all independent, of random place, size and angle.
 //
 // Coordinates of a shape, (u, v), have its centre at 0 and turn with it; it lies within the circle of radius 1. Textures are drawn
 // in the same turned frame, but in pixels: their grain does not grow with the shape, so that size tells nothing of them.
