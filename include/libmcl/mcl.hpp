@@ -206,13 +206,36 @@ auto set_held(mcl_host_encoder &h, int)
 }
 template <class E> void set_held(mcl_host_encoder &, long) {}
 
+template <class E>
+auto set_temperature(mcl_host_encoder &h, int)
+    -> decltype(std::declval<E &>().backward_temperature(std::declval<E &>().temperature()),
+                void()) {
+  h.temperature = [](void *u, double *out, mcl_error *x) {
+    return guard(x, [&] { *out = static_cast<E *>(u)->temperature(); });
+  };
+  h.backward_temperature = [](void *u, double gradient, mcl_error *x) {
+    return guard(x, [&] { static_cast<E *>(u)->backward_temperature(gradient); });
+  };
+}
+template <class E> void set_temperature(mcl_host_encoder &, long) {}
+
+template <class E>
+auto set_give_up(mcl_host_encoder &h, int) -> decltype(std::declval<E &>().give_up(), void()) {
+  h.give_up = [](void *u) {
+    mcl_error unused;
+    (void)guard(&unused, [&] { static_cast<E *>(u)->give_up(); });
+  };
+}
+template <class E> void set_give_up(mcl_host_encoder &, long) {}
+
 } // namespace detail
 
 /// An encoder of a C++ class, which it owns from now on, also when this throws. E has
 ///   void embed(const mcl_inputs &, const mcl_array &out);
 /// and, to be trained, forward(const mcl_inputs &, const mcl_array &out), backward(const mcl_inputs &, const mcl_array
 /// &gradient), step(const mcl_step &); and, to be saved, save(const char *path), load(const char *path); and, for an online
-/// probe, held(const mcl_inputs &, const mcl_array &out).
+/// probe, held(const mcl_inputs &, const mcl_array &out); and, where it learns the loss's temperature, double temperature(),
+/// backward_temperature(double d_log_temperature); and give_up(), to forget the gradients of a batch that failed.
 template <class E>
 encoder host_encoder(const context &c, std::unique_ptr<E> network, int32_t dim,
                      int32_t projection_dim, int32_t modalities = 1) {
@@ -226,6 +249,8 @@ encoder host_encoder(const context &c, std::unique_ptr<E> network, int32_t dim,
   detail::set_training<E>(h, 0);
   detail::set_held<E>(h, 0);
   detail::set_state<E>(h, 0);
+  detail::set_temperature<E>(h, 0);
+  detail::set_give_up<E>(h, 0);
   h.destroy = detail::destroy<E>;
   h.user = network.release();
   encoder e;

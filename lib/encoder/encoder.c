@@ -98,6 +98,18 @@ void *mcli_encoder_user(mcl_encoder *e) {
   return e->table.user;
 }
 
+const mcl_host_encoder *mcli_encoder_table(const mcl_encoder *e) {
+  return &e->table;
+}
+
+mcl_status mcli_encoder_enter(mcl_encoder *e, mcl_error *err) {
+  return mcli_guard_enter(&e->guard, "encoder", err);
+}
+
+void mcli_encoder_leave(mcl_encoder *e) {
+  mcli_guard_leave(&e->guard);
+}
+
 // ---- around a callback -----------------------------------------------------------------------------
 
 static mcl_status enter(mcl_encoder *e, int has, const char *verb, mcl_error *err) {
@@ -123,8 +135,17 @@ static int any(const mcl_encoder *e, int32_t phase) {
   return 0;
 }
 
-static void give_up(mcl_encoder *e) {
+static void forget(mcl_encoder *e) {
   for (int32_t i = 0; i < e->table.modalities * VIEWS; i++) e->slots[i] = (slot){0};
+}
+
+static void give_up(mcl_encoder *e) {
+  forget(e);
+  if (e->table.give_up) e->table.give_up(e->table.user);
+}
+
+void mcli_encoder_give_up(mcl_encoder *e) {
+  give_up(e);
 }
 
 // The caller's inputs into *in, checked as far as they do not depend on the network.
@@ -316,6 +337,48 @@ mcl_status mcl_encoder_backward(mcl_encoder *encoder, const mcl_inputs *in, cons
   return s;
 }
 
+mcl_status mcl_encoder_temperature(mcl_encoder *encoder, double *temperature, mcl_error *err) {
+  mcl_encoder *e = encoder;
+  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  if (!temperature) return mcli_fail(err, MCL_E_INVALID, "temperature is NULL");
+  mcl_status s = enter(e, e->table.temperature != NULL, "temperature", err);
+  if (s < 0) return s;
+  mcl_error inner;
+  double got = 0;
+  mcli_callback_begin(&inner);
+  s = ended(e, "temperature", e->table.temperature(e->table.user, &got, &inner), &inner, err);
+  mcli_guard_leave(&e->guard);
+  if (s == MCL_OK && !(isfinite(got) && got > 0))
+    s = mcli_fail(err, MCL_E_CALLBACK, "%s.temperature gave %g", e->name, got);
+  if (s < 0) return s;
+  *temperature = got;
+  return mcl_ok(err);
+}
+
+static mcl_status backward_temperature(mcl_encoder *e, double gradient, mcl_error *err) {
+  if (!any(e, DONE))
+    return mcli_fail(err, MCL_E_STATE, "the temperature's backward before that of a view");
+  mcl_error inner;
+  mcli_callback_begin(&inner);
+  mcl_status s = ended(e, "backward_temperature",
+                       e->table.backward_temperature(e->table.user, gradient, &inner), &inner, err);
+  if (s < 0) give_up(e);
+  return s < 0 ? s : mcl_ok(err);
+}
+
+mcl_status mcl_encoder_backward_temperature(mcl_encoder *encoder, double d_log_temperature,
+                                            mcl_error *err) {
+  mcl_encoder *e = encoder;
+  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  if (!isfinite(d_log_temperature))
+    return mcli_fail(err, MCL_E_NOT_FINITE, "d_log_temperature is %g", d_log_temperature);
+  mcl_status s = enter(e, e->table.backward_temperature != NULL, "backward_temperature", err);
+  if (s < 0) return s;
+  s = backward_temperature(e, d_log_temperature, err);
+  mcli_guard_leave(&e->guard);
+  return s;
+}
+
 static mcl_status step(mcl_encoder *e, const mcl_step *given, mcl_error *err) {
   if (any(e, HELD))
     return mcli_fail(err, MCL_E_STATE, "step while a view still waits for its backward");
@@ -323,7 +386,10 @@ static mcl_status step(mcl_encoder *e, const mcl_step *given, mcl_error *err) {
   mcl_error inner;
   mcli_callback_begin(&inner);
   mcl_status s = ended(e, "step", e->table.step(e->table.user, given, &inner), &inner, err);
-  give_up(e);
+  if (s < 0)
+    give_up(e);
+  else
+    forget(e);
   return s < 0 ? s : mcl_ok(err);
 }
 
@@ -343,29 +409,28 @@ mcl_status mcl_encoder_step(mcl_encoder *encoder, const mcl_step *step_, mcl_err
   return s;
 }
 
-mcl_status mcl_encoder_save(mcl_encoder *encoder, const char *path, mcl_error *err) {
-  mcl_encoder *e = encoder;
-  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+typedef mcl_status (*path_fn)(void *, const char *, mcl_error *);
+
+// save and load.
+static mcl_status with_file(mcl_encoder *e, const char *verb, path_fn fn, const char *path,
+                            mcl_error *err) {
   if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
-  mcl_status s = enter(e, e->table.save != NULL, "save", err);
+  mcl_status s = enter(e, fn != NULL, verb, err);
   if (s < 0) return s;
   mcl_error inner;
   mcli_callback_begin(&inner);
-  s = ended(e, "save", e->table.save(e->table.user, path, &inner), &inner, err);
+  s = ended(e, verb, fn(e->table.user, path, &inner), &inner, err);
+  if (s == MCL_OK && fn == e->table.load) forget(e);
   mcli_guard_leave(&e->guard);
   return s < 0 ? s : mcl_ok(err);
 }
 
+mcl_status mcl_encoder_save(mcl_encoder *encoder, const char *path, mcl_error *err) {
+  if (!encoder) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  return with_file(encoder, "save", encoder->table.save, path, err);
+}
+
 mcl_status mcl_encoder_load(mcl_encoder *encoder, const char *path, mcl_error *err) {
-  mcl_encoder *e = encoder;
-  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
-  if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
-  mcl_status s = enter(e, e->table.load != NULL, "load", err);
-  if (s < 0) return s;
-  mcl_error inner;
-  mcli_callback_begin(&inner);
-  s = ended(e, "load", e->table.load(e->table.user, path, &inner), &inner, err);
-  if (s == MCL_OK) give_up(e);
-  mcli_guard_leave(&e->guard);
-  return s < 0 ? s : mcl_ok(err);
+  if (!encoder) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  return with_file(encoder, "load", encoder->table.load, path, err);
 }

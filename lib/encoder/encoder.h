@@ -11,7 +11,15 @@
 mcl_status mcli_encoder_create(mcl_context *c, const char *name, const mcl_host_encoder *table,
                                mcl_encoder **out, mcl_error *err);
 
-// table->user: for tests that look inside.
+// table->user: for the pair, and tests that look inside.
 void *mcli_encoder_user(mcl_encoder *e);
+const mcl_host_encoder *mcli_encoder_table(const mcl_encoder *e);
+
+// Gives the batch at work up, as a backward that fails does. For what has an encoder within it.
+void mcli_encoder_give_up(mcl_encoder *e);
+
+// For who reads or writes behind the handle: MCL_E_BUSY while another call is at work.
+mcl_status mcli_encoder_enter(mcl_encoder *e, mcl_error *err);
+void mcli_encoder_leave(mcl_encoder *e);
 
 #endif

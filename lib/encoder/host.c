@@ -19,6 +19,9 @@ static mcl_status check(const mcl_context *c, const mcl_host_encoder *t, mcl_enc
   if (t->modalities < 0 || t->modalities > MAX_MODALITIES)
     return mcli_fail(err, MCL_E_INVALID, "host->modalities is %d, not 0..%d", t->modalities,
                      MAX_MODALITIES);
+  if (!t->temperature != !t->backward_temperature)
+    return mcli_fail(err, MCL_E_INVALID, "host->%s is NULL, but not the other of the two",
+                     t->temperature ? "backward_temperature" : "temperature");
   if (t->flags != 0)
     return mcli_fail(err, MCL_E_UNSUPPORTED, "host->flags is %#x: none is known", t->flags);
   return MCL_OK;

@@ -171,8 +171,8 @@ static mcl_status held(void *user, const mcl_inputs *in, const mcl_array *out, m
   return s < 0 ? s : mcl_ok(err);
 }
 
-// Forgets the batch at work.
-static void give_up(mcli_network *w) {
+void mcli_network_give_up(void *network) {
+  mcli_network *w = network;
   memset(w->held, 0, sizeof w->held);
   memset(w->net.params.gradients, 0, (size_t)w->net.params.n * sizeof(float));
 }
@@ -181,9 +181,7 @@ static mcl_status backward(void *user, const mcl_inputs *in, const mcl_array *gr
                            mcl_error *err) {
   mcli_network *w = user;
   mcl_status s = mcli_net_backward(&w->net, &w->tapes[in->view + 1], grad->data, err);
-  if (s == MCL_OK) return mcl_ok(err);
-  give_up(w);
-  return s;
+  return s < 0 ? s : mcl_ok(err);
 }
 
 static mcl_status step(void *user, const mcl_step *given, mcl_error *err) {
@@ -195,13 +193,13 @@ static mcl_status step(void *user, const mcl_step *given, mcl_error *err) {
     for (int i = 0; i < MCLI_NETWORK_VIEWS; i++)
       if (w->held[i]) mcli_net_run(&w->net, &w->tapes[i]);
   }
-  give_up(w);
+  mcli_network_give_up(w);
   return s < 0 ? s : mcl_ok(err);
 }
 
 static mcl_status load(void *user, const char *path, mcl_error *err) {
   mcl_status s = mcli_network_load(user, path, err);
-  if (s == MCL_OK) give_up(user);
+  if (s == MCL_OK) mcli_network_give_up(user);
   return s;
 }
 
@@ -251,8 +249,13 @@ mcl_status mcli_network_end(mcli_network *w, const char *name, uint64_t seed, mc
                             .save = mcli_network_save,
                             .load = load,
                             .destroy = mcli_network_free,
-                            .held = held};
+                            .held = held,
+                            .give_up = mcli_network_give_up};
   return mcli_encoder_create(w->context, name, &table, out, err);
+}
+
+mcli_network *mcli_network_of(mcl_encoder *e) {
+  return mcli_encoder_table(e)->destroy == mcli_network_free ? mcli_encoder_user(e) : NULL;
 }
 
 mcl_status mcli_network_range(int64_t value, int64_t low, int64_t high, const char *name,

@@ -2,6 +2,8 @@
 #ifndef MCL_ENCODER_NETWORK_H
 #define MCL_ENCODER_NETWORK_H
 
+#include <libmcl/checkpoint.h>
+
 #include "encoder/encoder.h"
 #include "nn/net.h"
 #include "nn/optimiser.h"
@@ -37,8 +39,28 @@ mcl_status mcli_network_range(int64_t value, int64_t low, int64_t high, const ch
 void mcli_network_describe(mcli_network *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+// Forgets the batch at work: views held, and gradients.
+void mcli_network_give_up(void *network);
+// The network behind a handle, NULL where there is none.
+mcli_network *mcli_network_of(mcl_encoder *e);
+
 // What mcl_encoder_save and _load do (network_file.c).
 mcl_status mcli_network_save(void *network, const char *path, mcl_error *err);
 mcl_status mcli_network_load(void *network, const char *path, mcl_error *err);
+
+// The same as a part of a larger file: every name and text begins with `prefix`. What is read is kept apart until it is
+// taken, which cannot fail; a state that is zero, or was taken, may be freed.
+enum { MCLI_NETWORK_BLOCKS = 3 };
+typedef struct mcli_network_state {
+  float *blocks[MCLI_NETWORK_BLOCKS]; // values, moments, second moments
+  int64_t steps;
+} mcli_network_state;
+mcl_status mcli_network_write(const mcli_network *w, mcl_checkpoint_writer *f, const char *prefix,
+                              mcl_error *err);
+mcl_status mcli_network_read(const mcli_network *w, const mcl_checkpoint *f, const char *path,
+                             const char *prefix, mcli_network_state *state, mcl_error *err);
+void mcli_network_take(mcli_network *w, mcli_network_state *state);
+void mcli_network_state_free(const mcli_network *w, mcli_network_state *state);
+int mcli_network_owns(const mcli_network *w, const char *prefix, const char *name);
 
 #endif

@@ -20,7 +20,7 @@
 #include "math/array.h"
 #include "store/checkpoint.h"
 
-enum { BLOCKS = 3, NAME_SIZE = 48 };
+enum { BLOCKS = MCLI_NETWORK_BLOCKS, NAME_SIZE = 64 };
 
 static const char *optimiser_name(const mcli_network *w) {
   return w->optimiser.kind == MCL_ADAM ? "adam" : "sgd";
@@ -32,9 +32,14 @@ static int blocks_of(const mcli_network *w, const mcli_param *t) {
   return w->optimiser.kind == MCL_ADAM ? 3 : 2;
 }
 
-static void name_of(const mcli_param *t, int block, char name[NAME_SIZE]) {
+static void name_of(const mcli_param *t, const char *prefix, int block, char name[NAME_SIZE]) {
   static const char *const suffixes[BLOCKS] = {"", ".moment", ".second"};
-  snprintf(name, NAME_SIZE, "%s%s", t->name, suffixes[block]);
+  snprintf(name, NAME_SIZE, "%s%s%s", prefix, t->name, suffixes[block]);
+}
+
+static const char *key_of(const char *prefix, const char *what, char key[NAME_SIZE]) {
+  snprintf(key, NAME_SIZE, "libmcl.%s%s", prefix, what);
+  return key;
 }
 
 static mcl_array view_of(const mcli_param *t, float *block) {
@@ -45,23 +50,27 @@ static mcl_array view_of(const mcli_param *t, float *block) {
 
 // ---- save ------------------------------------------------------------------------------------------
 
-static mcl_status add_texts(const mcli_network *w, mcl_checkpoint_writer *f, mcl_error *err) {
-  char steps[24];
+static mcl_status add_texts(const mcli_network *w, mcl_checkpoint_writer *f, const char *prefix,
+                            mcl_error *err) {
+  char steps[24], key[NAME_SIZE];
   snprintf(steps, sizeof steps, "%" PRId64, w->steps);
-  mcl_status s = mcl_checkpoint_writer_meta(f, "libmcl.encoder", "1", err);
-  if (s == MCL_OK) s = mcl_checkpoint_writer_meta(f, "libmcl.network", w->description, err);
-  if (s == MCL_OK) s = mcl_checkpoint_writer_meta(f, "libmcl.optimiser", optimiser_name(w), err);
-  if (s == MCL_OK) s = mcl_checkpoint_writer_meta(f, "libmcl.steps", steps, err);
+  mcl_status s = mcl_checkpoint_writer_meta(f, key_of(prefix, "encoder", key), "1", err);
+  if (s == MCL_OK)
+    s = mcl_checkpoint_writer_meta(f, key_of(prefix, "network", key), w->description, err);
+  if (s == MCL_OK)
+    s = mcl_checkpoint_writer_meta(f, key_of(prefix, "optimiser", key), optimiser_name(w), err);
+  if (s == MCL_OK) s = mcl_checkpoint_writer_meta(f, key_of(prefix, "steps", key), steps, err);
   return s;
 }
 
-static mcl_status add_tensors(const mcli_network *w, mcl_checkpoint_writer *f, mcl_error *err) {
+static mcl_status add_tensors(const mcli_network *w, mcl_checkpoint_writer *f, const char *prefix,
+                              mcl_error *err) {
   const mcli_params *p = &w->net.params;
   float *blocks[BLOCKS] = {p->values, p->moments, p->second};
   for (int32_t i = 0; i < p->n_tensors; i++)
     for (int b = 0; b < blocks_of(w, &p->tensors[i]); b++) {
       char name[NAME_SIZE];
-      name_of(&p->tensors[i], b, name);
+      name_of(&p->tensors[i], prefix, b, name);
       mcl_array a = view_of(&p->tensors[i], blocks[b]);
       mcl_status s = mcl_checkpoint_writer_add(f, name, &a, err);
       if (s < 0) return s;
@@ -69,12 +78,17 @@ static mcl_status add_tensors(const mcli_network *w, mcl_checkpoint_writer *f, m
   return MCL_OK;
 }
 
+mcl_status mcli_network_write(const mcli_network *w, mcl_checkpoint_writer *f, const char *prefix,
+                              mcl_error *err) {
+  mcl_status s = add_texts(w, f, prefix, err);
+  return s < 0 ? s : add_tensors(w, f, prefix, err);
+}
+
 mcl_status mcli_network_save(void *network, const char *path, mcl_error *err) {
   const mcli_network *w = network;
   mcl_checkpoint_writer *f = NULL;
   mcl_status s = mcl_checkpoint_writer_create(w->context, path, &f, err);
-  if (s == MCL_OK) s = add_texts(w, f, err);
-  if (s == MCL_OK) s = add_tensors(w, f, err);
+  if (s == MCL_OK) s = mcli_network_write(w, f, "", err);
   if (s == MCL_OK) s = mcl_checkpoint_writer_commit(f, err);
   mcl_checkpoint_writer_unref(f);
   return s;
@@ -94,21 +108,24 @@ static mcl_status check_text(const mcl_checkpoint *f, const char *path, const ch
   return mcli_fail(err, MCL_E_MISMATCH, "%s has no %s that this version knows", path, key);
 }
 
-static mcl_status read_steps(const mcl_checkpoint *f, const char *path, int64_t *steps,
-                             mcl_error *err) {
-  char text[24] = "", *end = text;
-  mcl_status s = mcl_checkpoint_meta(f, "libmcl.steps", text, sizeof text, NULL, err);
+static mcl_status read_steps(const mcl_checkpoint *f, const char *path, const char *prefix,
+                             int64_t *steps, mcl_error *err) {
+  char text[24] = "", *end = text, key[NAME_SIZE];
+  key_of(prefix, "steps", key);
+  mcl_status s = mcl_checkpoint_meta(f, key, text, sizeof text, NULL, err);
   if (s < 0 && s != MCL_E_NOT_FOUND && s != MCL_E_LIMIT) return s;
   *steps = strtoll(text, &end, 10);
   if (s == MCL_OK && end != text && *end == 0 && *steps >= 0) return MCL_OK;
-  return mcli_fail(err, MCL_E_FORMAT, "%s: libmcl.steps is \"%s\", not a count", path, text);
+  return mcli_fail(err, MCL_E_FORMAT, "%s: %s is \"%s\", not a count", path, key, text);
 }
 
 static mcl_status check_texts(const mcli_network *w, const mcl_checkpoint *f, const char *path,
-                              mcl_error *err) {
-  mcl_status s = check_text(f, path, "libmcl.encoder", "1", err);
-  if (s == MCL_OK) s = check_text(f, path, "libmcl.network", w->description, err);
-  if (s == MCL_OK) s = check_text(f, path, "libmcl.optimiser", optimiser_name(w), err);
+                              const char *prefix, mcl_error *err) {
+  char key[NAME_SIZE];
+  mcl_status s = check_text(f, path, key_of(prefix, "encoder", key), "1", err);
+  if (s == MCL_OK) s = check_text(f, path, key_of(prefix, "network", key), w->description, err);
+  if (s == MCL_OK)
+    s = check_text(f, path, key_of(prefix, "optimiser", key), optimiser_name(w), err);
   return s;
 }
 
@@ -128,11 +145,11 @@ static mcl_status check_tensor(const mcl_checkpoint *f, const char *path, const 
   return MCL_OK;
 }
 
-static int is_ours(const mcli_network *w, const char *name) {
+int mcli_network_owns(const mcli_network *w, const char *prefix, const char *name) {
   for (int32_t i = 0; i < w->net.params.n_tensors; i++)
     for (int b = 0; b < blocks_of(w, &w->net.params.tensors[i]); b++) {
       char ours[NAME_SIZE];
-      name_of(&w->net.params.tensors[i], b, ours);
+      name_of(&w->net.params.tensors[i], prefix, b, ours);
       if (strcmp(name, ours) == 0) return 1;
     }
   return 0;
@@ -142,19 +159,19 @@ static mcl_status check_extra(const mcli_network *w, const mcl_checkpoint *f, co
                               mcl_error *err) {
   const char *name;
   for (int64_t i = 0; (name = mcli_checkpoint_name(f, i)); i++)
-    if (!is_ours(w, name))
+    if (!mcli_network_owns(w, "", name))
       return mcli_fail(err, MCL_E_MISMATCH, "%s has a tensor %s that the network has not", path,
                        name);
   return MCL_OK;
 }
 
 static mcl_status read_tensors(const mcli_network *w, const mcl_checkpoint *f, const char *path,
-                               float *blocks[BLOCKS], mcl_error *err) {
+                               const char *prefix, float *blocks[BLOCKS], mcl_error *err) {
   const mcli_params *p = &w->net.params;
   for (int32_t i = 0; i < p->n_tensors; i++)
     for (int b = 0; b < blocks_of(w, &p->tensors[i]); b++) {
       char name[NAME_SIZE];
-      name_of(&p->tensors[i], b, name);
+      name_of(&p->tensors[i], prefix, b, name);
       mcl_status s = check_tensor(f, path, &p->tensors[i], name, err);
       if (s < 0) return s;
       mcl_array a = view_of(&p->tensors[i], blocks[b]);
@@ -172,28 +189,38 @@ static void exchange(float **a, float **b) {
   *b = kept;
 }
 
+mcl_status mcli_network_read(const mcli_network *w, const mcl_checkpoint *f, const char *path,
+                             const char *prefix, mcli_network_state *state, mcl_error *err) {
+  mcl_status s = check_texts(w, f, path, prefix, err);
+  if (s == MCL_OK) s = read_steps(f, path, prefix, &state->steps, err);
+  for (int b = 0; s == MCL_OK && b < BLOCKS; b++)
+    if (!(state->blocks[b] = MCLI_NEW0(w->context, float, w->net.params.n)))
+      s = mcli_nomem(err, "the weights");
+  return s < 0 ? s : read_tensors(w, f, path, prefix, state->blocks, err);
+}
+
+void mcli_network_take(mcli_network *w, mcli_network_state *state) {
+  mcli_params *p = &w->net.params;
+  exchange(&p->values, &state->blocks[0]);
+  exchange(&p->moments, &state->blocks[1]);
+  exchange(&p->second, &state->blocks[2]);
+  w->steps = state->steps;
+}
+
+void mcli_network_state_free(const mcli_network *w, mcli_network_state *state) {
+  for (int b = 0; b < BLOCKS; b++) mcli_free(w->context, state->blocks[b]);
+  *state = (mcli_network_state){0};
+}
+
 mcl_status mcli_network_load(void *network, const char *path, mcl_error *err) {
   mcli_network *w = network;
-  mcl_context *c = w->context;
-  mcli_params *p = &w->net.params;
   mcl_checkpoint *f = NULL;
-  float *blocks[BLOCKS] = {NULL, NULL, NULL};
-  int64_t steps = 0;
-  mcl_status s = mcl_checkpoint_open(c, path, &f, err);
-  if (s == MCL_OK) s = check_texts(w, f, path, err);
-  if (s == MCL_OK) s = read_steps(f, path, &steps, err);
+  mcli_network_state state = {0};
+  mcl_status s = mcl_checkpoint_open(w->context, path, &f, err);
+  if (s == MCL_OK) s = mcli_network_read(w, f, path, "", &state, err);
   if (s == MCL_OK) s = check_extra(w, f, path, err);
-  for (int b = 0; s == MCL_OK && b < BLOCKS; b++)
-    if (!(blocks[b] = MCLI_NEW0(c, float, p->n))) s = mcli_nomem(err, "the weights");
-  if (s == MCL_OK) s = read_tensors(w, f, path, blocks, err);
-  if (s < 0) goto done;
-  exchange(&p->values, &blocks[0]);
-  exchange(&p->moments, &blocks[1]);
-  exchange(&p->second, &blocks[2]);
-  w->steps = steps;
-  s = mcl_ok(err);
-done:
-  for (int b = 0; b < BLOCKS; b++) mcli_free(c, blocks[b]);
+  if (s == MCL_OK) mcli_network_take(w, &state);
+  mcli_network_state_free(w, &state);
   mcl_checkpoint_unref(f);
-  return s;
+  return s < 0 ? s : mcl_ok(err);
 }

@@ -6,6 +6,7 @@
 // It is a host's encoder to the rest of the library, so the ordinary loop, sampler and losses train it. A call that trains
 // a projection by itself was rejected: it would be mcl_multistage_run() again, with its datasets, views, cells, schedule
 // and saving, one layer too low.
+#include "encoder/encoder.h"
 #include "integrator/integrator.h"
 
 typedef struct frozen {
@@ -73,6 +74,18 @@ static mcl_status load(void *user, const char *path, mcl_error *err) {
   return mcl_encoder_load(((frozen *)user)->head, path, err);
 }
 
+static mcl_status temperature(void *user, double *out, mcl_error *err) {
+  return mcl_encoder_temperature(((frozen *)user)->head, out, err);
+}
+
+static mcl_status backward_temperature(void *user, double d_log_temperature, mcl_error *err) {
+  return mcl_encoder_backward_temperature(((frozen *)user)->head, d_log_temperature, err);
+}
+
+static void give_up(void *user) {
+  mcli_encoder_give_up(((frozen *)user)->head);
+}
+
 // ---- the handle --------------------------------------------------------------------------------------------
 
 static mcl_status view_of_all(const mcl_integrator *g, mcl_integrator **out, mcl_error *err) {
@@ -103,6 +116,10 @@ static mcl_host_encoder table_of(frozen *f) {
   h.step = step;
   h.save = save;
   h.load = load;
+  h.give_up = give_up;
+  if (!mcli_encoder_table(f->head)->temperature) return h;
+  h.temperature = temperature;
+  h.backward_temperature = backward_temperature;
   return h;
 }
 

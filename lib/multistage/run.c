@@ -8,6 +8,8 @@
 //   loss, dz_0, dz_1 = loss(z_0, z_1, cells)                                      (3)
 //   backward(dz_v), then one optimiser step at the scheduled rate                 (4)
 //
+// The temperature of (3) is the encoder's where it learns one, and goes back to it in (4); else the loop's.
+//
 // The learning rate of step t of T, with warm-up over the first w T of them:
 //
 //   rate * (t + 1) / (w T)                    t < w T                             (5)
@@ -72,6 +74,20 @@ static double learning_rate(const mcl_multistage_options *o, int64_t step, int64
   return o->learning_rate;
 }
 
+static mcl_status find_temperature(mcl_encoder *e, double *temperature, bool *learnt,
+                                   mcl_error *err) {
+  mcl_status s = mcl_encoder_temperature(e, temperature, err);
+  *learnt = s == MCL_OK;
+  return s == MCL_E_UNSUPPORTED ? MCL_OK : s;
+}
+
+// (3)
+static mcl_status find_loss(const push *p, const mcl_loss_options *o, const mcl_loss_inputs *in,
+                            mcl_loss_result *r, mcl_error *err) {
+  if (p->l->o.loss_kind == MCL_LOSS_NT_XENT) return mcl_loss_nt_xent(p->l->context, o, in, r, err);
+  return mcl_loss_info_nce(p->l->context, o, in, r, err);
+}
+
 // (2) to (4)
 static mcl_status train_on(push *p, mcl_encoder *e, mcli_prepared *b, int64_t steps_an_epoch,
                            mcl_loss_result *r, mcl_error *err) {
@@ -93,14 +109,15 @@ static mcl_status train_on(push *p, mcl_encoder *e, mcli_prepared *b, int64_t st
   mcl_struct_init(&loss, sizeof loss);
   loss.za = &z[0], loss.zb = &z[1], loss.dza = &dz[0], loss.dzb = &dz[1];
   loss.cells = b->cells;
-  if (s == MCL_OK && l->o.loss_kind == MCL_LOSS_NT_XENT)
-    s = mcl_loss_nt_xent(l->context, &l->loss, &loss, r, err);
-  else if (s == MCL_OK)
-    s = mcl_loss_info_nce(l->context, &l->loss, &loss, r, err);
+  mcl_loss_options options = l->loss;
+  bool learnt = false;
+  if (s == MCL_OK) s = find_temperature(e, &options.temperature, &learnt, err);
+  if (s == MCL_OK) s = find_loss(p, &options, &loss, r, err);
   if (s == MCL_OK && !isfinite(r->loss))
     s = mcli_fail(err, MCL_E_NOT_FINITE, "the loss diverged in stage %d, epoch %d, step %lld",
                   (int)b->stage, (int)b->epoch, (long long)b->step);
   for (int v = 0; s == MCL_OK && v < 2; v++) s = mcl_encoder_backward(e, &in[v], &dz[v], err);
+  if (s == MCL_OK && learnt) s = mcl_encoder_backward_temperature(e, r->d_log_temperature, err);
   if (s < 0) return s;
   mcl_step step;
   mcl_struct_init(&step, sizeof step);

@@ -53,7 +53,7 @@ mcl_status mcli_optimiser_options(mcl_optimiser_options *to, const mcl_optimiser
   return MCL_OK;
 }
 
-static mcl_status check_gradients(const mcli_params *p, mcl_error *err) {
+mcl_status mcli_optimiser_check(const mcli_params *p, mcl_error *err) {
   for (int32_t i = 0; i < p->n_tensors; i++)
     if (mcli_first_not_finite(mcli_param_gradient(p, i), 1, p->tensors[i].n) >= 0)
       return mcli_fail(err, MCL_E_NOT_FINITE, "the gradient of %s has a NaN or infinity",
@@ -88,7 +88,7 @@ static void step_block(void *job, uint32_t task, uint32_t worker) {
 
 mcl_status mcli_optimiser_step(mcl_context *c, const mcl_optimiser_options *o, mcli_params *p,
                                double learning_rate, int64_t t, mcl_error *err) {
-  mcl_status s = check_gradients(p, err);
+  mcl_status s = mcli_optimiser_check(p, err);
   if (s < 0) return s;
   int decoupled = (o->flags & MCL_DECOUPLED_DECAY) != 0;
   for (int32_t i = 0; i < p->n_tensors; i++) {

@@ -190,7 +190,7 @@ AT(mcl_step, steps, 24);
 AT(mcl_step, stage, 32);
 AT(mcl_step, epoch, 36);
 
-SIZE(mcl_host_encoder, 96);
+SIZE(mcl_host_encoder, 120);
 AT(mcl_host_encoder, struct_size, 0);
 AT(mcl_host_encoder, user, 8);
 AT(mcl_host_encoder, dim, 16);
@@ -205,6 +205,9 @@ AT(mcl_host_encoder, save, 64);
 AT(mcl_host_encoder, load, 72);
 AT(mcl_host_encoder, destroy, 80);
 AT(mcl_host_encoder, held, 88);
+AT(mcl_host_encoder, temperature, 96);
+AT(mcl_host_encoder, backward_temperature, 104);
+AT(mcl_host_encoder, give_up, 112);
 
 SIZE(mcl_optimiser_options, 56);
 AT(mcl_optimiser_options, struct_size, 0);
@@ -273,6 +276,14 @@ AT(mcl_text_options, dim, 52);
 AT(mcl_text_options, projection_dim, 56);
 AT(mcl_text_options, reserved, 60);
 AT(mcl_text_options, optimiser, 64);
+
+SIZE(mcl_pair_options, 40);
+AT(mcl_pair_options, struct_size, 0);
+AT(mcl_pair_options, seed, 8);
+AT(mcl_pair_options, temperature, 16);
+AT(mcl_pair_options, locked, 24);
+AT(mcl_pair_options, dim, 28);
+AT(mcl_pair_options, optimiser, 32);
 
 SIZE(mcl_integrator_options, 16);
 AT(mcl_integrator_options, struct_size, 0);

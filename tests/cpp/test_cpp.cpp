@@ -104,6 +104,16 @@ struct net : counted {
   int at_;
 };
 
+struct learner : net {
+  learner() : net(NEVER), gave_up(0), gradient(0) {}
+  double temperature() { return 0.25; }
+  void backward_temperature(double d_log_temperature) { gradient += d_log_temperature; }
+  void give_up() { gave_up++; }
+  void step(const mcl_step &) { throw std::runtime_error("no step"); }
+  int gave_up;
+  double gradient;
+};
+
 struct algorithm : counted {
   explicit algorithm(int at) : at_(at) {}
   int32_t fit(const mcl_rows &) {
@@ -262,6 +272,32 @@ void what_an_encoder_throws_comes_out(const mcl::context &c) {
     EXPECT(fails(MCL_E_INVALID, [&] { mcl::call(mcl_encoder_embed, e.get(), nullptr, &out); }));
   }
   EXPECT(alive == 0);
+}
+
+void a_class_may_learn_a_temperature_and_give_a_batch_up(const mcl::context &c) {
+  float z[2 * 4] = {0};
+  int64_t indices[2] = {0, 1};
+  double temperature = 0;
+  mcl_array out = mcl_matrix_f32(z, 2, 4);
+  auto in = mcl::make<mcl_inputs>();
+  auto step = mcl::make<mcl_step>();
+  in.indices = indices;
+  in.n = 2;
+  auto *inside = new learner;
+  mcl::encoder e = mcl::host_encoder(c, std::unique_ptr<learner>(inside), 4, 4);
+  mcl::call(mcl_encoder_temperature, e.get(), &temperature);
+  EXPECT(temperature == 0.25);
+  mcl::call(mcl_encoder_forward, e.get(), &in, &out);
+  mcl::call(mcl_encoder_backward, e.get(), &in, &out);
+  mcl::call(mcl_encoder_backward_temperature, e.get(), 0.5);
+  EXPECT(inside->gradient == 0.5);
+  EXPECT(inside->gave_up == 0);
+  mcl_error err;
+  EXPECT(mcl_encoder_step(e.get(), &step, &err) == MCL_E_CALLBACK);
+  EXPECT(inside->gave_up == 1);
+  mcl::encoder plain = mcl::host_encoder(c, make<net>(NEVER), 4, 4);
+  EXPECT(fails(MCL_E_UNSUPPORTED,
+               [&] { mcl::call(mcl_encoder_temperature, plain.get(), &temperature); }));
 }
 
 void what_a_clusterer_throws_comes_out(const mcl::context &c) {
@@ -441,6 +477,7 @@ int main() {
   an_error_has_status_row_and_sentence(c);
   a_refused_create_still_destroys_once(c);
   what_an_encoder_throws_comes_out(c);
+  a_class_may_learn_a_temperature_and_give_a_batch_up(c);
   what_a_clusterer_throws_comes_out(c);
   what_a_dataset_throws_comes_out(c);
   what_a_monitor_throws_comes_out(c);

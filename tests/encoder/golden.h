@@ -16,7 +16,7 @@ static mcl_error err;
 enum { STEPS = 5, SAMPLES = 16, SHOWN = 256 }; // of encoders.py
 
 // The hash of encoders.py: multiples of 2^-23 in [-1, 1).
-static double uniform(uint64_t stream, uint64_t i) {
+static inline double uniform(uint64_t stream, uint64_t i) {
   uint32_t h = (uint32_t)((i + 1 + 7919 * stream) * 2654435761U);
   h ^= h >> 15;
   h *= 2246822519U;
@@ -24,7 +24,7 @@ static double uniform(uint64_t stream, uint64_t i) {
   return (double)(h >> 8) / 8388608.0 - 1;
 }
 
-static void set_weights(mcli_network *w) {
+static inline void set_weights(mcli_network *w) {
   const mcli_params *p = &w->net.params;
   for (int32_t t = 0; t < p->n_tensors; t++) {
     const mcli_param *tensor = &p->tensors[t];
@@ -62,8 +62,8 @@ typedef struct golden {
   }
 
 // Within 1e-4 of the largest number: n numbers got, against n wanted (at most the first SHOWN are known).
-static void check_near(const golden *g, const char *what, const float *got, const float *wanted,
-                       int64_t n) {
+static inline void check_near(const golden *g, const char *what, const float *got,
+                              const float *wanted, int64_t n) {
   if (n > SHOWN) n = SHOWN;
   float largest = 0;
   for (int64_t i = 0; i < n; i++) largest = fmaxf(largest, fabsf(wanted[i]));
@@ -73,8 +73,9 @@ static void check_near(const golden *g, const char *what, const float *got, cons
 }
 
 // A block of numbers (weights or gradients), tensor by tensor as encoders.py samples them.
-static void check_samples(const golden *g, const char *what, const mcli_params *p,
-                          const float *block, int trained_only, const float *wanted, size_t n) {
+static inline void check_samples(const golden *g, const char *what, const mcli_params *p,
+                                 const float *block, int trained_only, const float *wanted,
+                                 size_t n) {
   size_t at = 0;
   for (int32_t t = 0; t < p->n_tensors; t++) {
     const mcli_param *tensor = &p->tensors[t];
@@ -95,7 +96,7 @@ static mcl_context *context;
 static mcli_network *network; // behind the encoder at work: for its weights and gradients
 
 // data: of both views.
-static void check_training(const golden *g, mcl_encoder *e, const mcl_array data[2]) {
+static inline void check_training(const golden *g, mcl_encoder *e, const mcl_array data[2]) {
   int32_t outputs = mcl_encoder_projection_dim(e), dim = mcl_encoder_dim(e);
   float *grad[2], *z = calloc((size_t)(g->n * (outputs + dim)), sizeof *z);
   mcl_inputs in;
@@ -138,6 +139,22 @@ static void check_training(const golden *g, mcl_encoder *e, const mcl_array data
   check_samples(g, "trained weight", p, p->values, 0, g->trained_weights, g->n_weights);
   for (int v = 0; v < 2; v++) free(grad[v]);
   free(z);
+}
+
+// The rows of texts.py: every other one has an `end` of its own, the others up to three tokens of padding behind.
+static inline int32_t *tokens(uint64_t stream, int64_t n, int32_t length, int32_t vocabulary,
+                              int32_t end) {
+  int32_t *ids = calloc((size_t)(n * length), sizeof *ids);
+  for (int64_t i = 0; i < n * length; i++) {
+    int64_t u = (int64_t)((uniform(stream, (uint64_t)i) + 1) * 8388608);
+    ids[i] = (int32_t)(u * vocabulary >> 24);
+  }
+  for (int64_t i = 0; i < n; i++) {
+    int64_t padding = i % 4 < length - 1 ? i % 4 : length - 1;
+    if (i % 2 == 0 && end >= 0) ids[i * length + (3 * i + 2) % length] = end;
+    for (int64_t k = length - padding; i % 2 == 1 && k < length; k++) ids[i * length + k] = 0;
+  }
+  return ids;
 }
 
 #endif

@@ -3,22 +3,6 @@
 
 #include "golden/texts.h"
 
-// The rows of texts.py: every other one has an `end` of its own, the others up to three tokens of padding behind.
-static int32_t *tokens(uint64_t stream, int64_t n, int32_t length, int32_t vocabulary,
-                       int32_t end) {
-  int32_t *ids = calloc((size_t)(n * length), sizeof *ids);
-  for (int64_t i = 0; i < n * length; i++) {
-    int64_t u = (int64_t)((uniform(stream, (uint64_t)i) + 1) * 8388608);
-    ids[i] = (int32_t)(u * vocabulary >> 24);
-  }
-  for (int64_t i = 0; i < n; i++) {
-    int64_t padding = i % 4 < length - 1 ? i % 4 : length - 1;
-    if (i % 2 == 0 && end >= 0) ids[i * length + (3 * i + 2) % length] = end;
-    for (int64_t k = length - padding; i % 2 == 1 && k < length; k++) ids[i * length + k] = 0;
-  }
-  return ids;
-}
-
 // Takes over the caller's reference.
 static void check_texts(const golden *g, mcl_encoder *e, int32_t vocabulary, int32_t end) {
   int32_t *ids[2];

@@ -167,6 +167,35 @@ START_TEST(training_moves_the_head_and_nothing_of_the_stages) {
 }
 END_TEST
 
+START_TEST(the_temperature_is_the_heads) {
+  mcl_context *c = test_context(1);
+  mcl_integrator *g = integrator(c);
+  mcl_encoder *image = mlp(c, WIDTH, DIM, 0), *text = mlp(c, WIDTH, DIM, 0), *head = NULL;
+  CHECK_OK(mcl_encoder_create_pair(c, NULL, image, text, &head, &err));
+  mcl_encoder *e = frozen(g, head), *plain = frozen(g, image);
+  batch b;
+  fill(&b, 2, 0);
+  float z[ROWS * DIM];
+  double before = 0, after = 0;
+  mcl_array out = mcl_matrix_f32(z, ROWS, DIM);
+  mcl_step step;
+  mcl_struct_init(&step, sizeof step);
+  step.learning_rate = 0.1;
+  CHECK_OK(mcl_encoder_temperature(e, &before, &err));
+  CHECK_OK(mcl_encoder_forward(e, &b.in, &out, &err));
+  CHECK_OK(mcl_encoder_backward(e, &b.in, &out, &err));
+  CHECK_OK(mcl_encoder_backward_temperature(e, 1, &err));
+  CHECK_OK(mcl_encoder_step(e, &step, &err));
+  CHECK_OK(mcl_encoder_temperature(head, &after, &err));
+  ck_assert(fabs(before - 0.07) < 1e-6 && after < 0.07);
+  CHECK_FAILS(MCL_E_UNSUPPORTED, "temperature", mcl_encoder_temperature(plain, &after, &err));
+  mcl_encoder *all[] = {image, text, head, e, plain};
+  for (int i = 0; i < 5; i++) mcl_encoder_unref(all[i]);
+  mcl_integrator_unref(g);
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(a_trained_head_is_saved_and_loaded) {
   mcl_context *c = test_context(1);
   mcl_integrator *g = integrator(c);
@@ -258,5 +287,6 @@ END_TEST
 
 RUN_TESTS("frozen", without_a_head_the_embedding_is_the_representation,
           with_a_head_the_embedding_is_the_heads_of_the_representation,
-          training_moves_the_head_and_nothing_of_the_stages, a_trained_head_is_saved_and_loaded,
-          what_cannot_be_one_is_named, every_failed_allocation_is_survived)
+          the_temperature_is_the_heads, training_moves_the_head_and_nothing_of_the_stages,
+          a_trained_head_is_saved_and_loaded, what_cannot_be_one_is_named,
+          every_failed_allocation_is_survived)

@@ -1,7 +1,7 @@
 /* Encoders: what turns rows into embeddings, and learns to.
  *
  * A handle is either the host's own network behind a table of callbacks (mcl_encoder_create_host) or one of the networks
- * built in (mcl_encoder_create_mlp, _cnn, _bag, _text); everything else is the same for both. An encoder gives two
+ * built in (mcl_encoder_create_mlp, _cnn, _bag, _text, or _pair of two others); everything else is the same for both. An encoder gives two
  * things of two widths: the *embedding*, which is clustered, integrated and kept, and the *projection*, which the loss
  * sees during training (Chen et al. 2020, "A Simple Framework for Contrastive Learning", section 4.2). Neither is
  * L2-normalised: the loss, the clusterer and the integrator normalise what they are given.
@@ -82,6 +82,12 @@ typedef struct mcl_host_encoder {
   void (*destroy)(void *user);
   /** Embeddings, in training mode, of the rows that forward holds for that (modality, view). */
   mcl_status (*held)(void *user, const mcl_inputs *in, const mcl_array *out, mcl_error *err);
+  /** The temperature that it has learnt, and the gradient of the loss by its logarithm. Both or neither: NULL learns none. */
+  mcl_status (*temperature)(void *user, double *temperature, mcl_error *err);
+  mcl_status (*backward_temperature)(void *user, double d_log_temperature, mcl_error *err);
+  /** Forgets activations and gradients: the batch at work is given up, because a backward or a step has failed, of this
+   *  encoder or, in a pair, of the other one. NULL: nothing is to be forgotten. */
+  void (*give_up)(void *user);
 } mcl_host_encoder;
 
 /** Makes an encoder of the host's callbacks. When it fails, `destroy` has run (unless `host` is NULL or was never
@@ -129,6 +135,20 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_held(mcl_encoder *encoder, const mcl_in
  *  than forward's); MCL_E_NOT_FINITE (a row of grad). */
 MCL_API MCL_CHECK mcl_status mcl_encoder_backward(mcl_encoder *encoder, const mcl_inputs *in,
                                                   const mcl_array *grad, mcl_error *err);
+
+/** The temperature tau that the encoder has learnt, which the next loss is to be computed with: mcl_multistage_run() does.
+ *  Errors: MCL_E_INVALID (NULL), MCL_E_UNSUPPORTED (it learns none: a temperature is the loss's own option), MCL_E_CALLBACK
+ *  (a host's is not finite or not above 0), MCL_E_BUSY, what a callback returns. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_temperature(mcl_encoder *encoder, double *temperature,
+                                                     mcl_error *err);
+
+/** Adds dL / d log tau of the batch at work, mcl_loss_result.d_log_temperature; after its backwards and before the step,
+ *  which moves the temperature. A batch without this call leaves it.
+ *  Errors: MCL_E_INVALID (NULL), MCL_E_NOT_FINITE, MCL_E_STATE (no backward yet), MCL_E_UNSUPPORTED (it learns none),
+ *  MCL_E_BUSY, what a callback returns: the batch is given up then. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_backward_temperature(mcl_encoder *encoder,
+                                                              double d_log_temperature,
+                                                              mcl_error *err);
 
 /** Moves the weights by the gradients that have added up, and forgets these and the activations.
  *  Errors: MCL_E_INVALID (learning_rate), MCL_E_STATE (no backward yet, or a view still waits for its backward),
@@ -330,6 +350,48 @@ MCL_API void mcl_text_options_init(mcl_text_options *options, size_t struct_size
  *  Errors: as mcl_encoder_create_cnn(). */
 MCL_API MCL_CHECK mcl_status mcl_encoder_create_text(mcl_context *context,
                                                      const mcl_text_options *options,
+                                                     mcl_encoder **out, mcl_error *err);
+
+/* ---- two modalities ------------------------------------------------------------------------------------------------------ */
+
+/** Two encoders as one of two modalities (Radford et al. 2021, "CLIP", section 2.3). Prepared by mcl_pair_options_init(). */
+typedef struct mcl_pair_options {
+  size_t struct_size;
+  uint64_t seed; /**< of the projections' weights; default 0 */
+  /** Where the learnt temperature begins, .01 .. 1; default .07, CLIP's. 0: none is learnt, the loss's own option holds.
+   *  What is learnt is log 1/tau, held after each step in 0 .. log 100, as CLIP does: scores are scaled by at most 100. */
+  double temperature;
+  uint32_t locked; /**< bit m: the encoder of modality m is locked; default 0 */
+  int32_t
+      dim; /**< both are projected to this width, 1 .. 65536; default 0: they have one width already */
+  const mcl_optimiser_options *optimiser; /**< of projections and temperature; NULL: the defaults */
+} mcl_pair_options;
+
+MCL_API void mcl_pair_options_init(mcl_pair_options *options, size_t struct_size);
+
+/** Makes one encoder of two: modality 0 goes to `image`, 1 to `text`, each of which is given it as its modality 0. Either may
+ *  be a host's; each keeps its own optimiser. References to both are kept: calls to them from elsewhere between a forward and
+ *  its step would disturb the batch.
+ *
+ *  dim 0: embeddings and projections are theirs, and must be of one width.
+ *  dim > 0: the embedding of either, times a matrix [width, dim] that is learnt, without a bias, is the pair's embedding and
+ *  its projection alike, as in CLIP. An encoder that is not locked must give the loss its embedding then: no head of its own.
+ *
+ *  A locked encoder is frozen (Zhai et al. 2022, "LiT"): forward gives its embedding in evaluation mode, nothing goes back to
+ *  it, no step moves it; only its embed is needed.
+ *
+ *  A step that cannot be taken because a gradient of a built-in encoder, a projection or the temperature is not finite moves
+ *  neither; where both are a host's, one that fails may leave the other moved.
+ *
+ *  mcl_encoder_save() writes one file with both: a built-in encoder's tensors under "image." or "text.", all bytes of a
+ *  host's file (which it writes and reads beside the pair's, at PATH.image or PATH.text, until it is taken over) as one
+ *  tensor; a locked host's encoder without a save is left out.
+ *  Errors: MCL_E_INVALID (an option or argument, named; nothing would be trained), MCL_E_SHAPE (the widths differ, or an
+ *  encoder has a head), MCL_E_UNSUPPORTED (an unknown tail; an encoder that is not locked without forward, backward or step),
+ *  MCL_E_LIMIT, MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_create_pair(mcl_context *context,
+                                                     const mcl_pair_options *options,
+                                                     mcl_encoder *image, mcl_encoder *text,
                                                      mcl_encoder **out, mcl_error *err);
 
 MCL_END_DECLS

@@ -265,9 +265,11 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_seek(mcl_multistage *loop, int32_t s
  *  `dataset` has the loop's rows; where it can load them, each batch is loaded and augmented on a thread of its own while
  *  the batch before is trained on (rows of a host dataset: on the calling thread). `augmenter`: NULL: the views
  *  are the rows as they are, which only makes sense with two modalities. The augmenter works on modality 0.
- *  `factory` makes an encoder a stage. `monitor` hears of "train" (done: steps of the stage), "embed" and the phases of
- *  mcl_clusterer_fit(). At the end of a stage the encoders of all stages so far embed views 0 and 1 of up to 4096 rows of
- *  modality 0 too, at epoch `epochs`, which is never trained on: for told, told_next. With two modalities they do not.
+ *  `factory` makes an encoder a stage; where it learns a temperature (mcl_encoder_temperature()), each batch's loss is
+ *  computed at that one instead of loss->temperature, and its gradient goes back to it. `monitor` hears of "train" (done:
+ *  steps of the stage), "embed" and the phases of mcl_clusterer_fit(). At the end of a stage the encoders of all stages so
+ *  far embed views 0 and 1 of up to 4096 rows of modality 0 too, at epoch `epochs`, which is never trained on: for told,
+ *  told_next. With two modalities they do not.
  *
  *  Errors: MCL_E_INVALID, MCL_E_SHAPE (rows), MCL_E_MISMATCH (another fingerprint; saved encoders are not there),
  *  MCL_E_NOT_FINITE (the loss diverged), MCL_E_CANCELLED, and what the parts and the callbacks return. */
