@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes docs/evidence.md and its pictures from the findings of scripts/evidence.sh. A section appears when its files are there.
 
-usage: evidence.py FOLDER DOCS    FOLDER holds seed-N/report.json (discover), SET-ROWS-bBITS-tTEMPERATURE-CONTROL-SEED.json (randbits) and
+usage: evidence.py FOLDER DOCS    FOLDER holds discover-SEED.json, SET-ROWS-bBITS-tTEMPERATURE-CONTROL-SEED.json (randbits) and
 attributes-DATA-CONTROL-SEED.json (attributes)"""
 import pathlib, platform, subprocess, sys
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The proof that later stages learn what the first one suppressed, piece by piece. A piece whose file is there is not run again,
 # so this may be stopped at any time, and started with more pieces later. Writes docs/evidence.md and its pictures from what is
-# there in build/evidence/.
+# there. What a piece found is kept in docs/evidence/: take the files away to run it anew.
 #   sh scripts/evidence.sh discover                      Fashion-MNIST with four bits, three seeds: ten minutes on two cores
 #   sh scripts/evidence.sh --mnist DIR randbits          RandBits-MNIST: hours. DIR holds the four files of MNIST, unpacked or .gz
 #   sh scripts/evidence.sh fashion                       RandBits on Fashion-MNIST
@@ -11,27 +11,29 @@ set -eu
 cd "$(dirname "$0")/.."
 sh scripts/build.sh
 fashion=/usr/share/datasets/fashion-mnist
-here=build/evidence
-mkdir -p $here
+findings=docs/evidence # a JSON file a piece
+here=build/evidence     # logs and what is at work
+mkdir -p $findings $here
 mnist=
 
-# piece NAME PROGRAM options...: build/evidence/NAME.json, by the program's --json.
+# piece NAME PROGRAM options...: docs/evidence/NAME.json, by the program's --json.
 piece() {
   name=$1 program=$2
   shift 2
-  test -f "$here/$name.json" && return
+  test -f "$findings/$name.json" && return
   echo "$name"
   "build/examples/$program" "$@" --json "$here/$name.tmp" >"$here/$name.log" 2>&1 || { tail -3 "$here/$name.log"; exit 1; }
-  mv "$here/$name.tmp" "$here/$name.json"
+  mv "$here/$name.tmp" "$findings/$name.json"
 }
 
 discover() {
   for seed in 0 1 2; do
-    test -f "$here/seed-$seed/report.json" && continue
+    test -f "$findings/discover-$seed.json" && continue
     echo "discover, seed $seed"
     build/examples/discover --labels $fashion/train-labels-idx1-ubyte.gz --rows 10000 --holdout 2000 --size 14 --randbits 4 \
       --stages 3 --clusters 10 --epochs 8 --batch 256 --temperature 0.5 --controls --seed "$seed" --out "$here/seed-$seed" \
       $fashion/train-images-idx3-ubyte.gz
+    cp "$here/seed-$seed/report.json" "$findings/discover-$seed.json"
   done
 }
 
@@ -104,4 +106,4 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-python3 scripts/evidence.py $here docs
+python3 scripts/evidence.py $findings docs

@@ -3,7 +3,7 @@ import json
 
 
 def section(folder, docs, machine):
-    runs = sorted((json.loads(p.read_text()) for p in folder.glob("seed-*/report.json")), key=lambda r: r["seed"])
+    runs = sorted((json.loads(p.read_text()) for p in folder.glob("discover-*.json")), key=lambda r: r["seed"])
     return text(runs, docs, machine) if runs else None
 
 
