@@ -19,6 +19,7 @@
 #include <libmcl/rows.h>
 #include <libmcl/sampler.h>
 #include <libmcl/status.h>
+#include <libmcl/tokenizer.h>
 #include <libmcl/version.h>
 
 #endif

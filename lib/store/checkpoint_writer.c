@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "store/safetensors.h"
+#include "store/utf8.h"
 
 typedef struct tensor {
   char *name;

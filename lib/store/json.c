@@ -11,51 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// ---- UTF-8 (RFC 3629) --------------------------------------------------------------------------------
-
-// Length of the character at p of at most n bytes, 0 when it is none.
-static int64_t utf8_character(const unsigned char *p, int64_t n) {
-  if (p[0] < 0x80) return 1;
-  if (p[0] < 0xC2 || p[0] > 0xF4) return 0; // a continuation, an overlong form, beyond U+10FFFF
-  int64_t length = p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
-  if (length > n) return 0;
-  for (int64_t i = 1; i < length; i++)
-    if ((p[i] & 0xC0) != 0x80) return 0;
-  if (p[0] == 0xE0 && p[1] < 0xA0) return 0; // overlong
-  if (p[0] == 0xED && p[1] > 0x9F) return 0; // surrogates
-  if (p[0] == 0xF0 && p[1] < 0x90) return 0; // overlong
-  if (p[0] == 0xF4 && p[1] > 0x8F) return 0; // beyond U+10FFFF
-  return length;
-}
-
-int mcli_utf8_valid(const char *bytes, int64_t n) {
-  for (int64_t i = 0; i < n;) {
-    int64_t length = utf8_character((const unsigned char *)bytes + i, n - i);
-    if (length == 0) return 0;
-    i += length;
-  }
-  return 1;
-}
-
-static char *utf8_put(char *to, uint32_t code) {
-  if (code < 0x80) {
-    *to++ = (char)code;
-    return to;
-  }
-  if (code < 0x800) {
-    *to++ = (char)(0xC0 | code >> 6);
-  } else {
-    if (code < 0x10000) {
-      *to++ = (char)(0xE0 | code >> 12);
-    } else {
-      *to++ = (char)(0xF0 | code >> 18);
-      *to++ = (char)(0x80 | (code >> 12 & 63));
-    }
-    *to++ = (char)(0x80 | (code >> 6 & 63));
-  }
-  *to++ = (char)(0x80 | (code & 63));
-  return to;
-}
+#include "store/utf8.h"
 
 // ---- reading ---------------------------------------------------------------------------------------
 
@@ -141,7 +97,7 @@ static char *unescape_code(mcli_json *j, char *to) {
     code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
   }
   if (code == 0) mcli_json_fail(j, "a string holds a NUL");
-  return utf8_put(to, code);
+  return mcli_utf8_put(to, code);
 }
 
 static char *unescape(mcli_json *j, char *to) {
@@ -167,7 +123,7 @@ char *mcli_json_string(mcli_json *j) {
   char *text = j->at, *to = j->at;
   while (!j->problem && *j->at != '"') {
     unsigned char c = (unsigned char)*j->at;
-    int64_t length = c < 0x20 ? 0 : utf8_character((unsigned char *)j->at, j->end - j->at);
+    int64_t length = c < 0x20 ? 0 : mcli_utf8_length(j->at, j->end - j->at);
     if (length == 0) {
       mcli_json_fail(j, j->at >= j->end ? "a string has no end"
                         : c < 0x20      ? "a control character stands in a string"
@@ -289,7 +245,7 @@ void mcli_text_quote(mcli_text *t, const char *text) {
   int64_t n = (int64_t)strlen(text);
   mcli_text_add(t, "\"");
   for (int64_t i = 0; i < n;) {
-    int64_t length = utf8_character((const unsigned char *)text + i, n - i);
+    int64_t length = mcli_utf8_length(text + i, n - i);
     quote_character(t, text + i, length);
     i += length ? length : 1;
   }

@@ -1,14 +1,11 @@
 // The little JSON that the library needs: a reader for trusted-by-nobody headers and a writer for reports and headers.
-// The only place that knows JSON's grammar and UTF-8's.
+// The only place that knows JSON's grammar.
 #ifndef MCL_STORE_JSON_H
 #define MCL_STORE_JSON_H
 
 #include <stdint.h>
 
 #include "base/context.h"
-
-int mcli_utf8_valid(const char *bytes,
-                    int64_t n); // no overlong forms, no surrogates, at most U+10FFFF
 
 // ---- reading ---------------------------------------------------------------------------------------
 // A cursor over a text in memory, which the caller has bounded in size and nesting by what it asks for: the cursor never

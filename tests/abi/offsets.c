@@ -458,6 +458,17 @@ AT(mcl_probe_result, total, 40);
 AT(mcl_probe_result, iterations, 48);
 AT(mcl_probe_result, converged, 52);
 
+SIZE(mcl_tokenizer_options, 48);
+AT(mcl_tokenizer_options, struct_size, 0);
+AT(mcl_tokenizer_options, max_text_bytes, 8);
+AT(mcl_tokenizer_options, max_file_bytes, 16);
+AT(mcl_tokenizer_options, vocabulary, 24);
+AT(mcl_tokenizer_options, context, 28);
+AT(mcl_tokenizer_options, padding, 32);
+AT(mcl_tokenizer_options, min_count, 36);
+AT(mcl_tokenizer_options, on_long, 40);
+AT(mcl_tokenizer_options, on_bad_utf8, 44);
+
 VALUE(MCL_F32, 1);
 VALUE(MCL_F64, 2);
 VALUE(MCL_F16, 3);
@@ -539,6 +550,10 @@ VALUE(MCL_ADVICE_RAISE_K, 2);
 VALUE(MCL_ADVICE_NOTHING_NEW, 3);
 VALUE(MCL_ADVICE_CELLS_TOO_SMALL, 4);
 VALUE(MCL_ENOUGH_NEGATIVES, 8);
+VALUE(MCL_LONG_TEXT_CUT, 1);
+VALUE(MCL_LONG_TEXT_FAIL, 2);
+VALUE(MCL_BAD_UTF8_FAIL, 1);
+VALUE(MCL_BAD_UTF8_REPLACE, 2);
 
 #endif
 // clang-format on

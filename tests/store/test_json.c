@@ -4,6 +4,7 @@
 
 #include "store/json.h"
 #include "store/store_test.h"
+#include "store/utf8.h"
 
 // The cursor on a copy in a block of exactly the text's size and the byte it asks for, so that a
 // sanitizer sees every step too far.

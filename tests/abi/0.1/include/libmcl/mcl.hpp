@@ -158,6 +158,7 @@ using checkpoint = handle<mcl_checkpoint, mcl_checkpoint_ref, mcl_checkpoint_unr
 using checkpoint_writer =
     handle<mcl_checkpoint_writer, mcl_checkpoint_writer_ref, mcl_checkpoint_writer_unref>;
 using augmenter = handle<mcl_augmenter, mcl_augmenter_ref, mcl_augmenter_unref>;
+using tokenizer = handle<mcl_tokenizer, mcl_tokenizer_ref, mcl_tokenizer_unref>;
 using dataset = handle<mcl_dataset, mcl_dataset_ref, mcl_dataset_unref>;
 using encoder = handle<mcl_encoder, mcl_encoder_ref, mcl_encoder_unref>;
 using clusterer = handle<mcl_clusterer, mcl_clusterer_ref, mcl_clusterer_unref>;
