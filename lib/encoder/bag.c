@@ -29,14 +29,8 @@ static mcl_status build(mcli_network *w, const mcl_bag_options *o, mcl_error *er
   mcli_tokens tokens = {.vocabulary = o->vocabulary, .padding = o->padding, .end = -1};
   mcl_status s = mcli_net_bag(&w->net, &tokens, o->embed, o->mean, err);
   if (s == MCL_OK) mcli_net_begin_normal(&w->net, 1);
-  for (int32_t i = 0; s == MCL_OK && i < o->layers; i++)
-    s = mcli_net_linear(&w->net, o->hidden, MCLI_WITH_BIAS | MCLI_WITH_RELU, err);
-  if (s == MCL_OK) s = mcli_net_linear(&w->net, o->dim, MCLI_WITH_BIAS, err);
-  w->embedding = w->net.n_layers;
-  if (s < 0 || o->projection_dim == 0) return s;
-  s = mcli_net_relu(&w->net, err);
-  if (s == MCL_OK) s = mcli_net_linear(&w->net, o->projection_dim, MCLI_WITH_BIAS, err);
-  return s;
+  if (s < 0) return s;
+  return mcli_network_dense(w, o->layers, o->hidden, o->dim, o->projection_dim, err);
 }
 
 mcl_status mcl_encoder_create_bag(mcl_context *context, const mcl_bag_options *options,

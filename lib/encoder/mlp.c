@@ -20,18 +20,6 @@ static mcl_status check(const mcl_mlp_options *o, mcl_error *err) {
   return s;
 }
 
-static mcl_status build(mcli_network *w, const mcl_mlp_options *o, mcl_error *err) {
-  mcl_status s = MCL_OK;
-  for (int32_t i = 0; s == MCL_OK && i < o->layers; i++)
-    s = mcli_net_linear(&w->net, o->hidden, MCLI_WITH_BIAS | MCLI_WITH_RELU, err);
-  if (s == MCL_OK) s = mcli_net_linear(&w->net, o->dim, MCLI_WITH_BIAS, err);
-  w->embedding = w->net.n_layers;
-  if (s < 0 || o->projection_dim == 0) return s;
-  s = mcli_net_relu(&w->net, err);
-  if (s == MCL_OK) s = mcli_net_linear(&w->net, o->projection_dim, MCLI_WITH_BIAS, err);
-  return s;
-}
-
 mcl_status mcl_encoder_create_mlp(mcl_context *context, const mcl_mlp_options *options,
                                   mcl_encoder **out, mcl_error *err) {
   if (!context) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
@@ -43,7 +31,7 @@ mcl_status mcl_encoder_create_mlp(mcl_context *context, const mcl_mlp_options *o
   mcli_network *w = NULL;
   s = mcli_network_begin(context, (mcli_shape){1, 1, (int32_t)o.inputs}, o.optimiser, &w, err);
   if (s < 0) return s;
-  s = build(w, &o, err);
+  s = mcli_network_dense(w, o.layers, o.hidden, o.dim, o.projection_dim, err);
   if (s < 0) {
     mcli_network_free(w);
     return s;

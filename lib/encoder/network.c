@@ -230,6 +230,23 @@ mcl_status mcli_network_begin(mcl_context *c, mcli_shape input,
   return MCL_OK;
 }
 
+mcl_status mcli_network_head(mcli_network *w, int32_t projection_dim, mcl_error *err) {
+  w->embedding = w->net.n_layers;
+  if (projection_dim == 0) return MCL_OK;
+  mcl_status s = mcli_net_relu(&w->net, err);
+  if (s == MCL_OK) s = mcli_net_linear(&w->net, projection_dim, MCLI_WITH_BIAS, err);
+  return s;
+}
+
+mcl_status mcli_network_dense(mcli_network *w, int32_t layers, int32_t hidden, int32_t dim,
+                              int32_t projection_dim, mcl_error *err) {
+  mcl_status s = MCL_OK;
+  for (int32_t i = 0; s == MCL_OK && i < layers; i++)
+    s = mcli_net_linear(&w->net, hidden, MCLI_WITH_BIAS | MCLI_WITH_RELU, err);
+  if (s == MCL_OK) s = mcli_net_linear(&w->net, dim, MCLI_WITH_BIAS, err);
+  return s < 0 ? s : mcli_network_head(w, projection_dim, err);
+}
+
 mcl_status mcli_network_end(mcli_network *w, const char *name, uint64_t seed, mcl_encoder **out,
                             mcl_error *err) {
   mcl_status s = mcli_net_end(&w->net, seed, err);

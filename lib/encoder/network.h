@@ -35,6 +35,12 @@ void mcli_network_free(void *network);
 mcl_status mcli_network_range(int64_t value, int64_t low, int64_t high, const char *name,
                               mcl_error *err);
 
+// Dense layers behind what the network has: `layers` times `hidden` with ReLU, then `dim`, which is the embedding; and a head.
+mcl_status mcli_network_dense(mcli_network *w, int32_t layers, int32_t hidden, int32_t dim,
+                              int32_t projection_dim, mcl_error *err);
+// What the network has so far is the embedding; behind it ReLU and a dense layer, unless projection_dim is 0.
+mcl_status mcli_network_head(mcli_network *w, int32_t projection_dim, mcl_error *err);
+
 // Appends to the description, which is cut where it is full.
 void mcli_network_describe(mcli_network *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -40,7 +40,7 @@ static mcl_status check(const mcl_text_options *o, mcl_error *err) {
   return s;
 }
 
-static mcl_status build_body(mcli_net *net, const mcl_text_options *o, mcl_error *err) {
+static mcl_status build(mcli_net *net, const mcl_text_options *o, mcl_error *err) {
   mcli_tokens tokens = {.vocabulary = o->vocabulary, .padding = o->padding, .end = o->end};
   mcli_block block = {.heads = o->heads,
                       .causal = o->causal,
@@ -58,15 +58,6 @@ static mcl_status build_body(mcli_net *net, const mcl_text_options *o, mcl_error
   return s;
 }
 
-static mcl_status build(mcli_network *w, const mcl_text_options *o, mcl_error *err) {
-  mcl_status s = build_body(&w->net, o, err);
-  w->embedding = w->net.n_layers;
-  if (s < 0 || o->projection_dim == 0) return s;
-  s = mcli_net_relu(&w->net, err);
-  if (s == MCL_OK) s = mcli_net_linear(&w->net, o->projection_dim, MCLI_WITH_BIAS, err);
-  return s;
-}
-
 mcl_status mcl_encoder_create_text(mcl_context *context, const mcl_text_options *options,
                                    mcl_encoder **out, mcl_error *err) {
   if (!context) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
@@ -78,7 +69,8 @@ mcl_status mcl_encoder_create_text(mcl_context *context, const mcl_text_options 
   mcli_network *w = NULL;
   s = mcli_network_begin(context, (mcli_shape){o.context, 1, 1}, o.optimiser, &w, err);
   if (s < 0) return s;
-  s = build(w, &o, err);
+  s = build(&w->net, &o, err);
+  if (s == MCL_OK) s = mcli_network_head(w, o.projection_dim, err);
   if (s < 0) {
     mcli_network_free(w);
     return s;
