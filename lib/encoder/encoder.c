@@ -255,15 +255,19 @@ mcl_status mcl_encoder_forward(mcl_encoder *encoder, const mcl_inputs *in, const
   return s;
 }
 
+static mcl_status check_rows(const slot *view, const mcl_inputs *in, mcl_error *err) {
+  if (view->n == in->n) return MCL_OK;
+  return mcli_fail(err, MCL_E_SHAPE, "in->n is %lld but forward had %lld rows", (long long)in->n,
+                   (long long)view->n);
+}
+
 static mcl_status held(mcl_encoder *e, const mcl_inputs *in, const mcl_array *out, mcl_error *err) {
   const slot *view = slot_of(e, in);
   if (view->phase == EMPTY)
     return mcli_fail(err, MCL_E_STATE, "no forward holds modality %d, view %d", in->modality,
                      in->view);
-  if (view->n != in->n)
-    return mcli_fail(err, MCL_E_SHAPE, "in->n is %lld but forward had %lld rows", (long long)in->n,
-                     (long long)view->n);
-  return make_rows(e, "held", e->table.held, in, e->table.dim, out, err);
+  mcl_status s = check_rows(view, in, err);
+  return s < 0 ? s : make_rows(e, "held", e->table.held, in, e->table.dim, out, err);
 }
 
 mcl_status mcl_encoder_held(mcl_encoder *encoder, const mcl_inputs *in, const mcl_array *out,
@@ -303,11 +307,9 @@ static mcl_status backward(mcl_encoder *e, const mcl_inputs *in, const mcl_array
     return mcli_fail(err, MCL_E_STATE, "%s of modality %d, view %d",
                      view->phase == DONE ? "a second backward" : "backward without a forward",
                      in->modality, in->view);
-  if (view->n != in->n)
-    return mcli_fail(err, MCL_E_SHAPE, "in->n is %lld but forward had %lld rows", (long long)in->n,
-                     (long long)view->n);
-  const float *rows;
-  mcl_status s = take_gradient(e, in->n, grad, &rows, err);
+  const float *rows = NULL;
+  mcl_status s = check_rows(view, in, err);
+  if (s == MCL_OK) s = take_gradient(e, in->n, grad, &rows, err);
   if (s < 0) return s;
   mcl_array ours = mcl_matrix_f32((float *)(uintptr_t)rows, in->n, e->table.projection_dim);
   ours.flags = MCL_ARRAY_READONLY;
