@@ -255,14 +255,11 @@ mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err) {
 
 // ---- room ------------------------------------------------------------------------------------------
 
-static int64_t rows_of(const mcli_layer *l, int64_t n) {
-  return n * l->out.height * l->out.width;
-}
-
 static int64_t workspace_of(const mcli_net *net, const mcli_layer *l, int64_t n) {
   if (l->kind == MCLI_CONV) return mcli_conv_workspace(net->context, &l->conv, n);
-  if (l->kind == MCLI_NORM) return mcli_norm_workspace(rows_of(l, n), l->out.channels);
-  if (l->kind == MCLI_LAYER_NORM) return mcli_layer_norm_workspace(rows_of(l, n), l->out.channels);
+  if (l->kind == MCLI_NORM) return mcli_norm_workspace(mcli_layer_rows(l, n), l->out.channels);
+  if (l->kind == MCLI_LAYER_NORM)
+    return mcli_layer_norm_workspace(mcli_layer_rows(l, n), l->out.channels);
   if (l->kind == MCLI_EMBEDDING || l->kind == MCLI_BAG)
     return mcli_embedding_workspace(&net->tokens, n);
   if (l->kind == MCLI_ATTENTION) {

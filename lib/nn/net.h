@@ -118,6 +118,10 @@ static inline int64_t mcli_shape_size(mcli_shape s) {
   return (int64_t)s.height * s.width * s.channels;
 }
 
+// Pixels or tokens of n rows of a layer's output.
+static inline int64_t mcli_layer_rows(const mcli_layer *l, int64_t n) {
+  return n * l->out.height * l->out.width;
+}
 static inline mcli_attention mcli_attention_of(const mcli_layer *l) {
   return (mcli_attention){l->in.height * l->in.width, l->out.channels, l->heads, l->option};
 }

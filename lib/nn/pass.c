@@ -15,10 +15,6 @@
 #include "nn/net.h"
 #include "nn/norm.h"
 
-static int64_t rows_of(const mcli_layer *l, int64_t n) {
-  return n * l->out.height * l->out.width;
-}
-
 // The ids of a tape's rows, or its patches.
 static mcli_tokens tokens_of(const mcli_net *net, const mcli_layer *l, const mcli_tape *tape) {
   mcli_tokens t = net->tokens;
@@ -32,7 +28,7 @@ static mcli_tokens tokens_of(const mcli_net *net, const mcli_layer *l, const mcl
 static mcl_status norm_forward(mcli_net *net, const mcli_layer *l, mcli_tape *tape, int training,
                                const float *x, float *y, mcl_error *err) {
   const mcli_params *p = &net->params;
-  int64_t rows = rows_of(l, tape->n), channels = l->out.channels;
+  int64_t rows = mcli_layer_rows(l, tape->n), channels = l->out.channels;
   const float *scale = mcli_param_value(p, l->scale), *shift = mcli_param_value(p, l->shift);
   if (!training)
     return mcli_norm_evaluate(net->context, rows, channels, x, scale, shift,
@@ -80,10 +76,10 @@ static mcl_status layer_forward(mcli_net *net, const mcli_layer *l, mcli_tape *t
   case MCLI_NORM:
     return norm_forward(net, l, tape, training, x, y, err);
   case MCLI_RELU:
-    mcli_nn_kernels_of(c)->relu(x, y, rows_of(l, n) * l->out.channels);
+    mcli_nn_kernels_of(c)->relu(x, y, mcli_layer_rows(l, n) * l->out.channels);
     return MCL_OK;
   case MCLI_LAYER_NORM:
-    return mcli_layer_norm_forward(c, rows_of(l, n), l->out.channels, x,
+    return mcli_layer_norm_forward(c, mcli_layer_rows(l, n), l->out.channels, x,
                                    mcli_param_value(p, l->scale), mcli_param_value(p, l->shift), y,
                                    err);
   case MCLI_GELU:
@@ -150,9 +146,10 @@ static mcl_status layer_backward(mcli_net *net, const mcli_layer *l, const mcli_
                                 mcli_param_gradient(p, l->bias), err);
   case MCLI_NORM: {
     mcli_norm_figures kept = mcli_norm_figures_at(tape->figures + l->figures, l->out.channels);
-    return mcli_norm_backward(c, rows_of(l, n), l->out.channels, x, mcli_param_value(p, l->scale),
-                              y, l->relu, &kept, dy, dx, mcli_param_gradient(p, l->scale),
-                              mcli_param_gradient(p, l->shift), net->workspace, err);
+    return mcli_norm_backward(c, mcli_layer_rows(l, n), l->out.channels, x,
+                              mcli_param_value(p, l->scale), y, l->relu, &kept, dy, dx,
+                              mcli_param_gradient(p, l->scale), mcli_param_gradient(p, l->shift),
+                              net->workspace, err);
   }
   case MCLI_RELU:
     if (!dx) return MCL_OK;
@@ -161,7 +158,7 @@ static mcl_status layer_backward(mcli_net *net, const mcli_layer *l, const mcli_
     return MCL_OK;
   case MCLI_LAYER_NORM:
     return mcli_layer_norm_backward(
-        c, rows_of(l, n), l->out.channels, x, mcli_param_value(p, l->scale), dy, dx,
+        c, mcli_layer_rows(l, n), l->out.channels, x, mcli_param_value(p, l->scale), dy, dx,
         mcli_param_gradient(p, l->scale), mcli_param_gradient(p, l->shift), net->workspace, err);
   case MCLI_GELU:
     return mcli_gelu_backward(c, (mcli_gelu)l->option, size, x, dy, dx, err);
@@ -202,7 +199,7 @@ void mcli_net_run(mcli_net *net, const mcli_tape *tape) {
     const mcli_layer *l = &net->layers[i];
     if (l->kind != MCLI_NORM) continue;
     mcli_norm_figures kept = mcli_norm_figures_at(tape->figures + l->figures, l->out.channels);
-    mcli_norm_run(rows_of(l, tape->n), l->out.channels, &kept, mcli_param_value(p, l->mean),
+    mcli_norm_run(mcli_layer_rows(l, tape->n), l->out.channels, &kept, mcli_param_value(p, l->mean),
                   mcli_param_value(p, l->variance));
   }
 }
