@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "integrator/integrator.h"
 
 // Derived seeds: what the second argument of mcli_rng_derive stands for.
 enum { SEED_SAMPLER = 1 << 20, SEED_WEIGHTS = 1 << 21 };
@@ -57,7 +58,7 @@ static mcl_status check_options(const mcl_multistage_options *o, mcl_error *err)
   if (o->schedule < MCL_SCHEDULE_CONSTANT || o->schedule > MCL_SCHEDULE_COSINE)
     return out_of_range(err, "schedule", o->schedule, "one of MCL_SCHEDULE_*");
   double last = pow(o->growth, (o->stages ? o->stages : MCLI_MAX_STAGES) - 1); // NaN is refused too
-  if (!(o->growth > 0 && last >= 1e-30 && last <= 1e30))
+  if (!(o->growth > 0) || mcli_integrator_weight_check(last, NULL) < 0)
     return out_of_range(err, "growth", o->growth,
                         "above 0 with growth^(stages - 1) within 1e-30 .. 1e30");
   return MCL_OK;

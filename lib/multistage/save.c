@@ -2,6 +2,7 @@
 // written last and replaced at once. Encoders lie beside it, one file a finished stage, and one named after its place for
 // the stage in training: a crash between the two leaves the old loop file, which names the old encoder file.
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,66 +68,79 @@ static int list_facts(const mcl_multistage *l, fact *f) {
 
 // ---- reports as rows of doubles ---------------------------------------------------------------------------
 
-enum { REPORT_NUMBERS = 33, TALLY_NUMBERS = 6 };
+// A report's fields in the order of the file's numbers. New ones go to the end.
+enum { INT32, INT64, REAL };
+typedef struct field {
+  size_t at;
+  int kind;
+} field;
+#define FIELD(name, kind)                                                                          \
+  { offsetof(mcl_stage_report, name), kind }
+static const field report_fields[] = {
+    FIELD(stage, INT32),
+    FIELD(modality, INT32),
+    FIELD(k_effective, INT32),
+    FIELD(epochs, INT32),
+    FIELD(rows_seen, INT64),
+    FIELD(cells, INT64),
+    FIELD(smallest_cell, INT64),
+    FIELD(median_cell, INT64),
+    FIELD(largest_cell, INT64),
+    FIELD(backed_off, INT64),
+    FIELD(repairs, INT64),
+    FIELD(loss_first, REAL),
+    FIELD(loss_last, REAL),
+    FIELD(accuracy, REAL),
+    FIELD(nmi_previous, REAL),
+    FIELD(entropy_given_previous, REAL),
+    FIELD(cell_cosine, REAL),
+    FIELD(inertia, REAL),
+    FIELD(low_cell, INT64),
+    FIELD(high_cell, INT64),
+    FIELD(enough_negatives, REAL),
+    FIELD(next_cells, INT64),
+    FIELD(next_smallest_cell, INT64),
+    FIELD(next_low_cell, INT64),
+    FIELD(next_median_cell, INT64),
+    FIELD(next_high_cell, INT64),
+    FIELD(next_largest_cell, INT64),
+    FIELD(next_backed_off, INT64),
+    FIELD(next_enough_negatives, REAL),
+    FIELD(told_before, REAL),
+    FIELD(told, REAL),
+    FIELD(told_next, REAL),
+    FIELD(advice, INT32),
+};
+#undef FIELD
+
+enum { REPORT_NUMBERS = sizeof report_fields / sizeof *report_fields, TALLY_NUMBERS = 6 };
 
 static void report_to_numbers(const mcl_stage_report *r, double *x) {
-  const double numbers[REPORT_NUMBERS] = {r->stage,
-                                          r->modality,
-                                          r->k_effective,
-                                          r->epochs,
-                                          (double)r->rows_seen,
-                                          (double)r->cells,
-                                          (double)r->smallest_cell,
-                                          (double)r->median_cell,
-                                          (double)r->largest_cell,
-                                          (double)r->backed_off,
-                                          (double)r->repairs,
-                                          r->loss_first,
-                                          r->loss_last,
-                                          r->accuracy,
-                                          r->nmi_previous,
-                                          r->entropy_given_previous,
-                                          r->cell_cosine,
-                                          r->inertia,
-                                          (double)r->low_cell,
-                                          (double)r->high_cell,
-                                          r->enough_negatives,
-                                          (double)r->next_cells,
-                                          (double)r->next_smallest_cell,
-                                          (double)r->next_low_cell,
-                                          (double)r->next_median_cell,
-                                          (double)r->next_high_cell,
-                                          (double)r->next_largest_cell,
-                                          (double)r->next_backed_off,
-                                          r->next_enough_negatives,
-                                          r->told_before,
-                                          r->told,
-                                          r->told_next,
-                                          r->advice};
-  memcpy(x, numbers, sizeof numbers);
+  for (int i = 0; i < REPORT_NUMBERS; i++) {
+    const void *from = (const char *)r + report_fields[i].at;
+    int32_t small = 0;
+    int64_t whole = 0;
+    if (report_fields[i].kind == REAL) memcpy(&x[i], from, sizeof x[i]);
+    if (report_fields[i].kind == INT32) memcpy(&small, from, sizeof small), x[i] = small;
+    if (report_fields[i].kind == INT64) memcpy(&whole, from, sizeof whole), x[i] = (double)whole;
+  }
 }
 
 // A file may hold anything; what is no count becomes 0.
-static int64_t whole(double x) {
+static int64_t count_of(double x) {
   return x >= 0 && x < 9007199254740992.0 ? (int64_t)x : 0;
 }
 
 static void report_from_numbers(mcl_stage_report *r, const double *x) {
   mcl_struct_init(r, sizeof *r);
-  r->stage = (int32_t)whole(x[0]), r->modality = (int32_t)whole(x[1]);
-  r->k_effective = (int32_t)whole(x[2]), r->epochs = (int32_t)whole(x[3]);
-  r->rows_seen = whole(x[4]), r->cells = whole(x[5]), r->smallest_cell = whole(x[6]);
-  r->median_cell = whole(x[7]), r->largest_cell = whole(x[8]), r->backed_off = whole(x[9]);
-  r->repairs = whole(x[10]);
-  r->loss_first = x[11], r->loss_last = x[12], r->accuracy = x[13], r->nmi_previous = x[14];
-  r->entropy_given_previous = x[15], r->cell_cosine = x[16], r->inertia = x[17];
-  r->low_cell = whole(x[18]), r->high_cell = whole(x[19]), r->enough_negatives = x[20];
-  r->next_cells = whole(x[21]), r->next_smallest_cell = whole(x[22]);
-  r->next_low_cell = whole(x[23]), r->next_median_cell = whole(x[24]);
-  r->next_high_cell = whole(x[25]), r->next_largest_cell = whole(x[26]);
-  r->next_backed_off = whole(x[27]), r->next_enough_negatives = x[28];
-  r->told_before = x[29], r->told = x[30], r->told_next = x[31];
-  r->advice = (int32_t)whole(x[32]);
+  for (int i = 0; i < REPORT_NUMBERS; i++) {
+    void *to = (char *)r + report_fields[i].at;
+    int64_t whole = count_of(x[i]);
+    int32_t small = (int32_t)whole;
+    if (report_fields[i].kind == REAL) memcpy(to, &x[i], sizeof x[i]);
+    if (report_fields[i].kind == INT32) memcpy(to, &small, sizeof small);
+    if (report_fields[i].kind == INT64) memcpy(to, &whole, sizeof whole);
+  }
 }
 
 static mcl_array vector(void *data, int32_t dtype, int64_t n) {
