@@ -120,17 +120,6 @@ static int grow_word_slots(trainer *t) {
   return 1;
 }
 
-static int grow_bytes(trainer *t, int64_t n) {
-  if (t->used + n <= t->capacity) return 1;
-  int64_t room = t->capacity ? t->capacity : 4096;
-  while (room < t->used + n) room *= 2;
-  unsigned char *larger = mcli_realloc(t->context, t->bytes, (size_t)room, 1);
-  if (!larger) return 0;
-  t->bytes = larger;
-  t->capacity = room;
-  return 1;
-}
-
 static mcl_status count_word(trainer *t, const char *bytes, int64_t n, mcl_error *err) {
   if (!grow_word_slots(t)) return mcli_nomem(err, "words");
   int64_t slot = word_slot(t, bytes, n);
@@ -138,7 +127,9 @@ static mcl_status count_word(trainer *t, const char *bytes, int64_t n, mcl_error
     t->words[t->word_slots[slot] - 1].count++;
     return MCL_OK;
   }
-  if (!HAS_ROOM(t, words, n_words) || !grow_bytes(t, n)) return mcli_nomem(err, "words");
+  if (!HAS_ROOM(t, words, n_words) ||
+      !mcli_bytes_grow(t->context, &t->bytes, &t->capacity, t->used + n))
+    return mcli_nomem(err, "words");
   memcpy(t->bytes + t->used, bytes, (size_t)n);
   t->words[t->n_words++] = (word){t->used, 1, (int32_t)n, -1};
   t->word_slots[slot] = t->n_words;

@@ -72,14 +72,14 @@ static int grow_token_slots(mcli_vocabulary *v) {
   return 1;
 }
 
-static int grow_bytes(mcli_vocabulary *v, int64_t length) {
-  if (v->used + length <= v->capacity) return 1;
-  int64_t room = v->capacity ? v->capacity : 4096;
-  while (room < v->used + length) room *= 2;
-  unsigned char *larger = mcli_realloc(v->context, v->bytes, (size_t)room, 1);
+int mcli_bytes_grow(mcl_context *c, unsigned char **bytes, int64_t *capacity, int64_t wanted) {
+  if (wanted <= *capacity) return 1;
+  int64_t room = *capacity ? *capacity : 4096;
+  while (room < wanted) room *= 2;
+  unsigned char *larger = mcli_realloc(c, *bytes, (size_t)room, 1);
   if (!larger) return 0;
-  v->bytes = larger;
-  v->capacity = room;
+  *bytes = larger;
+  *capacity = room;
   return 1;
 }
 
@@ -89,7 +89,8 @@ mcl_status mcli_vocabulary_add(mcli_vocabulary *v, const void *bytes, int64_t le
   if (*id >= 0) return MCL_OK;
   mcli_token *larger = mcli_grown(v->context, v->tokens, v->n, sizeof *v->tokens);
   if (larger) v->tokens = larger;
-  if (!larger || !grow_bytes(v, length) || !grow_token_slots(v))
+  if (!larger || !mcli_bytes_grow(v->context, &v->bytes, &v->capacity, v->used + length) ||
+      !grow_token_slots(v))
     return mcli_nomem(err, "a vocabulary");
   memcpy(v->bytes + v->used, bytes, (size_t)length);
   v->token_slots[token_slot(v, bytes, length, ends)] = v->n + 1;

@@ -38,6 +38,9 @@ typedef struct mcli_vocabulary {
   int64_t token_room, merge_room;     // slots: powers of two, or 0
 } mcli_vocabulary;
 
+// Room for `wanted` bytes, doubled until they fit; what is there stays. 0 without memory.
+int mcli_bytes_grow(mcl_context *c, unsigned char **bytes, int64_t *capacity, int64_t wanted);
+
 // `v` is zeroed but for the context. Frees what is there, of a half-built one too.
 void mcli_vocabulary_free(mcli_vocabulary *v);
 
