@@ -1,11 +1,14 @@
-/* Rows to learn from: images in memory, in IDX files, in folders, or whatever a host can load.
+/* Rows to learn from: images in memory, in IDX files, in folders, captions, or whatever a host can
+ * load.
  *
- * A dataset is a fixed list of rows 0 .. rows - 1. A row has one part a modality (an image; later a
- * caption too), and all rows have the same shape. The built-in kinds hold images [height, width,
- * channels] of uint8, 0..255 for 0..1; they may be loaded as uint8 or, divided by 255, as float32.
+ * A dataset is a fixed list of rows 0 .. rows - 1. A row has one part a modality (an image, a
+ * caption), and all rows have the same shape. The built-in kinds hold images [height, width,
+ * channels] of uint8, 0..255 for 0..1, which may be loaded as uint8 or, divided by 255, as float32;
+ * and captions, [context] token ids of int32.
  *
  * Kinds are wrapped in one another: create_subset picks rows, create_resized changes their size,
- * create_randbits adds channels. A wrapper keeps a reference to what it wraps.
+ * create_randbits adds channels, create_joined lays the modalities of two datasets side by side. A
+ * wrapper keeps a reference to what it wraps.
  *
  * Threads: any number may call the const functions of one dataset at once, and mcl_dataset_load()
  * too unless the rows come from a host's callbacks, which are called by one thread at a time
@@ -78,6 +81,17 @@ MCL_API MCL_CHECK mcl_status mcl_dataset_create_host(mcl_context *context,
 MCL_API MCL_CHECK mcl_status mcl_dataset_create_array(mcl_context *context, const mcl_array *images,
                                                       const int32_t *labels, mcl_dataset **out,
                                                       mcl_error *err);
+
+/** Texts as rows of token ids in the host's memory, as mcl_tokenizer_encode() writes them. KEEPS
+ * tokens->data: it is read until the last unref and must not change until then.
+ * `tokens`: [n, context] of int32, n and context >= 1, any strides. Loaded as float32, ids are as
+ * they are.
+ * The fingerprint is a hash of count, shape and contents, whatever the strides.
+ * Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE (not int32), MCL_E_UNSUPPORTED (device),
+ * MCL_E_LIMIT (a negative id; err->row is its row), MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_dataset_create_tokens(mcl_context *context,
+                                                       const mcl_array *tokens, mcl_dataset **out,
+                                                       mcl_error *err);
 
 /** Images and labels from IDX files, the format of MNIST (LeCun, Cortes & Burges, "The MNIST
  * database", section "File formats"), plain or gzip'ed. Both are read whole into memory, 16 GiB at
@@ -188,6 +202,20 @@ MCL_API MCL_CHECK mcl_status mcl_dataset_create_resized(mcl_context *context, mc
 MCL_API MCL_CHECK mcl_status mcl_dataset_create_randbits(mcl_context *context, mcl_dataset *dataset,
                                                          int32_t bits, uint64_t seed,
                                                          mcl_dataset **out, mcl_error *err);
+
+/** The rows of two datasets side by side: row i is row i of `first` and row i of `second`, and the
+ * modalities of `first` come before those of `second`. So images and captions make pairs. For
+ * several captions an image, wrap the images in a subset that names each as often as it has
+ * captions.
+ * Labels with their class names, names, and codes are those of `first` where it has them, else
+ * those of `second`; the report counts the files of one of them likewise, and rows as cached where
+ * both are.
+ * The fingerprint is a hash of both, in order.
+ * Errors: MCL_E_INVALID, MCL_E_SHAPE (they have different numbers of rows), MCL_E_LIMIT (over 32
+ * modalities together), MCL_E_NOT_FOUND (a host's dataset has no data), MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_dataset_create_joined(mcl_context *context, mcl_dataset *first,
+                                                       mcl_dataset *second, mcl_dataset **out,
+                                                       mcl_error *err);
 
 /** Number of rows; 0 for NULL. */
 MCL_API int64_t mcl_dataset_rows(const mcl_dataset *dataset);

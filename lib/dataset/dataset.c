@@ -25,7 +25,7 @@ mcl_dataset *mcli_dataset_new(mcl_context *c, size_t size, const mcli_dataset_ki
   return NULL;
 }
 
-static int32_t *pick(mcl_context *c, const int32_t *from, const int64_t *rows, int64_t n) {
+int32_t *mcli_dataset_pick(mcl_context *c, const int32_t *from, const int64_t *rows, int64_t n) {
   int32_t *to = MCLI_NEW(c, int32_t, n);
   for (int64_t i = 0; to && i < n; i++) to[i] = from[rows ? rows[i] : i];
   return to;
@@ -45,14 +45,15 @@ mcl_dataset *mcli_dataset_wrap(mcl_context *c, size_t size, const mcli_dataset_k
   d->files = inner->files;
   d->skipped = inner->skipped;
   d->cached = inner->cached;
+  d->is_host = inner->is_host;
   if (inner->shapes) {
     memcpy(d->shapes, inner->shapes, (size_t)inner->modalities * sizeof *d->shapes);
   } else {
     mcli_free(c, d->shapes);
     d->shapes = NULL;
   }
-  if (inner->labels) d->labels = pick(c, inner->labels, inner_rows, rows);
-  if (inner->codes) d->codes = pick(c, inner->codes, inner_rows, rows);
+  if (inner->labels) d->labels = mcli_dataset_pick(c, inner->labels, inner_rows, rows);
+  if (inner->codes) d->codes = mcli_dataset_pick(c, inner->codes, inner_rows, rows);
   if ((inner->labels && !d->labels) || (inner->codes && !d->codes)) {
     mcl_dataset_unref(d);
     return NULL;
@@ -190,16 +191,20 @@ mcl_status mcl_dataset_codes(const mcl_dataset *d, int32_t *out, int64_t n, mcl_
   return copy_out(d, d->codes, "codes", out, n, err);
 }
 
+const char *mcli_dataset_row_name(const mcl_dataset *d, int64_t *row) {
+  for (; d->inner; d = d->inner)
+    if (d->inner_rows) *row = d->inner_rows[*row];
+  return d->kind->row_name ? d->kind->row_name(d, row) : NULL;
+}
+
 mcl_status mcl_dataset_name(const mcl_dataset *d, int64_t row, char *text, size_t capacity,
                             size_t *wanted, mcl_error *err) {
   if (!d) return mcli_fail(err, MCL_E_INVALID, "dataset is NULL");
   if (row < 0 || row >= d->rows)
     return mcli_fail(err, MCL_E_LIMIT, "row is %lld, not 0..%lld", (long long)row,
                      (long long)d->rows - 1);
-  for (; d->inner; d = d->inner)
-    if (d->inner_rows) row = d->inner_rows[row];
-  if (d->kind->row_name)
-    return mcli_text_out(d->kind->row_name(d, row), text, capacity, wanted, err);
+  const char *name = mcli_dataset_row_name(d, &row);
+  if (name) return mcli_text_out(name, text, capacity, wanted, err);
   char number[24];
   snprintf(number, sizeof number, "%lld", (long long)row);
   return mcli_text_out(number, text, capacity, wanted, err);
@@ -212,7 +217,7 @@ mcl_status mcl_dataset_class_name(const mcl_dataset *d, int32_t label, char *tex
   if (label < 0 || label >= d->classes)
     return mcli_fail(err, MCL_E_NOT_FOUND, "label is %d, not 0..%d", (int)label,
                      (int)d->classes - 1);
-  while (d->inner) d = d->inner;
+  while (d->inner || d->labelled) d = d->inner ? d->inner : d->labelled;
   if (d->class_names) return mcli_text_out(d->class_names[label], text, capacity, wanted, err);
   char number[16];
   snprintf(number, sizeof number, "%d", (int)label);

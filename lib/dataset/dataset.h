@@ -1,8 +1,7 @@
 // The dataset handle inside: what all kinds share, and the table that tells them apart.
 //
 // A kind's struct begins with mcl_dataset, so that a pointer to one is a pointer to the other.
-// Kinds to come (pairs of image and caption, text) fill in one more table; nothing here knows which
-// kinds there are.
+// Nothing here knows which kinds there are.
 #ifndef MCL_DATASET_DATASET_H
 #define MCL_DATASET_DATASET_H
 
@@ -17,8 +16,9 @@ typedef struct mcli_dataset_kind {
   // Rows into `out`; all arguments have been checked, n > 0. On failure `out` is untouched.
   mcl_status (*load)(mcl_dataset *d, const int64_t *indices, int64_t n, int32_t modality,
                      const mcl_array *out, mcl_error *err);
-  // The name of a row of a dataset that wraps no other; NULL: its number.
-  const char *(*row_name)(const mcl_dataset *d, int64_t row);
+  // The name of a row of a dataset that wraps no other; NULL: its number, which may be replaced by
+  // that of a row further in. The function itself NULL: its number.
+  const char *(*row_name)(const mcl_dataset *d, int64_t *row);
   // Frees what the kind added; of a half-built dataset too. NULL: nothing.
   void (*destroy)(mcl_dataset *d);
 } mcli_dataset_kind;
@@ -26,9 +26,10 @@ typedef struct mcli_dataset_kind {
 struct mcl_dataset {
   mcli_refcount refs;
   const mcli_dataset_kind *kind;
-  mcl_context *context; // a reference
-  mcl_dataset *inner;   // what is wrapped, a reference; NULL: nothing
-  int64_t *inner_rows;  // [rows]: row i is row inner_rows[i] of inner; NULL: row i is row i
+  mcl_context *context;        // a reference
+  mcl_dataset *inner;          // what is wrapped, a reference; NULL: nothing
+  const mcl_dataset *labelled; // of several joined, the one that labels came from; NULL: itself
+  int64_t *inner_rows;         // [rows]: row i is row inner_rows[i] of inner; NULL: row i is row i
   int64_t rows;
   uint64_t fingerprint;
   int32_t modalities;
@@ -39,6 +40,7 @@ struct mcl_dataset {
   char **class_names; // [classes]; NULL: none here
   int64_t files, skipped;
   int32_t cached;
+  int32_t is_host; // rows come from callbacks of a host, which run on the calling thread only
 };
 
 // `size` bytes, zeroed but for one reference, the kind, the context and `modalities` zeroed shapes;
@@ -53,6 +55,8 @@ mcl_dataset *mcli_dataset_wrap(mcl_context *c, size_t size, const mcli_dataset_k
 // The shape of every row of a modality.
 void mcli_dataset_set_shape(mcl_dataset *d, int32_t modality, int32_t dtype, int32_t ndim,
                             const int64_t *shape);
+// A copy of from[rows[i]] for n rows, rows NULL: of from[i]; NULL without memory.
+int32_t *mcli_dataset_pick(mcl_context *c, const int32_t *from, const int64_t *rows, int64_t n);
 // `d` is a dataset whose modality 0 is [h, w, c] of uint8.
 mcl_status mcli_dataset_check_images(const mcl_dataset *d, mcl_error *err);
 
@@ -60,8 +64,8 @@ mcl_status mcli_dataset_check_images(const mcl_dataset *d, mcl_error *err);
 mcl_status mcli_dataset_check_indices(const int64_t *indices, int64_t n, int64_t rows,
                                       mcl_error *err);
 
-// Whether rows come from callbacks of the host, which run on the calling thread only.
-int mcli_dataset_is_host(const mcl_dataset *d);
+// As kind->row_name, for a wrapper too.
+const char *mcli_dataset_row_name(const mcl_dataset *d, int64_t *row);
 
 // The last part of a path that leaves room in a message for what is wrong with it.
 const char *mcli_path_tail(const char *path);

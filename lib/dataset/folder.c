@@ -237,8 +237,8 @@ static mcl_status load(mcl_dataset *d, const int64_t *indices, int64_t n, int32_
   return s;
 }
 
-static const char *row_name(const mcl_dataset *d, int64_t row) {
-  return ((const folder_dataset *)d)->names[row];
+static const char *row_name(const mcl_dataset *d, int64_t *row) {
+  return ((const folder_dataset *)d)->names[*row];
 }
 
 static void destroy(mcl_dataset *d) {

@@ -126,6 +126,7 @@ static mcl_status create(mcl_context *c, const mcl_host_dataset *h, mcl_dataset 
   if (!d) return mcli_nomem(err, "a dataset");
   d->rows = h->rows;
   d->fingerprint = h->fingerprint;
+  d->is_host = 1;
   mcli_guard_init(&((host_dataset *)d)->guard);
   for (int32_t m = 0; s == MCL_OK && h->shape && m < h->modalities; m++)
     s = ask_shape(d, h, m, err);
@@ -161,9 +162,4 @@ mcl_status mcl_dataset_create_host(mcl_context *c, const mcl_host_dataset *host,
   if (s == MCL_OK) return mcl_ok(err);
   destroy_refused(host);
   return s;
-}
-
-int mcli_dataset_is_host(const mcl_dataset *d) {
-  while (d->inner) d = d->inner;
-  return d->kind == &host_kind;
 }

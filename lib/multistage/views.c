@@ -173,7 +173,7 @@ mcl_status mcli_views_open(mcli_views *p, mcl_error *err) {
   p->ahead = mcli_ahead_new(p->l->context);
   if (!p->ahead) s = mcli_nomem(err, "a batch");
   for (int i = 0; s == MCL_OK && i < 2; i++) s = prepared_make(p, &p->slots[i], err);
-  p->may_run_ahead = p->has_data && !mcli_dataset_is_host(p->dataset);
+  p->may_run_ahead = p->has_data && !p->dataset->is_host;
   return s;
 }
 

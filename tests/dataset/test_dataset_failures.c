@@ -140,10 +140,28 @@ static mcl_status make_stack(mcl_dataset **out) {
   return s;
 }
 
+static mcl_status make_tokens(mcl_dataset **out) {
+  static int32_t ids[2 * N] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  mcl_array a;
+  mcl_array_init(&a, ids, MCL_I32, 2, (int64_t[]){N, 2});
+  a.strides[0] = 1, a.strides[1] = N; // turned
+  return mcl_dataset_create_tokens(c, &a, out, &err);
+}
+static mcl_status make_joined(mcl_dataset **out) {
+  mcl_dataset *bits = NULL, *tokens = NULL;
+  mcl_status s = mcl_dataset_create_randbits(c, inner, 2, 1, &bits, &err);
+  if (s == MCL_OK) s = make_tokens(&tokens);
+  if (s == MCL_OK) s = mcl_dataset_create_joined(c, bits, tokens, out, &err);
+  mcl_dataset_unref(bits);
+  mcl_dataset_unref(tokens);
+  return s;
+}
+
 typedef mcl_status (*maker)(mcl_dataset **out);
 static const maker makers[] = {make_array,     make_idx,      make_idx_gz,   make_host,
                                make_bare_host, make_folder,   make_uncached, make_subset,
-                               make_resized,   make_randbits, make_stack};
+                               make_resized,   make_randbits, make_stack,    make_tokens,
+                               make_joined};
 enum { MAKERS = sizeof makers / sizeof *makers };
 
 // How many requests the call makes: each fails in turn.
