@@ -39,8 +39,6 @@ int dominoes_make(mcl_context *c, const options *o, rows *train, rows *test);
 // Attributes `shape`, `colour` and `texture`; ten values each.
 int trifeature_make(mcl_context *c, const options *o, rows *train, rows *test);
 
-// A sequence of random numbers, the same everywhere.
-uint64_t next_random(uint64_t *state);
 double next_uniform(uint64_t *state, double low, double high);
 
 #endif

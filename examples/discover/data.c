@@ -5,13 +5,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static uint64_t next_random(uint64_t *state) { // splitmix64
-  uint64_t x = *state += 0x9E3779B97F4A7C15u;
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-  return x ^ x >> 31;
-}
-
 static int64_t *permutation(int64_t n, uint64_t seed) {
   int64_t *p = malloc((size_t)n * sizeof *p);
   for (int64_t i = 0; p && i < n; i++) {

@@ -7,9 +7,7 @@
 #ifndef DISCOVER_H
 #define DISCOVER_H
 
-#include <stdio.h>
-
-#include <libmcl/mcl.h>
+#include "common/common.h"
 
 enum { MAX_STAGES = 64, MAX_ROWS_OF_TABLE = MAX_STAGES + 8 };
 
@@ -27,13 +25,6 @@ typedef struct options {
 
 // 0: go on; else exit with this code - 1 (--help and --version are no errors).
 int options_parse(options *o, int argc, char **argv);
-
-// Every call's error ends up here: printed once, by main.
-extern mcl_error err;
-#define TRY(call)                                                                                  \
-  do {                                                                                             \
-    if ((call) != MCL_OK) return -1;                                                               \
-  } while (0)
 
 typedef struct data {
   mcl_dataset *all, *train; // all: the rows to train on, then those held out
@@ -67,7 +58,6 @@ typedef struct run {
   double began;
 } run;
 
-double now(void);
 // Trains, resumes and embeds. -1: err says why (MCL_E_CANCELLED: stopped and saved).
 int train_stages(run *r);
 int train_controls(run *r);
@@ -105,6 +95,5 @@ void progress_say(const char *what); // the heading of what comes next
 int32_t progress(void *user, const mcl_progress *p);
 
 char *path_in(const options *o, const char *name); // malloc'ed; NULL without memory
-int out_of_memory(void);                           // fills err, returns -1
 
 #endif

@@ -4,12 +4,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-mcl_error err;
-
-int out_of_memory(void) {
-  return mcl_error_set(&err, MCL_E_NOMEM, 0, "out of memory");
-}
-
 char *path_in(const options *o, const char *name) {
   size_t n = strlen(o->out) + strlen(name) + 2;
   char *path = malloc(n);

@@ -5,7 +5,6 @@
 #include <math.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t interrupted;
@@ -16,12 +15,6 @@ static struct {
   int tenth;
   double began; // of this phase and stage
 } state;
-
-double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void on_interrupt(int signal) {
   (void)signal;

@@ -7,13 +7,6 @@
 
 // ---- JSON ----------------------------------------------------------------------------------------------
 
-static void json_number(FILE *f, double x) {
-  if (isnan(x))
-    fputs("null", f);
-  else
-    fprintf(f, "%.9g", x); // 1 - told is wanted to a few digits
-}
-
 static void json_pair(FILE *f, const char *key, double class_value, double bits_value) {
   fprintf(f, "\"%s\":{\"class\":", key);
   json_number(f, class_value);
@@ -57,11 +50,6 @@ static void json_cells(FILE *f, const char *key, int64_t count, int64_t smallest
           (long long)high, (long long)largest, (long long)backed_off);
   json_number(f, enough);
   fputs("}", f);
-}
-
-static const char *advice_name(int32_t advice) {
-  static const char *const names[] = {"none", "go on", "raise K", "nothing new", "cells too small"};
-  return names[advice >= MCL_ADVICE_GO_ON && advice <= MCL_ADVICE_CELLS_TOO_SMALL ? advice : 0];
 }
 
 static void json_stage(FILE *f, const run *r, int s, const knowledge *k) {

@@ -9,22 +9,10 @@
 #ifndef EXPERIMENT_H
 #define EXPERIMENT_H
 
-#include <stdio.h>
-
-#include <libmcl/mcl.h>
-
+#include "common/common.h"
 #include "options.h"
 
 enum { MAX_STAGES = 16, MAX_ATTRIBUTES = 8 };
-
-// Every call's error ends up here: printed once, by main.
-extern mcl_error err;
-#define TRY(call)                                                                                  \
-  do {                                                                                             \
-    if ((call) != MCL_OK) return -1;                                                               \
-  } while (0)
-int out_of_memory(void); // fills err, returns -1
-double now(void);
 
 // Something that is known of each row.
 typedef struct attribute {
@@ -53,7 +41,6 @@ typedef struct experiment {
   mcl_cnn_options network;
   mcl_multistage_options loop; // with kmeans, sampler and loss
   int control;
-  int quiet;
   double growth; // of the stages' weights: stage s is weighted growth^s
 } experiment;
 
@@ -132,7 +119,7 @@ int probe_columns(const experiment *x, const representation *r, int32_t first, i
                   knowledge *k);
 // kNN alone, with stage s multiplied by growth^s.
 int probe_growth(const experiment *x, const representation *r, double growth, double *knn);
-// The same for the findings' curve, and by fitted weights.
+// The same for the findings' curve, once `plain` and `integrated` are known, and by fitted weights.
 int probe_curve(const experiment *x, const representation *r, findings *f);
 int probe_fitted(const experiment *x, const representation *r, findings *f);
 void representation_free(representation *r);

@@ -176,8 +176,15 @@ int probe_growth(const experiment *x, const representation *r, double growth, do
 }
 
 int probe_curve(const experiment *x, const representation *r, findings *f) {
-  for (int g = 0; g < GROWTHS; g++)
-    if (probe_growth(x, r, growths[g], f->curve[g]) < 0) return -1;
+  for (int g = 0; g < GROWTHS; g++) {
+    const knowledge *had = growths[g] == 1           ? &f->plain
+                           : growths[g] == x->growth ? &f->integrated
+                                                     : NULL;
+    if (had)
+      memcpy(f->curve[g], had->knn, sizeof f->curve[g]);
+    else if (probe_growth(x, r, growths[g], f->curve[g]) < 0)
+      return -1;
+  }
   return 0;
 }
 

@@ -5,10 +5,7 @@
 
 static void number(FILE *f, const char *key, double v) {
   fprintf(f, "\"%s\":", key);
-  if (isnan(v))
-    fputs("null", f);
-  else
-    fprintf(f, "%.9g", v); // 1 - told is wanted to a few digits
+  json_number(f, v);
 }
 
 static void group(const experiment *x, FILE *f, const char *key, const double *values) {
@@ -24,11 +21,6 @@ static void probes(const experiment *x, FILE *f, const knowledge *k) {
   group(x, f, "knn", k->knn);
   fputc(',', f);
   group(x, f, "linear", k->linear);
-}
-
-static const char *advice_name(int32_t advice) {
-  static const char *const names[] = {"none", "go on", "raise K", "nothing new", "cells too small"};
-  return names[advice >= MCL_ADVICE_GO_ON && advice <= MCL_ADVICE_CELLS_TOO_SMALL ? advice : 0];
 }
 
 static void stage(const experiment *x, FILE *f, int s, const knowledge *k,

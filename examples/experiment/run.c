@@ -4,20 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-mcl_error err;
 const char *const control_names[] = {"none", "ensemble", "shuffled", "untrained", "pixels", NULL};
-
-int out_of_memory(void) {
-  return mcl_error_set(&err, MCL_E_NOMEM, 0, "no memory");
-}
-
-double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 // ---- one loop ------------------------------------------------------------------------------------------
 
@@ -82,7 +70,7 @@ static int train(const experiment *x, training *t, int stages) {
   mcl_struct_init(&m, sizeof m);
   f.user = t;
   f.make = make;
-  if (!x->quiet) m.progress = say;
+  m.progress = say;
   o.seed = t->seed;
   o.stages = stages;
   o.growth = 1; // weights come later, of all kinds

@@ -8,25 +8,26 @@
 #include <math.h>
 #include <stdlib.h>
 
+typedef struct rows {
+  float *numbers; // [capacity, width]
+  int64_t capacity;
+} rows;
+
 struct watched {
   const experiment *x;
   mcl_encoder *network, *probe;
   const int64_t *order;
-  float *z, *scores; // [capacity, dim], [capacity, values]
-  int64_t capacity;
+  rows z;         // dim wide: of one pass
+  rows scores[3]; // values wide: those of view v wait in [v + 1], from its forward to its backward
   int32_t dim, values;
 };
 
-static mcl_status reserve(watched *w, int64_t n, mcl_error *e) {
-  if (n <= w->capacity) return MCL_OK;
-  float *z = malloc((size_t)(n * w->dim) * sizeof *z);
-  float *scores = malloc((size_t)(n * w->values) * sizeof *scores);
-  if (!z || !scores) {
-    free(z), free(scores);
-    return mcl_error_set(e, MCL_E_NOMEM, 0, "no memory for the online probe");
-  }
-  free(w->z), free(w->scores);
-  w->z = z, w->scores = scores, w->capacity = n;
+static mcl_status reserve(rows *r, int64_t n, int32_t width, mcl_error *e) {
+  if (n <= r->capacity) return MCL_OK;
+  float *numbers = malloc((size_t)(n * width) * sizeof *numbers);
+  if (!numbers) return mcl_error_set(e, MCL_E_NOMEM, 0, "no memory for the online probe");
+  free(r->numbers);
+  r->numbers = numbers, r->capacity = n;
   return MCL_OK;
 }
 
@@ -44,12 +45,14 @@ static void differentiate(float *scores, int32_t values, int64_t n, const int32_
   }
 }
 
-// One pass, forward and backward, over the embeddings of the view that the network has just made.
+// Forward, on the embeddings of the view that the network has just made.
 static mcl_status learn(watched *w, const mcl_inputs *in, mcl_error *e) {
-  mcl_status s = reserve(w, in->n, e);
+  rows *of_view = &w->scores[in->view + 1];
+  mcl_status s = reserve(&w->z, in->n, w->dim, e);
+  if (s == MCL_OK) s = reserve(of_view, in->n, w->values, e);
   if (s < 0) return s;
-  mcl_array z = mcl_matrix_f32(w->z, in->n, w->dim);
-  mcl_array scores = mcl_matrix_f32(w->scores, in->n, w->values);
+  mcl_array z = mcl_matrix_f32(w->z.numbers, in->n, w->dim);
+  mcl_array scores = mcl_matrix_f32(of_view->numbers, in->n, w->values);
   mcl_inputs probed = *in;
   probed.data = &z;
   s = mcl_encoder_held(w->network, in, &z, e);
@@ -57,16 +60,11 @@ static mcl_status learn(watched *w, const mcl_inputs *in, mcl_error *e) {
   return s;
 }
 
+// Backward of the same view. No step lies between, so the scores are still those of the probe as it is.
 static mcl_status teach(watched *w, const mcl_inputs *in, mcl_error *e) {
-  mcl_array z = mcl_matrix_f32(w->z, in->n, w->dim);
-  mcl_array scores = mcl_matrix_f32(w->scores, in->n, w->values);
-  mcl_inputs probed = *in;
-  probed.data = &z;
-  // Its scores are those of the last view; they are made again for this one, which is cheap.
-  mcl_status s = mcl_encoder_held(w->network, in, &z, e);
-  if (s == MCL_OK) s = mcl_encoder_embed(w->probe, &probed, &scores, e);
-  if (s < 0) return s;
-  differentiate(w->scores, w->values, in->n, w->x->attributes[0].train, in->indices);
+  float *made = w->scores[in->view + 1].numbers;
+  mcl_array scores = mcl_matrix_f32(made, in->n, w->values);
+  differentiate(made, w->values, in->n, w->x->attributes[0].train, in->indices);
   return mcl_encoder_backward(w->probe, in, &scores, e);
 }
 
@@ -120,7 +118,8 @@ static void destroy(void *user) {
   watched *w = user;
   mcl_encoder_unref(w->network);
   mcl_encoder_unref(w->probe);
-  free(w->z), free(w->scores);
+  free(w->z.numbers);
+  for (int v = 0; v < 3; v++) free(w->scores[v].numbers);
   free(w);
 }
 
@@ -167,8 +166,9 @@ void watched_tell_the_truth(watched *w) {
 
 int watched_accuracy(watched *w, const mcl_array *z, const int32_t *y, double *out) {
   int64_t n = z->shape[0], right = 0;
-  TRY(reserve(w, n, &err));
-  mcl_array scores = mcl_matrix_f32(w->scores, n, w->values);
+  rows *made = &w->scores[0];
+  TRY(reserve(made, n, w->values, &err));
+  mcl_array scores = mcl_matrix_f32(made->numbers, n, w->values);
   mcl_inputs in;
   mcl_struct_init(&in, sizeof in);
   in.n = n;
@@ -176,7 +176,7 @@ int watched_accuracy(watched *w, const mcl_array *z, const int32_t *y, double *o
   in.view = -1;
   TRY(mcl_encoder_embed(w->probe, &in, &scores, &err));
   for (int64_t i = 0; i < n; i++) {
-    const float *s = w->scores + i * w->values;
+    const float *s = made->numbers + i * w->values;
     int32_t best = 0;
     for (int32_t c = 1; c < w->values; c++)
       if (s[c] > s[best]) best = c;
