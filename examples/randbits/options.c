@@ -7,6 +7,9 @@ static const char usage[] =
     "files are IDX, .gz too.\n"
     "\n"
     "  --bits B            0..20 (default: 10)\n"
+    "  --published         the authors' network to the letter: convolutions without padding, twice "
+    "the "
+    "weight decay\n"
     "  --rows N            rows to train on, drawn from the file (default: 0, all)\n"
     "  --quick             2,000 rows, 1,000 test rows, 2 epochs, 3 bits, 8 clusters, 2 stages\n";
 
@@ -15,6 +18,10 @@ static void quick(void *user) {
   experiment_options *s = &o->shared;
   s->rows = 2000, s->test_rows = 1000, s->epochs = 2, s->clusters = 8, s->stages = 2;
   s->batch = 250, o->bits = 3;
+}
+
+static void published(void *user) {
+  ((options *)user)->published = 1;
 }
 
 int options_parse(options *o, int argc, char **argv) {
@@ -27,6 +34,7 @@ int options_parse(options *o, int argc, char **argv) {
       {.name = "test-labels", .kind = TEXT, .into = &o->test_labels},
       {.name = "bits", .kind = WHOLE, .into = &o->bits, .low = 0, .high = 20},
       {.name = "rows", .kind = WHOLE, .into = &o->shared.rows, .low = 0, .high = 1000000000},
+      {.name = "published", .kind = CALL, .into = o, .call = published},
       {.name = "quick", .kind = CALL, .into = o, .call = quick},
   };
   int code = experiment_options_read(&o->shared, "randbits", usage, own, sizeof own / sizeof *own,

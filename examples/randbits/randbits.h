@@ -8,6 +8,7 @@ typedef struct options {
   experiment_options shared;
   const char *images, *labels, *test_images, *test_labels;
   long bits;
+  int published;
 } options;
 
 // 0: go on; else exit with this code - 1 (--help and --version are no errors).

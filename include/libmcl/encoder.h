@@ -235,14 +235,16 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_create_mlp(mcl_context *context,
  *  What is in brackets [batch norm ...] is there when batch_norm is not 0. Without batch norm the embedding is the dense
  *  layer's output as it is, negative numbers too. projection_dim 0: no head at all, forward gives the embedding.
  *
- *  Convolutions are padded as TensorFlow's "same": out = ceil(in / stride), the padding in all is
- *  max((out - 1) stride + kernel - in, 0), of which the smaller half lies above and to the left. Each layer has a bias
- *  unless batch norm follows it.
+ *  Convolutions are padded with zeros as TensorFlow's "same" (MCL_PADDING_SAME): out = ceil(in / stride), the padding in all
+ *  is max((out - 1) stride + kernel - in, 0), of which the smaller half lies above and to the left; or not at all
+ *  (MCL_PADDING_VALID): out = floor((in - kernel) / stride) + 1. Each layer has a bias unless batch norm follows it.
  *
  *  Batch norm (Ioffe & Szegedy 2015, algorithms 1 and 2), epsilon 1e-5: in training by the mean and variance of a channel over the
  *  rows of one forward call; running figures move by a tenth of the way at each step, a view at a time in the order -1, 0, 1,
  *  with the unbiased variance (as PyTorch). A forward whose channel has one number only gives the shift alone and leaves
  *  the running figures. */
+enum { MCL_PADDING_SAME = 0, MCL_PADDING_VALID };
+
 typedef struct mcl_cnn_options {
   size_t struct_size;
   uint64_t seed;    /**< of the initial weights; default 0 */
@@ -260,6 +262,8 @@ typedef struct mcl_cnn_options {
   int32_t projection_hidden;              /**< 0 .. 65536; default 0: the head is one dense layer */
   int32_t projection_dim;                 /**< 0 .. 65536; default 64 */
   const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
+  int32_t padding;                        /**< MCL_PADDING_SAME, the default, or MCL_PADDING_VALID */
+  int32_t reserved;                       /**< 0 */
 } mcl_cnn_options;
 
 MCL_API void mcl_cnn_options_init(mcl_cnn_options *options, size_t struct_size);
@@ -268,8 +272,9 @@ MCL_API void mcl_cnn_options_init(mcl_cnn_options *options, size_t struct_size);
  *  Initial weights are a function of (seed, tensor, place): kernels and biases are uniform in +-1 / sqrt(fan_in) (after
  *  LeCun et al. 1998, Efficient BackProp, eq. 16; PyTorch's default), shifts 0, scales of batch norm 1. Larger kernels, or
  *  biases of 0, suppress less in stage 0 and teach less in later stages: lib/nn/params.h has the figures.
- *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED (an unknown tail), MCL_E_LIMIT (over 2^28 weights, or 2^28
- *  numbers in a layer's output for one row), MCL_E_NOMEM. */
+ *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED (an unknown tail), MCL_E_SHAPE (MCL_PADDING_VALID: a kernel larger
+ *  than what its layer sees, named), MCL_E_LIMIT (over 2^28 weights, or 2^28 numbers in a layer's output for one row),
+ *  MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_encoder_create_cnn(mcl_context *context,
                                                     const mcl_cnn_options *options,
                                                     mcl_encoder **out, mcl_error *err);

@@ -26,6 +26,8 @@ static mcl_status check(const mcl_cnn_options *o, mcl_error *err) {
   if (s == MCL_OK) s = mcli_network_range(o->channels, 1, MAX_SIDE, "channels", err);
   if (s == MCL_OK) s = mcli_network_range(o->layers, 1, MAX_LAYERS, "layers", err);
   if (s == MCL_OK) s = mcli_network_range(o->batch_norm, 0, 1, "batch_norm", err);
+  if (s == MCL_OK)
+    s = mcli_network_range(o->padding, MCL_PADDING_SAME, MCL_PADDING_VALID, "padding", err);
   if (s == MCL_OK) s = mcli_network_range(o->dim, 1, MAX_WIDTH, "dim", err);
   if (s == MCL_OK)
     s = mcli_network_range(o->projection_hidden, 0, MAX_WIDTH, "projection_hidden", err);
@@ -71,10 +73,12 @@ static mcl_status norm(mcli_network *w, const mcl_cnn_options *o, mcl_error *err
 static mcl_status build_body(mcli_network *w, const mcl_cnn_options *o, const layout *l,
                              mcl_error *err) {
   mcl_status s = MCL_OK;
-  mcli_network_describe(w, "cnn %d x %d x %d%s", o->height, o->width, o->channels,
-                        o->batch_norm ? ", batch norm" : "");
+  mcli_network_describe(w, "cnn %d x %d x %d%s%s", o->height, o->width, o->channels,
+                        o->batch_norm ? ", batch norm" : "",
+                        o->padding == MCL_PADDING_VALID ? ", valid" : "");
   for (int32_t i = 0; s == MCL_OK && i < o->layers; i++) {
-    s = mcli_net_conv(&w->net, l->filters[i], l->kernels[i], l->strides[i], hidden_flags(o), err);
+    s = mcli_net_conv(&w->net, l->filters[i], l->kernels[i], l->strides[i], o->padding,
+                      hidden_flags(o), err);
     if (s == MCL_OK) s = norm(w, o, err);
     mcli_network_describe(w, ", %d@%d/%d", l->filters[i], l->kernels[i], l->strides[i]);
   }

@@ -29,13 +29,18 @@ enum { PARTS = 16 };
 enum { SUM_BLOCK = 8192 };
 
 mcli_conv mcli_conv_make(int32_t height, int32_t width, int32_t channels, int32_t filters,
-                         int32_t kernel, int32_t stride) {
+                         int32_t kernel, int32_t stride, int32_t padding) {
   mcli_conv v = {.height = height,
                  .width = width,
                  .channels = channels,
                  .filters = filters,
                  .kernel = kernel,
                  .stride = stride};
+  if (padding == MCL_PADDING_VALID) {
+    v.out_height = (height - kernel) / stride + 1;
+    v.out_width = (width - kernel) / stride + 1;
+    return v;
+  }
   v.out_height = (height + stride - 1) / stride;
   v.out_width = (width + stride - 1) / stride;
   int32_t rows = (v.out_height - 1) * stride + kernel - height;

@@ -1,8 +1,10 @@
-// Convolution of images [n, height, width, channels] with kernels [k, k, channels, filters], padded as "same".
+// Convolution of images [n, height, width, channels] with kernels [k, k, channels, filters], padded as "same" or not at all.
 #ifndef MCL_NN_CONV_H
 #define MCL_NN_CONV_H
 
 #include <stdint.h>
+
+#include <libmcl/encoder.h>
 
 #include "base/context.h"
 
@@ -11,9 +13,10 @@ typedef struct mcli_conv {
   int32_t out_height, out_width, pad_top, pad_left;
 } mcli_conv;
 
-// The sizes that follow from the others: out = ceil(in / stride), the smaller half of the padding above and to the left.
+// The sizes that follow from the others. MCL_PADDING_SAME: out = ceil(in / stride), the smaller half of the padding above and
+// to the left. MCL_PADDING_VALID: out = floor((in - kernel) / stride) + 1; the kernel must fit into the image.
 mcli_conv mcli_conv_make(int32_t height, int32_t width, int32_t channels, int32_t filters,
-                         int32_t kernel, int32_t stride);
+                         int32_t kernel, int32_t stride, int32_t padding);
 
 // Floats of workspace that forward and backward need for n images on this context.
 int64_t mcli_conv_workspace(mcl_context *c, const mcli_conv *v, int64_t n);

@@ -85,10 +85,14 @@ static mcl_status add_vector(mcli_net *net, const mcli_layer *l, const char *kin
                          flags, index, err);
 }
 
-mcl_status mcli_net_conv(mcli_net *net, int32_t filters, int32_t kernel, int32_t stride, int flags,
-                         mcl_error *err) {
+mcl_status mcli_net_conv(mcli_net *net, int32_t filters, int32_t kernel, int32_t stride,
+                         int32_t padding, int flags, mcl_error *err) {
   mcli_layer l = new_layer(net, MCLI_CONV, flags);
-  l.conv = mcli_conv_make(l.in.height, l.in.width, l.in.channels, filters, kernel, stride);
+  if (padding == MCL_PADDING_VALID && (kernel > l.in.height || kernel > l.in.width))
+    return mcli_fail(err, MCL_E_SHAPE,
+                     "a kernel of %d does not fit into the %d x %d that %s%d sees", kernel,
+                     l.in.height, l.in.width, "conv", count(net, MCLI_CONV));
+  l.conv = mcli_conv_make(l.in.height, l.in.width, l.in.channels, filters, kernel, stride, padding);
   l.out = (mcli_shape){l.conv.out_height, l.conv.out_width, filters};
   int64_t shape[4] = {kernel, kernel, l.in.channels, filters};
   mcl_status s = mcli_params_add(net->context, &net->params, "conv", count(net, MCLI_CONV),

@@ -78,8 +78,8 @@ void mcli_net_free(mcli_net *net);
 // 2^28 weights, or 2^28 numbers a row.
 // MCLI_PER_PLACE: a dense layer over the channels of each pixel or token, as a convolution with a kernel of 1.
 enum { MCLI_WITH_BIAS = 1, MCLI_WITH_RELU = 2, MCLI_PER_PLACE = 4 };
-mcl_status mcli_net_conv(mcli_net *net, int32_t filters, int32_t kernel, int32_t stride, int flags,
-                         mcl_error *err);
+mcl_status mcli_net_conv(mcli_net *net, int32_t filters, int32_t kernel, int32_t stride,
+                         int32_t padding, int flags, mcl_error *err);
 mcl_status mcli_net_linear(mcli_net *net, int32_t outputs, int flags, mcl_error *err);
 mcl_status mcli_net_norm(mcli_net *net, int flags, mcl_error *err);
 mcl_status mcli_net_relu(mcli_net *net, mcl_error *err);

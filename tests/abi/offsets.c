@@ -229,7 +229,7 @@ AT(mcl_mlp_options, dim, 32);
 AT(mcl_mlp_options, projection_dim, 36);
 AT(mcl_mlp_options, optimiser, 40);
 
-SIZE(mcl_cnn_options, 80);
+SIZE(mcl_cnn_options, 88);
 AT(mcl_cnn_options, struct_size, 0);
 AT(mcl_cnn_options, seed, 8);
 AT(mcl_cnn_options, height, 16);
@@ -244,6 +244,8 @@ AT(mcl_cnn_options, dim, 60);
 AT(mcl_cnn_options, projection_hidden, 64);
 AT(mcl_cnn_options, projection_dim, 68);
 AT(mcl_cnn_options, optimiser, 72);
+AT(mcl_cnn_options, padding, 80);
+AT(mcl_cnn_options, reserved, 84);
 
 SIZE(mcl_bag_options, 64);
 AT(mcl_bag_options, struct_size, 0);
@@ -519,6 +521,8 @@ VALUE(MCL_BAD_FILE_FAIL, 2);
 VALUE(MCL_SGD, 1);
 VALUE(MCL_ADAM, 2);
 VALUE(MCL_DECOUPLED_DECAY, 1);
+VALUE(MCL_PADDING_SAME, 0);
+VALUE(MCL_PADDING_VALID, 1);
 VALUE(MCL_GELU, 1);
 VALUE(MCL_GELU_QUICK, 2);
 VALUE(MCL_WEIGHTS_NEIGHBOURS, 1);

@@ -67,6 +67,19 @@ START_TEST(a_small_cnn_with_batch_norm_and_weight_decay_agrees_with_pytorch) {
 }
 END_TEST
 
+START_TEST(a_small_cnn_without_padding_agrees_with_pytorch) {
+  const golden g = GOLDEN(valid, 7, 15 * 16 * 2);
+  mcl_optimiser_options decay = decaying();
+  mcl_cnn_options o = options_of(15, 16, 2);
+  o.filters = few, o.kernels = threes, o.strides = twos;
+  o.padding = MCL_PADDING_VALID;
+  o.batch_norm = 1;
+  o.dim = 7, o.projection_hidden = 9, o.projection_dim = 5;
+  o.optimiser = &decay;
+  check_cnn(&g, &o);
+}
+END_TEST
+
 START_TEST(the_network_of_the_small_experiment_agrees_with_pytorch) {
   const golden g = GOLDEN(evidence2, 4, 14 * 14 * 5);
   mcl_cnn_options o = options_of(14, 14, 5);
@@ -104,5 +117,6 @@ END_TEST
 
 RUN_TESTS("encoder", a_small_cnn_without_batch_norm_agrees_with_pytorch,
           a_small_cnn_with_batch_norm_and_weight_decay_agrees_with_pytorch,
+          a_small_cnn_without_padding_agrees_with_pytorch,
           the_network_of_the_small_experiment_agrees_with_pytorch,
           the_network_of_the_large_experiment_agrees_with_pytorch, an_mlp_agrees_with_pytorch)

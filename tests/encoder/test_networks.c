@@ -575,12 +575,16 @@ START_TEST(bad_options_of_a_cnn_are_named) {
   BAD(kernels, kernels, MCL_E_INVALID, "kernels[2] is 16");
   BAD(strides, strides, MCL_E_INVALID, "strides[0] is -1");
   BAD(batch_norm, 2, MCL_E_INVALID, "batch_norm is 2");
+  BAD(padding, 2, MCL_E_INVALID, "padding is 2");
   BAD(dim, 0, MCL_E_INVALID, "dim is 0");
   BAD(projection_hidden, -1, MCL_E_INVALID, "projection_hidden is -1");
   BAD(projection_dim, 70000, MCL_E_INVALID, "projection_dim is 70000");
   BAD(optimiser, &optimiser, MCL_E_INVALID, "beta1 is 2");
   o = cnn_options(0), o.projection_dim = 0, o.projection_hidden = 8;
   CHECK_FAILS(MCL_E_INVALID, "projection_hidden", mcl_encoder_create_cnn(c, &o, &e, &err));
+  o = cnn_options(0),
+  o.padding = MCL_PADDING_VALID; // 9 x 8 -> 3 x 2, where a kernel of 3 has no room
+  CHECK_FAILS(MCL_E_SHAPE, "conv1", mcl_encoder_create_cnn(c, &o, &e, &err));
   o = cnn_options(0), o.filters = wide;
   CHECK_FAILS(MCL_E_LIMIT, "conv2", mcl_encoder_create_cnn(c, &o, &e, &err));
   o = cnn_options(0), o.height = o.width = 4096;

@@ -57,11 +57,11 @@ class Net:
             if kind.startswith("conv"):
                 k, stride = next(at), shape[4]
                 pads = []
-                for size in (x.shape[2], x.shape[1]):
+                for size in (x.shape[2], x.shape[1]) if shape[5] else ():
                     out = -(-size // stride)
                     total = max((out - 1) * stride + shape[0] - size, 0)
                     pads += [total // 2, total - total // 2]
-                y = F.conv2d(F.pad(x.permute(0, 3, 1, 2), pads), k.permute(3, 2, 0, 1), stride=stride)
+                y = F.conv2d(F.pad(x.permute(0, 3, 1, 2), pads or [0, 0]), k.permute(3, 2, 0, 1), stride=stride)
                 x = y.permute(0, 2, 3, 1)
                 if kind == "conv_bias":
                     x = x + next(at)
@@ -91,8 +91,8 @@ class Net:
                     self.values[i + 1].mul_(0.9).add_(0.1 * variance)
 
 
-def conv(k, c, f, s, bn):
-    return [("conv" if bn else "conv_bias", (k, k, c, f, s))] + ([("norm", (f,))] if bn else []) + [("relu", ())]
+def conv(k, c, f, s, bn, padded):
+    return [("conv" if bn else "conv_bias", (k, k, c, f, s, padded))] + ([("norm", (f,))] if bn else []) + [("relu", ())]
 
 
 def dense(i, o):
@@ -103,15 +103,15 @@ def dense_bn(i, o):
     return [("dense", (i, o)), ("norm", (o,)), ("relu", ())]
 
 
-def same(size, stride):
-    return -(-size // stride)
+def after(size, kernel, stride, padded):
+    return -(-size // stride) if padded else (size - kernel) // stride + 1
 
 
-def cnn(h, w, c, filters, kernels, strides, bn, dim, hidden, projection):
+def cnn(h, w, c, filters, kernels, strides, bn, dim, hidden, projection, padded=True):
     body = []
     for f, k, s in zip(filters, kernels, strides):
-        body += conv(k, c, f, s, bn)
-        h, w, c = same(h, s), same(w, s), f
+        body += conv(k, c, f, s, bn, padded)
+        h, w, c = after(h, k, s, padded), after(w, k, s, padded), f
     body += dense_bn(h * w * c, dim) if bn else dense(h * w * c, dim)
     head = [] if bn else [("relu", ())]
     if hidden:
@@ -191,6 +191,7 @@ def golden(name, *arguments):
 print("// Made by encoders.py with PyTorch", torch.__version__.split("+")[0] + ". Do not edit.")
 golden("plain", cnn(9, 8, 3, (4, 5, 6), (5, 3, 3), (2, 2, 1), False, 7, 0, 5), 5, (9, 8, 3), 0)
 golden("normed", cnn(8, 9, 2, (4, 5, 6), (3, 3, 3), (2, 2, 2), True, 7, 9, 5), 7, (8, 9, 2), 5e-5)
+golden("valid", cnn(15, 16, 2, (4, 5, 6), (3, 3, 3), (2, 2, 2), True, 7, 9, 5, False), 7, (15, 16, 2), 5e-5)
 golden("dense", mlp(11, 9, 2, 7, 5), 6, (11,), 0)
 golden("evidence2", cnn(14, 14, 5, (32, 64, 64), (5, 3, 3), (2, 2, 1), False, 128, 0, 64), 4, (14, 14, 5), 0)
 golden("evidence1", cnn(28, 28, 11, (32, 64, 64), (3, 3, 3), (2, 2, 2), True, 128, 256, 64), 8, (28, 28, 11), 5e-5)

@@ -6,17 +6,28 @@
 static mcl_error err;
 
 typedef struct shape {
-  int32_t height, width, channels, filters, kernel, stride, n, relu, bias;
+  int32_t height, width, channels, filters, kernel, stride, n, relu, bias, padding;
 } shape;
 
 static const shape shapes[] = {
-    {1, 1, 1, 1, 1, 1, 1, 0, 1},    {5, 5, 2, 3, 3, 1, 2, 1, 1},   {5, 4, 3, 2, 3, 2, 3, 1, 0},
-    {4, 7, 1, 4, 5, 2, 2, 0, 1},    {6, 6, 2, 2, 2, 2, 2, 1, 1},   {7, 5, 2, 3, 4, 3, 1, 1, 1},
-    {3, 2, 2, 2, 5, 1, 2, 1, 1},    {2, 2, 1, 2, 1, 3, 2, 0, 1},   {14, 14, 5, 32, 5, 2, 37, 1, 1},
-    {7, 7, 32, 64, 3, 2, 18, 1, 1}, {4, 4, 64, 64, 3, 1, 9, 1, 1}, {64, 64, 3, 8, 5, 2, 3, 1, 1},
+    {1, 1, 1, 1, 1, 1, 1, 0, 1},
+    {5, 5, 2, 3, 3, 1, 2, 1, 1},
+    {5, 4, 3, 2, 3, 2, 3, 1, 0},
+    {4, 7, 1, 4, 5, 2, 2, 0, 1},
+    {6, 6, 2, 2, 2, 2, 2, 1, 1},
+    {7, 5, 2, 3, 4, 3, 1, 1, 1},
+    {3, 2, 2, 2, 5, 1, 2, 1, 1},
+    {2, 2, 1, 2, 1, 3, 2, 0, 1},
+    {6, 5, 2, 3, 3, 2, 2, 1, 1, MCL_PADDING_VALID}, // a row that no patch reads
+    {3, 4, 2, 2, 3, 1, 2, 0, 1, MCL_PADDING_VALID},
+    {14, 14, 5, 32, 5, 2, 37, 1, 1},
+    {7, 7, 32, 64, 3, 2, 18, 1, 1},
+    {4, 4, 64, 64, 3, 1, 9, 1, 1},
+    {64, 64, 3, 8, 5, 2, 3, 1, 1},
     {2, 3, 2, 3, 3, 1, 300, 1, 1},
+    {13, 13, 32, 64, 3, 2, 18, 1, 1, MCL_PADDING_VALID},
 };
-enum { SHAPES = sizeof shapes / sizeof *shapes, SMALL = 8 };
+enum { SHAPES = sizeof shapes / sizeof *shapes, SMALL = 10 };
 
 // One layer's numbers, ours and the twin's.
 typedef struct layer {
@@ -29,7 +40,8 @@ typedef struct layer {
 
 static layer layer_of(mcl_context *c, const shape *s) {
   layer l = {.n = s->n, .relu = s->relu, .bias = s->bias};
-  l.v = mcli_conv_make(s->height, s->width, s->channels, s->filters, s->kernel, s->stride);
+  l.v = mcli_conv_make(s->height, s->width, s->channels, s->filters, s->kernel, s->stride,
+                       s->padding);
   l.in = (int64_t)s->height * s->width * s->channels * s->n;
   l.out = (int64_t)l.v.out_height * l.v.out_width * s->filters * s->n;
   l.weights = (int64_t)s->kernel * s->kernel * s->channels * s->filters;
@@ -174,7 +186,8 @@ START_TEST(padding_is_tensorflows_same) {
   static const int32_t known[][5] = {{14, 5, 2, 7, 1}, {28, 3, 2, 14, 0}, {7, 3, 2, 4, 1},
                                      {4, 3, 1, 4, 1},  {5, 2, 1, 5, 0},   {2, 1, 3, 1, 0}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-    mcli_conv v = mcli_conv_make(known[i][0], known[i][0], 1, 1, known[i][1], known[i][2]);
+    mcli_conv v =
+        mcli_conv_make(known[i][0], known[i][0], 1, 1, known[i][1], known[i][2], MCL_PADDING_SAME);
     ck_assert_int_eq(v.out_height, known[i][3]);
     ck_assert_int_eq(v.out_width, known[i][3]);
     ck_assert_int_eq(v.pad_top, known[i][4]);
@@ -183,7 +196,20 @@ START_TEST(padding_is_tensorflows_same) {
 }
 END_TEST
 
+START_TEST(without_padding_the_kernel_stays_inside) {
+  // in, kernel, stride -> out: PyTorch's Conv2d without padding.
+  static const int32_t known[][4] = {{28, 3, 2, 13}, {13, 3, 2, 6}, {6, 3, 2, 2}, {3, 3, 1, 1}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    mcli_conv v =
+        mcli_conv_make(known[i][0], known[i][0], 1, 1, known[i][1], known[i][2], MCL_PADDING_VALID);
+    ck_assert_int_eq(v.out_height, known[i][3]);
+    ck_assert_int_eq(v.out_width, known[i][3]);
+    ck_assert_int_eq(v.pad_top + v.pad_left, 0);
+  }
+}
+END_TEST
+
 RUN_TESTS("nn", the_twin_agrees_with_finite_differences, forward_and_backward_agree_with_the_twin,
           weight_gradients_add_up_and_no_input_gradient_may_be_wanted,
           the_bits_do_not_depend_on_the_number_of_threads, an_image_alone_gives_the_same_bits,
-          padding_is_tensorflows_same)
+          padding_is_tensorflows_same, without_padding_the_kernel_stays_inside)
