@@ -1,7 +1,7 @@
 /* Encoders: what turns rows into embeddings, and learns to.
  *
  * A handle is either the host's own network behind a table of callbacks (mcl_encoder_create_host) or one of the networks
- * built in (mcl_encoder_create_mlp, _cnn, _bag, _text, or _pair of two others); everything else is the same for both. An encoder gives two
+ * built in (mcl_encoder_create_mlp, _cnn, _vit, _bag, _text, or _pair of two others); everything else is the same for both. An encoder gives two
  * things of two widths: the *embedding*, which is clustered, integrated and kept, and the *projection*, which the loss
  * sees during training (Chen et al. 2020, "A Simple Framework for Contrastive Learning", section 4.2). Neither is
  * L2-normalised: the loss, the clusterer and the integrator normalise what they are given.
@@ -217,7 +217,7 @@ typedef struct mcl_mlp_options {
 MCL_API void mcl_mlp_options_init(mcl_mlp_options *options, size_t struct_size);
 
 /** Makes an MLP. Initial weights: see mcl_encoder_create_cnn().
- *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED (an unknown tail), MCL_E_LIMIT (over 2^28 weights),
+ *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED (an unknown tail), MCL_E_LIMIT (over 2^29 weights),
  *  MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_encoder_create_mlp(mcl_context *context,
                                                     const mcl_mlp_options *options,
@@ -262,8 +262,8 @@ typedef struct mcl_cnn_options {
   int32_t projection_hidden;              /**< 0 .. 65536; default 0: the head is one dense layer */
   int32_t projection_dim;                 /**< 0 .. 65536; default 64 */
   const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
-  int32_t padding;                        /**< MCL_PADDING_SAME, the default, or MCL_PADDING_VALID */
-  int32_t reserved;                       /**< 0 */
+  int32_t padding;  /**< MCL_PADDING_SAME, the default, or MCL_PADDING_VALID */
+  int32_t reserved; /**< 0 */
 } mcl_cnn_options;
 
 MCL_API void mcl_cnn_options_init(mcl_cnn_options *options, size_t struct_size);
@@ -273,10 +273,68 @@ MCL_API void mcl_cnn_options_init(mcl_cnn_options *options, size_t struct_size);
  *  LeCun et al. 1998, Efficient BackProp, eq. 16; PyTorch's default), shifts 0, scales of batch norm 1. Larger kernels, or
  *  biases of 0, suppress less in stage 0 and teach less in later stages: lib/nn/params.h has the figures.
  *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED (an unknown tail), MCL_E_SHAPE (MCL_PADDING_VALID: a kernel larger
- *  than what its layer sees, named), MCL_E_LIMIT (over 2^28 weights, or 2^28 numbers in a layer's output for one row),
+ *  than what its layer sees, named), MCL_E_LIMIT (over 2^29 weights, or 2^28 numbers in a layer's output for one row),
  *  MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_encoder_create_cnn(mcl_context *context,
                                                     const mcl_cnn_options *options,
+                                                    mcl_encoder **out, mcl_error *err);
+
+/** Gaussian error linear units (Hendrycks & Gimpel 2016): x Phi(x), and x / (1 + exp(-1.702 x)), which CLIP was trained
+ *  with. */
+enum { MCL_GELU = 1, MCL_GELU_QUICK };
+
+/** A vision transformer for rows of images [height, width, channels], row-major (Dosovitskiy et al. 2021, "An Image is Worth
+ *  16x16 Words", section 3.1; with the defaults the image tower of CLIP, Radford et al. 2021, section 2.4):
+ *
+ *    (image - mean) / deviation, of each channel
+ *    patches of `patch` x `patch` pixels, each times a kernel that is learnt: tokens of `embed` numbers
+ *    where class_token: a token that is learnt, in front of them
+ *    + learned positions
+ *    where pre_norm: layer norm
+ *    `layers` times:  x + attention(layer norm x),  then  x + dense(GELU(dense `hidden` (layer norm x)))
+ *    where class_token the first token, else the mean of all; layer norm
+ *    where dim > 0:  dense `dim`, without a bias                    = the embedding
+ *    where projection_dim > 0:  ReLU, dense `projection_dim`        = the projection
+ *
+ *  With dim 0 the layer norm's `embed` numbers are the embedding: a pair's own projection takes the dense layer's place. The
+ *  patches' kernel has no bias, as positions and class token make one of no use. Attention and layer norm are those of
+ *  mcl_encoder_create_text(), without a mask. Images of bytes are divided by 255 before the mean is taken off.
+ *  Prepared by mcl_vit_options_init(). */
+typedef struct mcl_vit_options {
+  size_t struct_size;
+  uint64_t seed;       /**< of the initial weights; default 0 */
+  int32_t height;      /**< 1 .. 4096; must be set; so must the next three */
+  int32_t width;       /**< 1 .. 4096 */
+  int32_t channels;    /**< 1 .. 4096 */
+  int32_t patch;       /**< side of a patch; divides height and width */
+  int32_t embed;       /**< numbers of a token, 1 .. 65536; default 128; CLIP ViT-B: 768 */
+  int32_t layers;      /**< blocks, 1 .. 64; default 4; CLIP ViT-B: 12 */
+  int32_t heads;       /**< divides `embed`; default 4; CLIP: embed / 64 */
+  int32_t hidden;      /**< 0 .. 262144; default 0: 4 times `embed` */
+  int32_t gelu;        /**< MCL_GELU_QUICK (the default) or MCL_GELU */
+  int32_t class_token; /**< 1 (the default) or 0 */
+  int32_t pre_norm;    /**< 1 (the default) or 0 */
+  /** -1, the default: all weights are trained. n, 0 .. layers: the last n blocks and what follows them are, while the
+   *  patches' kernel, class token, positions and the blocks before keep their weights to the bit, and cost neither a
+   *  backward pass nor memory for gradients and moments. */
+  int32_t trained_blocks;
+  int32_t dim;             /**< 0 .. 65536; default 128; 0: no dense layer, `embed` numbers */
+  int32_t projection_dim;  /**< 0 .. 65536; default 64; 0: no head, forward gives the embedding */
+  const double *mean;      /**< [channels], finite, copied; NULL, the default: 0 */
+  const double *deviation; /**< [channels], above 0, copied; NULL, the default: 1 */
+  const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
+} mcl_vit_options;
+
+MCL_API void mcl_vit_options_init(mcl_vit_options *options, size_t struct_size);
+
+/** Makes a vision transformer. Initial weights: the patches' kernel as in mcl_encoder_create_cnn(), class token and positions
+ *  normal with deviation 1 / sqrt(embed), the rest as in mcl_encoder_create_text(). mean and deviation are kept in the file
+ *  that mcl_encoder_save() writes, and mcl_encoder_load() reads them. Weight decay holds for kernels, class token and
+ *  positions. With t tokens a row, activations of a training step take about 4 (10 + 2 hidden / embed) embed layers t bytes a
+ *  row.
+ *  Errors: as mcl_encoder_create_cnn(). */
+MCL_API MCL_CHECK mcl_status mcl_encoder_create_vit(mcl_context *context,
+                                                    const mcl_vit_options *options,
                                                     mcl_encoder **out, mcl_error *err);
 
 /* ---- networks for texts -------------------------------------------------------------------------------------------------- */
@@ -314,18 +372,15 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_create_bag(mcl_context *context,
                                                     const mcl_bag_options *options,
                                                     mcl_encoder **out, mcl_error *err);
 
-/** Gaussian error linear units (Hendrycks & Gimpel 2016): x Phi(x), and x / (1 + exp(-1.702 x)), which CLIP was trained
- *  with. */
-enum { MCL_GELU = 1, MCL_GELU_QUICK };
-
 /** A transformer over tokens, the text tower of CLIP (Radford et al. 2021, section 2.4; Vaswani et al. 2017):
  *
  *    embeddings of the tokens + learned positions
- *    `layers` times:  x + attention(layer norm x),  then  x + dense(GELU(dense 4 `embed` (layer norm x)))
+ *    `layers` times:  x + attention(layer norm x),  then  x + dense(GELU(dense `hidden` (layer norm x)))
  *    the token that ends the row, layer norm
- *    dense `dim`, without a bias                                    = the embedding
+ *    where dim > 0:  dense `dim`, without a bias                    = the embedding
  *    where projection_dim > 0:  ReLU, dense `projection_dim`        = the projection
  *
+ *  With dim 0 the layer norm's `embed` numbers are the embedding: a pair's own projection takes the dense layer's place.
  *  Attention: `heads` of embed / heads numbers each, scores by their square root. Layer norm (Ba et al. 2016): epsilon 1e-5.
  *  Prepared by mcl_text_options_init(). */
 typedef struct mcl_text_options {
@@ -341,10 +396,13 @@ typedef struct mcl_text_options {
   int32_t gelu; /**< MCL_GELU_QUICK (the default) or MCL_GELU */
   int32_t padding;        /**< default 0; -1: none */
   int32_t end;            /**< default -1: none */
-  int32_t dim;            /**< 1 .. 65536; default 128 */
+  int32_t dim;            /**< 0 .. 65536; default 128; 0: no dense layer, `embed` numbers */
   int32_t projection_dim; /**< 0 .. 65536; default 0: no head, forward gives the embedding */
-  int32_t reserved;       /**< 0 */
+  /** -1, the default: all weights are trained. n, 0 .. layers: the last n blocks and what follows them; see mcl_vit_options. */
+  int32_t trained_blocks;
   const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
+  int32_t hidden;                         /**< 0 .. 262144; default 0: 4 times `embed` */
+  int32_t reserved;                       /**< 0 */
 } mcl_text_options;
 
 MCL_API void mcl_text_options_init(mcl_text_options *options, size_t struct_size);

@@ -174,7 +174,8 @@ static mcl_status held(void *user, const mcl_inputs *in, const mcl_array *out, m
 void mcli_network_give_up(void *network) {
   mcli_network *w = network;
   memset(w->held, 0, sizeof w->held);
-  memset(w->net.params.gradients, 0, (size_t)w->net.params.n * sizeof(float));
+  memset(w->net.params.gradients, 0,
+         (size_t)(w->net.params.n - w->net.params.frozen) * sizeof(float));
 }
 
 static mcl_status backward(void *user, const mcl_inputs *in, const mcl_array *grad,

@@ -27,8 +27,8 @@ static const char *optimiser_name(const mcli_network *w) {
 }
 
 // Blocks of numbers that a tensor has in a file: its values, and the moments of this optimiser.
-static int blocks_of(const mcli_network *w, const mcli_param *t) {
-  if (t->flags & MCLI_RUNNING) return 1;
+static int blocks_of(const mcli_network *w, int32_t tensor) {
+  if (!mcli_param_is_trained(&w->net.params, tensor)) return 1;
   return w->optimiser.kind == MCL_ADAM ? 3 : 2;
 }
 
@@ -42,9 +42,11 @@ static const char *key_of(const char *prefix, const char *what, char key[NAME_SI
   return key;
 }
 
-static mcl_array view_of(const mcli_param *t, float *block) {
+// A tensor's numbers within block number b: only the values have those of frozen tensors.
+static mcl_array view_of(const mcli_params *p, int32_t tensor, float *const blocks[BLOCKS], int b) {
+  const mcli_param *t = &p->tensors[tensor];
   mcl_array a;
-  mcl_array_init(&a, block + t->first, MCL_F32, t->ndim, t->shape);
+  mcl_array_init(&a, blocks[b] + t->first - (b > 0 ? p->frozen : 0), MCL_F32, t->ndim, t->shape);
   return a;
 }
 
@@ -68,10 +70,10 @@ static mcl_status add_tensors(const mcli_network *w, mcl_checkpoint_writer *f, c
   const mcli_params *p = &w->net.params;
   float *blocks[BLOCKS] = {p->values, p->moments, p->second};
   for (int32_t i = 0; i < p->n_tensors; i++)
-    for (int b = 0; b < blocks_of(w, &p->tensors[i]); b++) {
+    for (int b = 0; b < blocks_of(w, i); b++) {
       char name[NAME_SIZE];
       name_of(&p->tensors[i], prefix, b, name);
-      mcl_array a = view_of(&p->tensors[i], blocks[b]);
+      mcl_array a = view_of(p, i, blocks, b);
       mcl_status s = mcl_checkpoint_writer_add(f, name, &a, err);
       if (s < 0) return s;
     }
@@ -147,7 +149,7 @@ static mcl_status check_tensor(const mcl_checkpoint *f, const char *path, const 
 
 int mcli_network_owns(const mcli_network *w, const char *prefix, const char *name) {
   for (int32_t i = 0; i < w->net.params.n_tensors; i++)
-    for (int b = 0; b < blocks_of(w, &w->net.params.tensors[i]); b++) {
+    for (int b = 0; b < blocks_of(w, i); b++) {
       char ours[NAME_SIZE];
       name_of(&w->net.params.tensors[i], prefix, b, ours);
       if (strcmp(name, ours) == 0) return 1;
@@ -169,12 +171,12 @@ static mcl_status read_tensors(const mcli_network *w, const mcl_checkpoint *f, c
                                const char *prefix, float *blocks[BLOCKS], mcl_error *err) {
   const mcli_params *p = &w->net.params;
   for (int32_t i = 0; i < p->n_tensors; i++)
-    for (int b = 0; b < blocks_of(w, &p->tensors[i]); b++) {
+    for (int b = 0; b < blocks_of(w, i); b++) {
       char name[NAME_SIZE];
       name_of(&p->tensors[i], prefix, b, name);
       mcl_status s = check_tensor(f, path, &p->tensors[i], name, err);
       if (s < 0) return s;
-      mcl_array a = view_of(&p->tensors[i], blocks[b]);
+      mcl_array a = view_of(p, i, blocks, b);
       s = mcl_checkpoint_read(f, name, &a, err);
       if (s < 0) return s;
       if (mcli_first_not_finite(a.data, 1, p->tensors[i].n) >= 0)
@@ -189,12 +191,16 @@ static void exchange(float **a, float **b) {
   *b = kept;
 }
 
+static int64_t numbers_of(const mcli_network *w, int block) {
+  return w->net.params.n - (block > 0 ? w->net.params.frozen : 0);
+}
+
 mcl_status mcli_network_read(const mcli_network *w, const mcl_checkpoint *f, const char *path,
                              const char *prefix, mcli_network_state *state, mcl_error *err) {
   mcl_status s = check_texts(w, f, path, prefix, err);
   if (s == MCL_OK) s = read_steps(f, path, prefix, &state->steps, err);
   for (int b = 0; s == MCL_OK && b < BLOCKS; b++)
-    if (!(state->blocks[b] = MCLI_NEW0(w->context, float, w->net.params.n)))
+    if (!(state->blocks[b] = MCLI_NEW0(w->context, float, numbers_of(w, b))))
       s = mcli_nomem(err, "the weights");
   return s < 0 ? s : read_tensors(w, f, path, prefix, state->blocks, err);
 }

@@ -2,8 +2,6 @@
 //
 // CLIP's layer norm goes over all tokens and then one of them is taken; here that one is taken first, which gives the same
 // numbers for a share of the work.
-#include <math.h>
-
 #include "encoder/network.h"
 
 enum { MAX_WIDTH = 65536, MAX_LAYERS = 64, MAX_VOCABULARY = 1 << 24 };
@@ -15,6 +13,7 @@ static const mcl_text_options defaults = {.struct_size = sizeof defaults,
                                           .causal = 1,
                                           .gelu = MCL_GELU_QUICK,
                                           .end = -1,
+                                          .trained_blocks = -1,
                                           .dim = 128};
 
 void mcl_text_options_init(mcl_text_options *options, size_t struct_size) {
@@ -34,28 +33,41 @@ static mcl_status check(const mcl_text_options *o, mcl_error *err) {
   if (s == MCL_OK) s = mcli_network_range(o->gelu, MCL_GELU, MCL_GELU_QUICK, "gelu", err);
   if (s == MCL_OK) s = mcli_network_range(o->padding, -1, o->vocabulary - 1, "padding", err);
   if (s == MCL_OK) s = mcli_network_range(o->end, -1, o->vocabulary - 1, "end", err);
-  if (s == MCL_OK) s = mcli_network_range(o->dim, 1, MAX_WIDTH, "dim", err);
+  if (s == MCL_OK) s = mcli_network_range(o->dim, 0, MAX_WIDTH, "dim", err);
   if (s == MCL_OK) s = mcli_network_range(o->projection_dim, 0, MAX_WIDTH, "projection_dim", err);
+  if (s == MCL_OK) s = mcli_network_range(o->trained_blocks, -1, o->layers, "trained_blocks", err);
+  if (s == MCL_OK) s = mcli_network_range(o->hidden, 0, 4 * MAX_WIDTH, "hidden", err);
   if (s == MCL_OK) s = mcli_network_range(o->reserved, 0, 0, "reserved", err);
   return s;
 }
 
-static mcl_status build(mcli_net *net, const mcl_text_options *o, mcl_error *err) {
+static mcl_status build(mcli_network *w, const mcl_text_options *o, mcl_error *err) {
+  mcli_net *net = &w->net;
   mcli_tokens tokens = {.vocabulary = o->vocabulary, .padding = o->padding, .end = o->end};
-  mcli_block block = {.heads = o->heads,
-                      .causal = o->causal,
-                      .depth = o->layers,
-                      .gelu = o->gelu == MCL_GELU ? MCLI_GELU_ERF : MCLI_GELU_QUICK};
+  mcli_blocks_of blocks = {.layers = o->layers,
+                           .trained = o->trained_blocks,
+                           .heads = o->heads,
+                           .hidden = o->hidden,
+                           .causal = o->causal,
+                           .gelu = o->gelu == MCL_GELU ? MCLI_GELU_ERF : MCLI_GELU_QUICK};
   mcl_status s = mcli_net_embedding(net, &tokens, o->embed, err);
   if (s == MCL_OK) mcli_net_begin_normal(net, 0.02);
   if (s == MCL_OK) s = mcli_net_positions(net, err);
   if (s == MCL_OK) mcli_net_begin_normal(net, 0.01);
-  for (int32_t i = 0; s == MCL_OK && i < o->layers; i++) s = mcli_net_block(net, &block, err);
-  if (s == MCL_OK) s = mcli_net_pool(net, err);
-  if (s == MCL_OK) s = mcli_net_layer_norm(net, err);
-  if (s == MCL_OK) s = mcli_net_linear(net, o->dim, 0, err);
-  if (s == MCL_OK) mcli_net_begin_normal(net, 1 / sqrt((double)o->embed));
-  return s;
+  if (s == MCL_OK) s = mcli_net_blocks(net, &blocks, err);
+  if (s == MCL_OK) s = mcli_net_pooled(net, MCLI_POOL_END, o->dim, err);
+  return s < 0 ? s : mcli_network_head(w, o->projection_dim, err);
+}
+
+static void describe(mcli_network *w, const mcl_text_options *o) {
+  mcli_network_describe(w, "text %d of %d, %d x %d", o->context, o->vocabulary, o->layers,
+                        o->embed);
+  if (o->hidden != 4 * o->embed) mcli_network_describe(w, " (%d)", o->hidden);
+  mcli_network_describe(w, ", %d heads, %s, %s, padding %d, end %d, ", o->heads,
+                        o->causal ? "causal" : "whole", o->gelu == MCL_GELU ? "gelu" : "quick gelu",
+                        o->padding, o->end);
+  if (o->trained_blocks >= 0) mcli_network_describe(w, "last %d trained, ", o->trained_blocks);
+  mcli_network_describe(w, "%d, head %d", o->dim, o->projection_dim);
 }
 
 mcl_status mcl_encoder_create_text(mcl_context *context, const mcl_text_options *options,
@@ -66,18 +78,15 @@ mcl_status mcl_encoder_create_text(mcl_context *context, const mcl_text_options 
   mcl_status s = mcli_options_copy(&o, sizeof o, options, "mcl_text_options", err);
   if (s == MCL_OK) s = check(&o, err);
   if (s < 0) return s;
+  if (o.hidden == 0) o.hidden = 4 * o.embed;
   mcli_network *w = NULL;
   s = mcli_network_begin(context, (mcli_shape){o.context, 1, 1}, o.optimiser, &w, err);
   if (s < 0) return s;
-  s = build(&w->net, &o, err);
-  if (s == MCL_OK) s = mcli_network_head(w, o.projection_dim, err);
+  s = build(w, &o, err);
   if (s < 0) {
     mcli_network_free(w);
     return s;
   }
-  mcli_network_describe(
-      w, "text %d of %d, %d x %d, %d heads, %s, %s, padding %d, end %d, %d, head %d", o.context,
-      o.vocabulary, o.layers, o.embed, o.heads, o.causal ? "causal" : "whole",
-      o.gelu == MCL_GELU ? "gelu" : "quick gelu", o.padding, o.end, o.dim, o.projection_dim);
+  describe(w, &o);
   return mcli_network_end(w, "text", o.seed, out, err);
 }

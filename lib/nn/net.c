@@ -1,7 +1,4 @@
 // Building a chain of layers, and room for what passes through it.
-//
-// Blocks of a transformer are layers like others: a block of its own kind would hide ten values that backward needs. A
-// residual is a sum with an earlier value.
 #include "nn/net.h"
 
 #include <math.h>
@@ -197,38 +194,35 @@ mcl_status mcli_net_sum(mcli_net *net, int32_t from, mcl_error *err) {
   return append(net, &l, err);
 }
 
-mcl_status mcli_net_pool(mcli_net *net, mcl_error *err) {
+mcl_status mcli_net_pool(mcli_net *net, mcli_pool which, mcl_error *err) {
   mcli_layer l = new_layer(net, MCLI_POOL, 0);
+  l.option = (int32_t)which;
   l.out = (mcli_shape){1, 1, l.in.channels};
   return append(net, &l, err);
 }
 
+// ---- images as tokens ------------------------------------------------------------------------------
+
+mcl_status mcli_net_standardise(mcli_net *net, mcl_error *err) {
+  mcli_layer l = new_layer(net, MCLI_STANDARDISE, 0);
+  mcl_status s = add_vector(net, &l, "input", "mean", MCLI_RUNNING, &l.mean, err);
+  if (s == MCL_OK) s = add_vector(net, &l, "input", "deviation", MCLI_RUNNING, &l.scale, err);
+  return s < 0 ? s : append(net, &l, err);
+}
+
+mcl_status mcli_net_class(mcli_net *net, mcl_error *err) {
+  mcli_layer l = new_layer(net, MCLI_CLASS, 0);
+  mcl_status s = add_table(net, &l, "class", 1, err);
+  l.out = (mcli_shape){1 + l.in.height * l.in.width, 1, l.in.channels};
+  return s < 0 ? s : append(net, &l, err);
+}
+
+void mcli_net_freeze(mcli_net *net) {
+  mcli_params_freeze(&net->params);
+}
+
 void mcli_net_begin_normal(mcli_net *net, double deviation) {
   net->layers[net->n_layers - 1].deviation = deviation;
-}
-
-static mcl_status add_dense(mcli_net *net, int32_t outputs, double deviation, mcl_error *err) {
-  mcl_status s = mcli_net_linear(net, outputs, MCLI_WITH_BIAS | MCLI_PER_PLACE, err);
-  if (s == MCL_OK) mcli_net_begin_normal(net, deviation);
-  return s;
-}
-
-// Deviations are CLIP's (Radford et al. 2021, model.py): what a block adds is smaller the more blocks there are, so that
-// their sum begins as large as what goes into the first.
-mcl_status mcli_net_block(mcli_net *net, const mcli_block *block, mcl_error *err) {
-  int32_t from = net->n_layers, width = mcli_net_shape(net, from).channels;
-  double inner = 1 / sqrt((double)width), last = inner / sqrt(2.0 * block->depth);
-  mcl_status s = mcli_net_layer_norm(net, err);
-  if (s == MCL_OK) s = add_dense(net, 3 * width, inner, err);
-  if (s == MCL_OK) s = mcli_net_attention(net, block->heads, block->causal, err);
-  if (s == MCL_OK) s = add_dense(net, width, last, err);
-  if (s == MCL_OK) s = mcli_net_sum(net, from, err);
-  from = net->n_layers;
-  if (s == MCL_OK) s = mcli_net_layer_norm(net, err);
-  if (s == MCL_OK) s = add_dense(net, 4 * width, inner / sqrt(2.0), err);
-  if (s == MCL_OK) s = mcli_net_gelu(net, block->gelu, err);
-  if (s == MCL_OK) s = add_dense(net, width, last, err);
-  return s < 0 ? s : mcli_net_sum(net, from, err);
 }
 
 // ---- weights ---------------------------------------------------------------------------------------
@@ -243,10 +237,18 @@ static void begin_kernel(const mcli_params *p, const mcli_layer *l, uint64_t see
   if (l->bias >= 0) mcli_init_uniform(p, l->bias, fan_in, seed);
 }
 
+static int is_trained(const mcli_net *net, const mcli_layer *l) {
+  const int32_t tensors[] = {l->kernel, l->bias, l->scale, l->shift, l->table};
+  for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
+    if (tensors[i] >= 0 && mcli_param_is_trained(&net->params, tensors[i])) return 1;
+  return 0;
+}
+
 mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err) {
   mcli_params *p = &net->params;
   mcl_status s = mcli_params_allocate(net->context, p, err);
   if (s < 0) return s;
+  while (net->lowest < net->n_layers && !is_trained(net, &net->layers[net->lowest])) net->lowest++;
   for (int32_t i = 0; i < net->n_layers; i++) {
     const mcli_layer *l = &net->layers[i];
     if (l->kernel >= 0) begin_kernel(p, l, seed);

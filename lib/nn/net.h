@@ -3,7 +3,7 @@
 // Value 0 is the input; layer i (from 0) makes value i + 1 of value i, and a sum adds an earlier value to it. A tape holds
 // the values of one batch, so one network can hold several views at once. Nothing here allocates once tapes have their size.
 //
-// net.c builds, pass.c computes.
+// net.c builds, block.c transformers; pass.c computes.
 #ifndef MCL_NN_NET_H
 #define MCL_NN_NET_H
 
@@ -30,7 +30,9 @@ typedef enum {
   MCLI_GELU,
   MCLI_ATTENTION,
   MCLI_SUM,
-  MCLI_POOL
+  MCLI_POOL,
+  MCLI_STANDARDISE,
+  MCLI_CLASS
 } mcli_layer_kind;
 
 typedef struct mcli_layer {
@@ -40,10 +42,10 @@ typedef struct mcli_layer {
   mcli_shape in, out;
   mcli_conv conv;
   int64_t figures; // a batch norm's place in the figures of a tape
-  int32_t table;   // tensor of embeddings or positions
+  int32_t table;   // tensor of embeddings, of positions, or of a class token
   int32_t
       places; // of a dense layer: pixels or tokens that it goes over one by one; 1: it takes all of a row at once
-  int32_t option;   // a bag: its mean; GELU: its kind; attention: causal
+  int32_t option;   // a bag: its mean; GELU: its kind; attention: causal; a pool: mcli_pool
   int32_t heads;    // of attention
   int32_t from;     // of a sum: the value that is added
   double deviation; // of its normal initial weights; 0: uniform ones
@@ -55,6 +57,8 @@ typedef struct mcli_net {
   mcli_shape input;
   mcli_layer *layers;
   int32_t n_layers, capacity;
+  int32_t
+      lowest; // the first layer with a tensor that is trained: backward stops there; n_layers: none is
   mcli_tokens
       tokens; // vocabulary 0: the input is numbers, else int32 ids in the place of value 0's floats
   int64_t figures; // floats that the batch norms keep of one forward pass
@@ -75,7 +79,7 @@ void mcli_net_begin(mcl_context *c, mcli_net *net, mcli_shape input);
 void mcli_net_free(mcli_net *net);
 
 // Appends a layer. relu is applied behind it. MCL_E_LIMIT for more than
-// 2^28 weights, or 2^28 numbers a row.
+// 2^29 weights, or 2^28 numbers a row.
 // MCLI_PER_PLACE: a dense layer over the channels of each pixel or token, as a convolution with a kernel of 1.
 enum { MCLI_WITH_BIAS = 1, MCLI_WITH_RELU = 2, MCLI_PER_PLACE = 4 };
 mcl_status mcli_net_conv(mcli_net *net, int32_t filters, int32_t kernel, int32_t stride,
@@ -97,17 +101,28 @@ mcl_status mcli_net_gelu(mcli_net *net, mcli_gelu kind, mcl_error *err);
 mcl_status mcli_net_attention(mcli_net *net, int32_t heads, int causal, mcl_error *err);
 // Adds an earlier value of the same shape: a residual. Not one from before the last sum: they do not nest.
 mcl_status mcli_net_sum(mcli_net *net, int32_t from, mcl_error *err);
-mcl_status mcli_net_pool(mcli_net *net, mcl_error *err);
+// The token that stands for its row: the one that ends it, the first, or the mean of all.
+typedef enum { MCLI_POOL_END, MCLI_POOL_FIRST, MCLI_POOL_MEAN } mcli_pool;
+mcl_status mcli_net_pool(mcli_net *net, mcli_pool which, mcl_error *err);
+// Brings pixels to the scale of its tensors "mean" and "deviation", which are not trained and begin as 0 and 1.
+mcl_status mcli_net_standardise(mcli_net *net, mcl_error *err);
+// Patches to tokens: a token that is learnt in front of them.
+mcl_status mcli_net_class(mcli_net *net, mcl_error *err);
+// Freezes all tensors added so far.
+void mcli_net_freeze(mcli_net *net);
 // The layer added last begins with normal weights of this deviation, and biases of 0.
 void mcli_net_begin_normal(mcli_net *net, double deviation);
 
-// A residual block, layer norms first: x + attention(norm x), then x + dense(GELU(dense(norm x))), four times as wide
-// inside. `depth` blocks there are in all: the more, the smaller the last layers of each begin.
-typedef struct mcli_block {
-  int32_t heads, causal, depth;
+// Residual blocks, layer norms first: x + attention(norm x), then x + dense(GELU(dense `hidden` (norm x))). The more there are,
+// the smaller the last layers of each begin. `trained` of them, the last ones, are trained, and all that lies before them is
+// frozen; -1: nothing is.
+typedef struct mcli_blocks_of {
+  int32_t layers, trained, heads, hidden, causal;
   mcli_gelu gelu;
-} mcli_block;
-mcl_status mcli_net_block(mcli_net *net, const mcli_block *block, mcl_error *err);
+} mcli_blocks_of;
+mcl_status mcli_net_blocks(mcli_net *net, const mcli_blocks_of *b, mcl_error *err);
+// Their end: one token of each row, layer norm, and dense `dim` without a bias unless it is 0.
+mcl_status mcli_net_pooled(mcli_net *net, mcli_pool which, int32_t dim, mcl_error *err);
 
 // Allocates the weights and gives them their initial values.
 mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err);
@@ -135,7 +150,7 @@ float *mcli_tape_value(const mcli_net *net, const mcli_tape *tape, int32_t value
 // The first `layers` layers over the n rows that value 0 holds. Training: batch norm by the figures of these rows, kept.
 mcl_status mcli_net_forward(mcli_net *net, mcli_tape *tape, int64_t n, int32_t layers, int training,
                             mcl_error *err);
-// Adds the gradients of all layers' tensors; grad [n, outputs] is by the last value.
+// Adds the gradients of all tensors that are trained; grad [n, outputs] is by the last value.
 mcl_status mcli_net_backward(mcli_net *net, const mcli_tape *tape, const float *grad,
                              mcl_error *err);
 // Moves the running figures of the batch norms by those of a tape.

@@ -55,7 +55,8 @@ mcl_status mcli_optimiser_options(mcl_optimiser_options *to, const mcl_optimiser
 
 mcl_status mcli_optimiser_check(const mcli_params *p, mcl_error *err) {
   for (int32_t i = 0; i < p->n_tensors; i++)
-    if (mcli_first_not_finite(mcli_param_gradient(p, i), 1, p->tensors[i].n) >= 0)
+    if (!mcli_param_is_frozen(p, i) &&
+        mcli_first_not_finite(mcli_param_gradient(p, i), 1, p->tensors[i].n) >= 0)
       return mcli_fail(err, MCL_E_NOT_FINITE, "the gradient of %s has a NaN or infinity",
                        p->tensors[i].name);
   return MCL_OK;
@@ -77,13 +78,13 @@ static void step_block(void *job, uint32_t task, uint32_t worker) {
   (void)worker;
   const step_job *j = job;
   int64_t at = (int64_t)task * STEP_BLOCK, n = j->n - at < STEP_BLOCK ? j->n - at : STEP_BLOCK;
-  at += j->first;
   mcli_params *p = j->p;
+  float *values = p->values + j->first + at;
+  at += j->first - p->frozen;
   if (j->o->kind == MCL_ADAM)
-    j->kernels->adam(&j->adam, p->values + at, p->gradients + at, p->moments + at, p->second + at,
-                     n);
+    j->kernels->adam(&j->adam, values, p->gradients + at, p->moments + at, p->second + at, n);
   else
-    j->kernels->sgd(&j->sgd, p->values + at, p->gradients + at, p->moments + at, n);
+    j->kernels->sgd(&j->sgd, values, p->gradients + at, p->moments + at, n);
 }
 
 mcl_status mcli_optimiser_step(mcl_context *c, const mcl_optimiser_options *o, mcli_params *p,
@@ -93,7 +94,7 @@ mcl_status mcli_optimiser_step(mcl_context *c, const mcl_optimiser_options *o, m
   int decoupled = (o->flags & MCL_DECOUPLED_DECAY) != 0;
   for (int32_t i = 0; i < p->n_tensors; i++) {
     const mcli_param *tensor = &p->tensors[i];
-    if (tensor->flags & MCLI_RUNNING) continue;
+    if (!mcli_param_is_trained(p, i)) continue;
     double decay = tensor->flags & MCLI_KERNEL ? o->weight_decay : 0;
     float l2 = decoupled ? 0 : (float)(2 * decay);                      // (3)
     float keep = decoupled ? (float)(1 - learning_rate * decay) : 1.0F; // (4)
@@ -113,6 +114,6 @@ mcl_status mcli_optimiser_step(mcl_context *c, const mcl_optimiser_options *o, m
     s = mcli_parallel(c, mcli_blocks(tensor->n, STEP_BLOCK), step_block, &j, err);
     if (s < 0) return s;
   }
-  memset(p->gradients, 0, (size_t)p->n * sizeof *p->gradients);
+  memset(p->gradients, 0, (size_t)(p->n - p->frozen) * sizeof *p->gradients);
   return MCL_OK;
 }

@@ -8,8 +8,9 @@
 #include "base/alloc.h"
 #include "base/rng.h"
 
-// 2^28 numbers are 4 GiB with gradients and moments: more is a mistake in the options of the networks there are.
-static const int64_t max_numbers = INT64_C(1) << 28;
+// 2^29 numbers are 8 GiB with gradients and moments: the largest of CLIP's towers, ViT-L/14, has 2^28.2, and more is a mistake in
+// the options of the networks there are.
+static const int64_t max_numbers = INT64_C(1) << 29;
 
 // Tensors start at multiples of 64 bytes. The padding stays zero in every block.
 enum { ALIGN = 16 };
@@ -37,7 +38,7 @@ mcl_status mcli_params_add(mcl_context *c, mcli_params *p, const char *kind, int
     fits = fits && mcli_mul(t.n, shape[i], &t.n) && t.n <= max_numbers;
   }
   if (!fits || p->n + t.n > max_numbers)
-    return mcli_fail(err, MCL_E_LIMIT, "the network has more than 2^28 weights, at %s", t.name);
+    return mcli_fail(err, MCL_E_LIMIT, "the network has more than 2^29 weights, at %s", t.name);
   p->n += (t.n + ALIGN - 1) / ALIGN * ALIGN;
   p->tensors[p->n_tensors] = t;
   *index = p->n_tensors++;
@@ -46,9 +47,9 @@ mcl_status mcli_params_add(mcl_context *c, mcli_params *p, const char *kind, int
 
 mcl_status mcli_params_allocate(mcl_context *c, mcli_params *p, mcl_error *err) {
   p->values = MCLI_NEW0(c, float, p->n);
-  p->gradients = MCLI_NEW0(c, float, p->n);
-  p->moments = MCLI_NEW0(c, float, p->n);
-  p->second = MCLI_NEW0(c, float, p->n);
+  p->gradients = MCLI_NEW0(c, float, p->n - p->frozen);
+  p->moments = MCLI_NEW0(c, float, p->n - p->frozen);
+  p->second = MCLI_NEW0(c, float, p->n - p->frozen);
   if (p->values && p->gradients && p->moments && p->second) return MCL_OK;
   return mcli_nomem(err, "the weights");
 }

@@ -1,4 +1,6 @@
 // The numbers that a network has learnt: named tensors in one block, beside their gradients and the optimiser's moments.
+//
+// Tensors that are frozen come first, and have neither gradients nor moments: three quarters of their memory is saved.
 #ifndef MCL_NN_PARAMS_H
 #define MCL_NN_PARAMS_H
 
@@ -8,7 +10,7 @@
 
 enum {
   MCLI_KERNEL = 1, // weight decay applies: tensors of two dimensions and more
-  MCLI_RUNNING = 2 // not trained: the running figures of batch norm
+  MCLI_RUNNING = 2 // not trained: the running figures of batch norm, the scale of pixels
 };
 
 typedef struct mcli_param {
@@ -23,13 +25,14 @@ typedef struct mcli_params {
   mcli_param *tensors;
   int32_t n_tensors, capacity;
   int64_t n;               // numbers in each block, padding between the tensors included
+  int64_t frozen;          // the first so many are frozen
   float *values;           // [n]; NULL before mcli_params_allocate
-  float *gradients;        // [n], added up since the last step
-  float *moments, *second; // [n]; SGD's v or Adam's m; Adam's s
+  float *gradients;        // [n - frozen], added up since the last step
+  float *moments, *second; // [n - frozen]; SGD's v or Adam's m; Adam's s
 } mcli_params;
 
 // Declares a tensor; *index counts from 0. Only before mcli_params_allocate. MCL_E_LIMIT when all together have more than
-// 2^28 numbers. `kind` and `number` make the name: ("conv", 0, "kernel") is "conv0.kernel".
+// 2^29 numbers. `kind` and `number` make the name: ("conv", 0, "kernel") is "conv0.kernel".
 mcl_status mcli_params_add(mcl_context *c, mcli_params *p, const char *kind, int32_t number,
                            const char *what, int32_t ndim, const int64_t *shape, uint32_t flags,
                            int32_t *index, mcl_error *err);
@@ -37,11 +40,23 @@ mcl_status mcli_params_add(mcl_context *c, mcli_params *p, const char *kind, int
 mcl_status mcli_params_allocate(mcl_context *c, mcli_params *p, mcl_error *err);
 void mcli_params_free(mcl_context *c, mcli_params *p);
 
+// Freezes the tensors declared so far. Only before mcli_params_allocate.
+static inline void mcli_params_freeze(mcli_params *p) {
+  p->frozen = p->n;
+}
+static inline int mcli_param_is_frozen(const mcli_params *p, int32_t index) {
+  return p->tensors[index].first < p->frozen;
+}
+// Whether an optimiser moves it.
+static inline int mcli_param_is_trained(const mcli_params *p, int32_t index) {
+  return !mcli_param_is_frozen(p, index) && !(p->tensors[index].flags & MCLI_RUNNING);
+}
 static inline float *mcli_param_value(const mcli_params *p, int32_t index) {
   return index < 0 ? NULL : p->values + p->tensors[index].first;
 }
 static inline float *mcli_param_gradient(const mcli_params *p, int32_t index) {
-  return index < 0 ? NULL : p->gradients + p->tensors[index].first;
+  if (index < 0 || mcli_param_is_frozen(p, index)) return NULL;
+  return p->gradients + (p->tensors[index].first - p->frozen);
 }
 
 // Initial weights and biases, a function of (seed, tensor, place): uniform in +-1 / sqrt(fan_in), a third of the variance of LeCun

@@ -1,7 +1,8 @@
 // What a network computes.
 //
 // Forward fills a tape, layer by layer, each cut into tasks of its own; backward walks the chain in reverse with two
-// buffers that change places: the gradient by a layer's output and that by its input. The first layer's input needs none.
+// buffers that change places: the gradient by a layer's output and that by its input. The input of the lowest layer that is
+// trained needs none, and the walk ends there.
 // At a sum a third buffer keeps the gradient by the value that was added, until the walk arrives there.
 //
 // Rejected: running a chunk of images through all layers in one task. It would save some cache misses, but batch norm
@@ -14,6 +15,7 @@
 #include "nn/linear.h"
 #include "nn/net.h"
 #include "nn/norm.h"
+#include "nn/patches.h"
 
 // The ids of a tape's rows, or its patches.
 static mcli_tokens tokens_of(const mcli_net *net, const mcli_layer *l, const mcli_tape *tape) {
@@ -39,6 +41,17 @@ static mcl_status norm_forward(mcli_net *net, const mcli_layer *l, mcli_tape *ta
                          net->workspace, err);
 }
 
+static mcl_status pool_forward(const mcli_net *net, const mcli_layer *l, const mcli_tokens *t,
+                               int64_t n, const float *x, float *y, mcl_error *err) {
+  if (l->option == MCLI_POOL_MEAN)
+    return mcli_mean_forward(net->context, n, t->context, l->out.channels, x, y, err);
+  if (l->option == MCLI_POOL_FIRST)
+    mcli_first_forward(n, t->context, l->out.channels, x, y);
+  else
+    mcli_pool_forward(t, n, l->out.channels, x, y);
+  return MCL_OK;
+}
+
 static mcl_status tokens_forward(mcli_net *net, const mcli_layer *l, const mcli_tape *tape,
                                  const float *x, float *y, mcl_error *err) {
   mcl_context *c = net->context;
@@ -54,9 +67,10 @@ static mcl_status tokens_forward(mcli_net *net, const mcli_layer *l, const mcli_
     return mcli_positions_forward(c, tape->n, t.context, l->out.channels, x, table, y, err);
   case MCLI_ATTENTION:
     return mcli_attention_forward(c, &a, tape->n, &t, x, y, net->workspace, err);
+  case MCLI_CLASS:
+    return mcli_class_forward(c, tape->n, t.context, l->out.channels, x, table, y, err);
   default: // MCLI_POOL
-    mcli_pool_forward(&t, tape->n, l->out.channels, x, y);
-    return MCL_OK;
+    return pool_forward(net, l, &t, tape->n, x, y, err);
   }
 }
 
@@ -84,6 +98,9 @@ static mcl_status layer_forward(mcli_net *net, const mcli_layer *l, mcli_tape *t
                                    err);
   case MCLI_GELU:
     return mcli_gelu_forward(c, (mcli_gelu)l->option, n * mcli_shape_size(l->out), x, y, err);
+  case MCLI_STANDARDISE:
+    return mcli_standardise(c, mcli_layer_rows(l, n), l->out.channels, x,
+                            mcli_param_value(p, l->mean), mcli_param_value(p, l->scale), y, err);
   case MCLI_SUM:
     return mcli_sum(c, n * mcli_shape_size(l->out), x, mcli_tape_value(net, tape, l->from), y, err);
   default:
@@ -105,6 +122,17 @@ mcl_status mcli_net_forward(mcli_net *net, mcli_tape *tape, int64_t n, int32_t l
 
 // ---- backward --------------------------------------------------------------------------------------
 
+static mcl_status pool_backward(const mcli_net *net, const mcli_layer *l, const mcli_tokens *t,
+                                int64_t n, const float *dy, float *dx, mcl_error *err) {
+  if (l->option == MCLI_POOL_MEAN)
+    return mcli_mean_backward(net->context, n, t->context, l->out.channels, dy, dx, err);
+  if (l->option == MCLI_POOL_FIRST)
+    mcli_first_backward(n, t->context, l->out.channels, dy, dx);
+  else
+    mcli_pool_backward(t, n, l->out.channels, dy, dx);
+  return MCL_OK;
+}
+
 static mcl_status tokens_backward(mcli_net *net, const mcli_layer *l, const mcli_tape *tape,
                                   const float *x, const float *dy, float *dx, mcl_error *err) {
   mcl_context *c = net->context;
@@ -122,9 +150,10 @@ static mcl_status tokens_backward(mcli_net *net, const mcli_layer *l, const mcli
     return mcli_positions_backward(c, n, t.context, width, dy, d_table, err);
   case MCLI_ATTENTION:
     return mcli_attention_backward(c, &a, n, &t, x, dy, dx, net->workspace, err);
+  case MCLI_CLASS:
+    return mcli_class_backward(c, n, t.context, width, dy, dx, d_table, err);
   default: // MCLI_POOL
-    mcli_pool_backward(&t, n, width, dy, dx);
-    return MCL_OK;
+    return pool_backward(net, l, &t, n, dy, dx, err);
   }
 }
 
@@ -174,7 +203,7 @@ mcl_status mcli_net_backward(mcli_net *net, const mcli_tape *tape, const float *
   int64_t outputs = mcli_shape_size(mcli_net_shape(net, net->n_layers));
   int32_t from = -1; // the value whose gradient `added` is a part of
   memcpy(dy, grad, (size_t)(tape->n * outputs) * sizeof *dy);
-  for (int32_t i = net->n_layers - 1; i >= 0; i--) {
+  for (int32_t i = net->n_layers - 1; i >= net->lowest; i--) {
     const mcli_layer *l = &net->layers[i];
     int64_t size = tape->n * mcli_shape_size(l->in);
     if (l->kind == MCLI_SUM) { // dy is the gradient of both that it adds
@@ -182,9 +211,11 @@ mcl_status mcli_net_backward(mcli_net *net, const mcli_tape *tape, const float *
       from = l->from;
       continue;
     }
-    mcl_status s = layer_backward(net, l, tape, mcli_tape_value(net, tape, i),
-                                  mcli_tape_value(net, tape, i + 1), dy, i > 0 ? dx : NULL, err);
-    if (s == MCL_OK && i == from && i > 0) s = mcli_sum(net->context, size, dx, added, dx, err);
+    mcl_status s =
+        layer_backward(net, l, tape, mcli_tape_value(net, tape, i),
+                       mcli_tape_value(net, tape, i + 1), dy, i > net->lowest ? dx : NULL, err);
+    if (s == MCL_OK && i == from && i > net->lowest)
+      s = mcli_sum(net->context, size, dx, added, dx, err);
     if (s < 0) return s;
     float *done = dy;
     dy = dx;

@@ -247,6 +247,27 @@ AT(mcl_cnn_options, optimiser, 72);
 AT(mcl_cnn_options, padding, 80);
 AT(mcl_cnn_options, reserved, 84);
 
+SIZE(mcl_vit_options, 96);
+AT(mcl_vit_options, struct_size, 0);
+AT(mcl_vit_options, seed, 8);
+AT(mcl_vit_options, height, 16);
+AT(mcl_vit_options, width, 20);
+AT(mcl_vit_options, channels, 24);
+AT(mcl_vit_options, patch, 28);
+AT(mcl_vit_options, embed, 32);
+AT(mcl_vit_options, layers, 36);
+AT(mcl_vit_options, heads, 40);
+AT(mcl_vit_options, hidden, 44);
+AT(mcl_vit_options, gelu, 48);
+AT(mcl_vit_options, class_token, 52);
+AT(mcl_vit_options, pre_norm, 56);
+AT(mcl_vit_options, trained_blocks, 60);
+AT(mcl_vit_options, dim, 64);
+AT(mcl_vit_options, projection_dim, 68);
+AT(mcl_vit_options, mean, 72);
+AT(mcl_vit_options, deviation, 80);
+AT(mcl_vit_options, optimiser, 88);
+
 SIZE(mcl_bag_options, 64);
 AT(mcl_bag_options, struct_size, 0);
 AT(mcl_bag_options, seed, 8);
@@ -262,7 +283,7 @@ AT(mcl_bag_options, projection_dim, 48);
 AT(mcl_bag_options, reserved, 52);
 AT(mcl_bag_options, optimiser, 56);
 
-SIZE(mcl_text_options, 72);
+SIZE(mcl_text_options, 80);
 AT(mcl_text_options, struct_size, 0);
 AT(mcl_text_options, seed, 8);
 AT(mcl_text_options, vocabulary, 16);
@@ -276,8 +297,10 @@ AT(mcl_text_options, padding, 44);
 AT(mcl_text_options, end, 48);
 AT(mcl_text_options, dim, 52);
 AT(mcl_text_options, projection_dim, 56);
-AT(mcl_text_options, reserved, 60);
+AT(mcl_text_options, trained_blocks, 60);
 AT(mcl_text_options, optimiser, 64);
+AT(mcl_text_options, hidden, 72);
+AT(mcl_text_options, reserved, 76);
 
 SIZE(mcl_pair_options, 40);
 AT(mcl_pair_options, struct_size, 0);

@@ -563,7 +563,7 @@ START_TEST(bad_options_of_a_cnn_are_named) {
   o.field = value;                                                                                 \
   CHECK_FAILS(status, word, mcl_encoder_create_cnn(c, &o, &e, &err))
   static const int32_t filters[3] = {4, 0, 4}, kernels[3] = {3, 3, 16}, strides[3] = {-1, 1, 1};
-  static const int32_t wide[3] = {4096, 4096, 4096};
+  static const int32_t wide[3] = {4096, 4096, 4096}, five[3] = {5, 5, 5};
   mcl_optimiser_options optimiser;
   mcl_optimiser_options_init(&optimiser, sizeof optimiser);
   optimiser.beta1 = 2;
@@ -585,7 +585,7 @@ START_TEST(bad_options_of_a_cnn_are_named) {
   o = cnn_options(0),
   o.padding = MCL_PADDING_VALID; // 9 x 8 -> 3 x 2, where a kernel of 3 has no room
   CHECK_FAILS(MCL_E_SHAPE, "conv1", mcl_encoder_create_cnn(c, &o, &e, &err));
-  o = cnn_options(0), o.filters = wide;
+  o = cnn_options(0), o.filters = wide, o.kernels = five;
   CHECK_FAILS(MCL_E_LIMIT, "conv2", mcl_encoder_create_cnn(c, &o, &e, &err));
   o = cnn_options(0), o.height = o.width = 4096;
   CHECK_FAILS(MCL_E_LIMIT, "dense0", mcl_encoder_create_cnn(c, &o, &e, &err));

@@ -394,7 +394,9 @@ START_TEST(bad_options_of_a_transformer_are_named) {
   BAD(gelu, 0, "gelu is 0");
   BAD(padding, -2, "padding is -2");
   BAD(end, VOCABULARY, "end is 40");
-  BAD(dim, 0, "dim is 0");
+  BAD(dim, -1, "dim is -1");
+  BAD(trained_blocks, 3, "trained_blocks is 3, not -1..2");
+  BAD(hidden, -1, "hidden is -1");
   BAD(projection_dim, 70000, "projection_dim is 70000");
   BAD(reserved, 1, "reserved is 1");
   o = text_options(), o.context = 65536, o.embed = 65536;

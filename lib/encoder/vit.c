@@ -1,0 +1,141 @@
+// A transformer over the patches of an image: CLIP's image tower (Radford et al. 2021, section 2.4; Dosovitskiy et al. 2021,
+// section 3.1), of any size.
+//
+// CLIP's last layer norm goes over all tokens and then one of them is taken; here that one is taken first, which gives the
+// same numbers for a share of the work. A mean is taken before the layer norm too, so that both forms end alike.
+//
+// Mean and deviation of the channels are tensors of the network, so that its file says what its pixels have to be.
+#include <math.h>
+
+#include "encoder/network.h"
+
+enum { MAX_SIDE = 4096, MAX_WIDTH = 65536, MAX_LAYERS = 64 };
+
+static const mcl_vit_options defaults = {.struct_size = sizeof defaults,
+                                         .embed = 128,
+                                         .layers = 4,
+                                         .heads = 4,
+                                         .gelu = MCL_GELU_QUICK,
+                                         .class_token = 1,
+                                         .pre_norm = 1,
+                                         .trained_blocks = -1,
+                                         .dim = 128,
+                                         .projection_dim = 64};
+
+void mcl_vit_options_init(mcl_vit_options *options, size_t struct_size) {
+  mcli_options_init(options, struct_size, &defaults, sizeof defaults);
+}
+
+// ---- options ---------------------------------------------------------------------------------------
+
+static mcl_status check_image(const mcl_vit_options *o, mcl_error *err) {
+  mcl_status s = mcli_network_range(o->height, 1, MAX_SIDE, "height", err);
+  if (s == MCL_OK) s = mcli_network_range(o->width, 1, MAX_SIDE, "width", err);
+  if (s == MCL_OK) s = mcli_network_range(o->channels, 1, MAX_SIDE, "channels", err);
+  if (s == MCL_OK) s = mcli_network_range(o->patch, 1, MAX_SIDE, "patch", err);
+  if (s == MCL_OK && (o->height % o->patch != 0 || o->width % o->patch != 0))
+    return mcli_fail(err, MCL_E_INVALID,
+                     "options->patch is %d, which does not divide height and width, %d x %d",
+                     o->patch, o->height, o->width);
+  for (int32_t k = 0; s == MCL_OK && k < o->channels; k++) {
+    if (o->mean && !isfinite((float)o->mean[k]))
+      s = mcli_fail(err, MCL_E_INVALID, "options->mean[%d] is %g", k, o->mean[k]);
+    else if (o->deviation && !((float)o->deviation[k] > 0 && isfinite((float)o->deviation[k])))
+      s = mcli_fail(err, MCL_E_INVALID, "options->deviation[%d] is %g, not above 0", k,
+                    o->deviation[k]);
+  }
+  return s;
+}
+
+static mcl_status check(const mcl_vit_options *o, mcl_error *err) {
+  mcl_status s = check_image(o, err);
+  if (s == MCL_OK) s = mcli_network_range(o->embed, 1, MAX_WIDTH, "embed", err);
+  if (s == MCL_OK) s = mcli_network_range(o->layers, 1, MAX_LAYERS, "layers", err);
+  if (s == MCL_OK) s = mcli_network_range(o->heads, 1, o->embed, "heads", err);
+  if (s == MCL_OK && o->embed % o->heads != 0)
+    return mcli_fail(err, MCL_E_INVALID, "options->heads is %d, which does not divide embed, %d",
+                     o->heads, o->embed);
+  if (s == MCL_OK) s = mcli_network_range(o->hidden, 0, 4 * MAX_WIDTH, "hidden", err);
+  if (s == MCL_OK) s = mcli_network_range(o->gelu, MCL_GELU, MCL_GELU_QUICK, "gelu", err);
+  if (s == MCL_OK) s = mcli_network_range(o->class_token, 0, 1, "class_token", err);
+  if (s == MCL_OK) s = mcli_network_range(o->pre_norm, 0, 1, "pre_norm", err);
+  if (s == MCL_OK) s = mcli_network_range(o->trained_blocks, -1, o->layers, "trained_blocks", err);
+  if (s == MCL_OK) s = mcli_network_range(o->dim, 0, MAX_WIDTH, "dim", err);
+  if (s == MCL_OK) s = mcli_network_range(o->projection_dim, 0, MAX_WIDTH, "projection_dim", err);
+  return s;
+}
+
+// ---- layers ----------------------------------------------------------------------------------------
+
+static int has_scale(const mcl_vit_options *o) {
+  return o->mean || o->deviation;
+}
+
+static mcl_status build_tokens(mcli_net *net, const mcl_vit_options *o, mcl_error *err) {
+  double deviation = 1 / sqrt((double)o->embed);
+  mcl_status s = has_scale(o) ? mcli_net_standardise(net, err) : MCL_OK;
+  if (s == MCL_OK) s = mcli_net_conv(net, o->embed, o->patch, o->patch, MCL_PADDING_VALID, 0, err);
+  if (s == MCL_OK && o->class_token) {
+    s = mcli_net_class(net, err);
+    if (s == MCL_OK) mcli_net_begin_normal(net, deviation);
+  }
+  if (s == MCL_OK) s = mcli_net_positions(net, err);
+  if (s == MCL_OK) mcli_net_begin_normal(net, deviation);
+  if (s == MCL_OK && o->pre_norm) s = mcli_net_layer_norm(net, err);
+  return s;
+}
+
+static mcl_status build(mcli_network *w, const mcl_vit_options *o, mcl_error *err) {
+  mcli_blocks_of blocks = {.layers = o->layers,
+                           .trained = o->trained_blocks,
+                           .heads = o->heads,
+                           .hidden = o->hidden,
+                           .gelu = o->gelu == MCL_GELU ? MCLI_GELU_ERF : MCLI_GELU_QUICK};
+  mcl_status s = build_tokens(&w->net, o, err);
+  if (s == MCL_OK) s = mcli_net_blocks(&w->net, &blocks, err);
+  if (s == MCL_OK)
+    s = mcli_net_pooled(&w->net, o->class_token ? MCLI_POOL_FIRST : MCLI_POOL_MEAN, o->dim, err);
+  return s < 0 ? s : mcli_network_head(w, o->projection_dim, err);
+}
+
+static void describe(mcli_network *w, const mcl_vit_options *o) {
+  mcli_network_describe(w, "vit %d x %d x %d%s, patches of %d, %s%s, %d x %d (%d), %d heads, %s, ",
+                        o->height, o->width, o->channels, has_scale(o) ? " to scale" : "", o->patch,
+                        o->class_token ? "class token" : "mean", o->pre_norm ? ", norm" : "",
+                        o->layers, o->embed, o->hidden, o->heads,
+                        o->gelu == MCL_GELU ? "gelu" : "quick gelu");
+  if (o->trained_blocks >= 0) mcli_network_describe(w, "last %d trained, ", o->trained_blocks);
+  mcli_network_describe(w, "%d, head %d", o->dim, o->projection_dim);
+}
+
+static void begin_scale(const mcli_network *w, const mcl_vit_options *o) {
+  const mcli_layer *l = &w->net.layers[0];
+  for (int32_t k = 0; k < o->channels; k++) {
+    if (o->mean) mcli_param_value(&w->net.params, l->mean)[k] = (float)o->mean[k];
+    if (o->deviation) mcli_param_value(&w->net.params, l->scale)[k] = (float)o->deviation[k];
+  }
+}
+
+mcl_status mcl_encoder_create_vit(mcl_context *context, const mcl_vit_options *options,
+                                  mcl_encoder **out, mcl_error *err) {
+  if (!context) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
+  if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
+  mcl_vit_options o = defaults;
+  mcl_status s = mcli_options_copy(&o, sizeof o, options, "mcl_vit_options", err);
+  if (s == MCL_OK) s = check(&o, err);
+  if (s < 0) return s;
+  if (o.hidden == 0) o.hidden = 4 * o.embed;
+  mcli_network *w = NULL;
+  s = mcli_network_begin(context, (mcli_shape){o.height, o.width, o.channels}, o.optimiser, &w,
+                         err);
+  if (s < 0) return s;
+  s = build(w, &o, err);
+  if (s < 0) {
+    mcli_network_free(w);
+    return s;
+  }
+  describe(w, &o);
+  s = mcli_network_end(w, "vit", o.seed, out, err);
+  if (s == MCL_OK && has_scale(&o)) begin_scale(w, &o);
+  return s;
+}

@@ -1,0 +1,51 @@
+// What transformers are made of.
+//
+// Blocks are layers like others: a block of its own kind would hide ten values that backward needs. A residual is a sum with an
+// earlier value.
+#include <math.h>
+
+#include "nn/net.h"
+
+static mcl_status add_dense(mcli_net *net, int32_t outputs, double deviation, mcl_error *err) {
+  mcl_status s = mcli_net_linear(net, outputs, MCLI_WITH_BIAS | MCLI_PER_PLACE, err);
+  if (s == MCL_OK) mcli_net_begin_normal(net, deviation);
+  return s;
+}
+
+// Deviations are CLIP's (Radford et al. 2021, model.py): what a block adds is smaller the more blocks there are, so that
+// their sum begins as large as what goes into the first.
+static mcl_status add_block(mcli_net *net, const mcli_blocks_of *b, mcl_error *err) {
+  int32_t from = net->n_layers, width = mcli_net_shape(net, from).channels;
+  double inner = 1 / sqrt((double)width), last = inner / sqrt(2.0 * b->layers);
+  mcl_status s = mcli_net_layer_norm(net, err);
+  if (s == MCL_OK) s = add_dense(net, 3 * width, inner, err);
+  if (s == MCL_OK) s = mcli_net_attention(net, b->heads, b->causal, err);
+  if (s == MCL_OK) s = add_dense(net, width, last, err);
+  if (s == MCL_OK) s = mcli_net_sum(net, from, err);
+  from = net->n_layers;
+  if (s == MCL_OK) s = mcli_net_layer_norm(net, err);
+  if (s == MCL_OK) s = add_dense(net, b->hidden, inner / sqrt(2.0), err);
+  if (s == MCL_OK) s = mcli_net_gelu(net, b->gelu, err);
+  if (s == MCL_OK) s = add_dense(net, width, last, err);
+  return s < 0 ? s : mcli_net_sum(net, from, err);
+}
+
+mcl_status mcli_net_blocks(mcli_net *net, const mcli_blocks_of *b, mcl_error *err) {
+  mcl_status s = MCL_OK;
+  for (int32_t i = 0; s == MCL_OK && i < b->layers; i++) {
+    if (b->layers - i == b->trained) mcli_net_freeze(net);
+    s = add_block(net, b, err);
+  }
+  if (b->trained == 0) mcli_net_freeze(net);
+  return s;
+}
+
+mcl_status mcli_net_pooled(mcli_net *net, mcli_pool which, int32_t dim, mcl_error *err) {
+  int32_t width = mcli_net_shape(net, net->n_layers).channels;
+  mcl_status s = mcli_net_pool(net, which, err);
+  if (s == MCL_OK) s = mcli_net_layer_norm(net, err);
+  if (s < 0 || dim == 0) return s;
+  s = mcli_net_linear(net, dim, 0, err);
+  if (s == MCL_OK) mcli_net_begin_normal(net, 1 / sqrt((double)width));
+  return s;
+}
