@@ -28,7 +28,8 @@
  *
  * A zero row is normalised to zero: its scores are 0, its gradient is 0.
  *
- * Memory: at most (8 dim + 120) (n + m) bytes and 260 KiB a thread, never an n x m matrix. This
+ * Memory: at most (8 dim + 120) (n + m) bytes, 72 (n + m) more with other_duplicates, and 260 KiB a
+ * thread, never an n x m matrix. This
  * bounds the loss, not your encoder's activations. A call costs the same whether gradients are
  * wanted or not. Any number of calls at once; the same inputs give the same bits for any number of
  * threads. */
@@ -85,6 +86,11 @@ typedef struct mcl_loss_inputs {
   /** [m, dim]: gets dL/dzb. NULL: not wanted. Both are overwritten, after all inputs have been
    *  read: either may be za or zb itself. They must not overlap each other. */
   const mcl_array *dzb;
+  /** [m], laid out likewise: a second kind of `duplicates`, as of captions where those are of images:
+   *  rows of equal id in either one are not each other's negatives. No chains are followed: where one
+   *  row shares its image with a second, and that one its caption with a third, the first and the
+   *  third stay negatives. NULL: none. */
+  const int64_t *other_duplicates;
 } mcl_loss_inputs;
 
 /** Prepared by mcl_struct_init(). */

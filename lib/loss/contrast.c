@@ -110,6 +110,22 @@ static int64_t positive_in(const pass *p, const tile *t, int64_t i) {
   return j >= 0 && j < t->m ? j : -1;
 }
 
+// The run of places in y's order, which rises, as far as it lies in the tile.
+static void mask_more(const mcli_side *x, const mcli_side *y, const tile *t, int64_t row,
+                      float *scores) {
+  const int64_t *places = y->order + x->more_from[row];
+  int64_t low = 0, high = x->more[row];
+  while (low < high) {
+    int64_t middle = low + (high - low) / 2;
+    if (places[middle] < t->column)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  for (; low < x->more[row] && places[low] < t->column + t->m; low++)
+    scores[places[low] - t->column] = -INFINITY;
+}
+
 // (1). What is no negative becomes -infinity; positives are noted before.
 static void score_tile(const pass *p, const tile *t, float *s) {
   const mcli_contrast *k = p->k;
@@ -127,6 +143,7 @@ static void score_tile(const pass *p, const tile *t, float *s) {
       scores[positive] = -INFINITY;
     }
     for (int64_t j = first > 0 ? first : 0; j < end && j < t->m; j++) scores[j] = -INFINITY;
+    if (x->more) mask_more(x, y, t, row, scores);
   }
 }
 

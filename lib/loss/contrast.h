@@ -15,17 +15,26 @@ typedef struct mcli_sort_key {
   int64_t cell, id, row; // id -1: no duplicate
 } mcli_sort_key;
 
+// Sorted by cell and id; equals keep their order. One of the two arrays, each of n keys, is returned.
+mcli_sort_key *mcli_keys_sort(mcli_sort_key *keys, mcli_sort_key *other, int64_t n);
+int mcli_keys_compare(const mcli_sort_key *a, const mcli_sort_key *b);
+
 // Rows sorted by cell and, in a cell, by duplicate id: both are runs. All arrays have n values, in
 // sorted order.
 typedef struct mcli_side {
   int64_t n, dim;
-  mcli_sort_key *keys; // row: in the caller's order; NT-Xent's second view comes after its first
-  float *u, *norms;    // [n, dim], normalised; norms NULL: as given
-  float *d;            // [n, dim], dL/du; NULL: not wanted
+  int64_t of_a_view;    // n, or half of it for NT-Xent
+  const int64_t *other; // [of_a_view] other ids, in the caller's order; NULL: none
+  int64_t *order;       // places sorted by cell and other id; NULL: there are none
+  mcli_sort_key *keys;  // row: in the caller's order; NT-Xent's second view comes after its first
+  float *u, *norms;     // [n, dim], normalised; norms NULL: as given
+  float *d;             // [n, dim], dL/du; NULL: not wanted
   // Of anchors:
   int64_t *positive; // its place on the other side
   // First and length of a run of the other side that are no negatives: duplicates, or itself.
   int64_t *mask_from, *mask;
+  // The same by the other ids, which are no runs of places: a run of the other side's `order`.
+  int64_t *more_from, *more; // NULL: there are no other ids
   float *best, *score;    // the highest score of a negative, -infinity without one; the positive's
   float *shifts;          // what sums of exponentials are relative to
   double *sums, *losses;  // of the negatives' exponentials; l_i
@@ -56,6 +65,9 @@ void mcli_side_free(mcl_context *c, mcli_side *s);
 // Finds cells, positives and masks. The positive of x's row i is y's row (i + offset) mod y->n, in
 // the callers' orders.
 mcl_status mcli_contrast_link(mcli_contrast *k, int64_t offset, mcl_error *err);
+
+// other.c: finds the masks by other ids. Both sides have some.
+mcl_status mcli_contrast_find_more(const mcli_contrast *k, mcl_error *err);
 
 // All of losses, best, score; and d.
 mcl_status mcli_contrast_run(const mcli_contrast *k, mcl_error *err);

@@ -83,6 +83,7 @@ static mcl_status make_side(call *l, mcli_side *s, int views, const mcl_array *c
   const int64_t *cells = l->in.cells ? l->in.cells + first : NULL;
   const int64_t *duplicates = l->in.duplicates ? l->in.duplicates + first : NULL;
   bool as_given = (l->o.flags & MCL_ROWS_AS_GIVEN) != 0;
+  s->other = l->in.other_duplicates ? l->in.other_duplicates + first : NULL;
   return mcli_side_make(l->context, s, views, z, names, cells, duplicates, as_given, gradient, err);
 }
 

@@ -9,7 +9,7 @@
 #include "math/array.h"
 #include "math/rows.h"
 
-static int compare(const mcli_sort_key *a, const mcli_sort_key *b) {
+int mcli_keys_compare(const mcli_sort_key *a, const mcli_sort_key *b) {
   if (a->cell != b->cell) return a->cell < b->cell ? -1 : 1;
   return a->id < b->id ? -1 : a->id > b->id;
 }
@@ -19,11 +19,11 @@ static int compare(const mcli_sort_key *a, const mcli_sort_key *b) {
 static void merge(const mcli_sort_key *keys, int64_t from, int64_t middle, int64_t end,
                   mcli_sort_key *out) {
   for (int64_t a = from, b = middle, o = from; o < end; o++)
-    out[o] = b == end || (a < middle && compare(&keys[a], &keys[b]) <= 0) ? keys[a++] : keys[b++];
+    out[o] = b == end || (a < middle && mcli_keys_compare(&keys[a], &keys[b]) <= 0) ? keys[a++]
+                                                                                    : keys[b++];
 }
 
-// Keeps the order of equals. One of the two arrays is returned, sorted.
-static mcli_sort_key *sort(mcli_sort_key *keys, mcli_sort_key *other, int64_t n) {
+mcli_sort_key *mcli_keys_sort(mcli_sort_key *keys, mcli_sort_key *other, int64_t n) {
   for (int64_t run = 1; run < n; run *= 2) {
     for (int64_t i = 0; i < n; i += 2 * run) {
       int64_t middle = i + run < n ? i + run : n, end = i + 2 * run < n ? i + 2 * run : n;
@@ -36,7 +36,7 @@ static mcli_sort_key *sort(mcli_sort_key *keys, mcli_sort_key *other, int64_t n)
   return keys;
 }
 
-static mcl_status sort_rows(mcl_context *c, mcli_side *s, int64_t of_a_view, const int64_t *cells,
+static mcl_status sort_rows(mcl_context *c, mcli_side *s, const int64_t *cells,
                             const int64_t *duplicates, mcl_error *err) {
   mcli_sort_key *keys = MCLI_NEW(c, mcli_sort_key, s->n), *other = NULL;
   if (keys && (cells || duplicates)) other = MCLI_NEW(c, mcli_sort_key, s->n);
@@ -45,10 +45,10 @@ static mcl_status sort_rows(mcl_context *c, mcli_side *s, int64_t of_a_view, con
     return mcli_nomem(err, "the loss");
   }
   for (int64_t i = 0; i < s->n; i++) {
-    int64_t row = i % of_a_view, id = duplicates ? duplicates[row] : -1;
+    int64_t row = i % s->of_a_view, id = duplicates ? duplicates[row] : -1;
     keys[i] = (mcli_sort_key){cells ? cells[row] : 0, id < 0 ? -1 : id, i};
   }
-  s->keys = other ? sort(keys, other, s->n) : keys;
+  s->keys = other ? mcli_keys_sort(keys, other, s->n) : keys;
   mcli_free(c, s->keys == keys ? other : keys);
   return MCL_OK;
 }
@@ -93,9 +93,10 @@ static mcl_status load(mcli_side *s, const mcl_array *const *z, const char *cons
 mcl_status mcli_side_make(mcl_context *c, mcli_side *s, int views, const mcl_array *const *z,
                           const char *const *names, const int64_t *cells, const int64_t *duplicates,
                           bool as_given, bool gradient, mcl_error *err) {
-  s->n = views * z[0]->shape[0];
+  s->of_a_view = z[0]->shape[0];
+  s->n = views * s->of_a_view;
   s->dim = z[0]->shape[1];
-  mcl_status status = sort_rows(c, s, z[0]->shape[0], cells, duplicates, err);
+  mcl_status status = sort_rows(c, s, cells, duplicates, err);
   if (status == MCL_OK) status = allocate(c, s, as_given, gradient, err);
   if (status == MCL_OK) status = load(s, z, names, err);
   if (status == MCL_OK && s->norms) mcli_normalise(c, s->u, s->n, s->dim, s->u, s->norms);
@@ -103,8 +104,9 @@ mcl_status mcli_side_make(mcl_context *c, mcli_side *s, int views, const mcl_arr
 }
 
 void mcli_side_free(mcl_context *c, mcli_side *s) {
-  void *const all[] = {s->keys, s->u,     s->norms,  s->d,    s->positive, s->mask_from, s->mask,
-                       s->best, s->score, s->shifts, s->sums, s->losses,   s->weights,   s->pulls};
+  void *const all[] = {s->keys,    s->u,     s->norms, s->d,         s->positive, s->mask_from,
+                       s->mask,    s->best,  s->score, s->shifts,    s->sums,     s->losses,
+                       s->weights, s->pulls, s->order, s->more_from, s->more};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) mcli_free(c, all[i]);
 }
 
@@ -144,8 +146,8 @@ static void find_masks(const mcli_contrast *k) {
   mcli_side *x = k->x;
   const mcli_side *y = k->y;
   for (int64_t i = 0, j = 0; i < x->n; i++) {
-    while (j < y->n && compare(&y->keys[j], &x->keys[i]) < 0) j++;
-    bool again = i > 0 && compare(&x->keys[i - 1], &x->keys[i]) == 0;
+    while (j < y->n && mcli_keys_compare(&y->keys[j], &x->keys[i]) < 0) j++;
+    bool again = i > 0 && mcli_keys_compare(&x->keys[i - 1], &x->keys[i]) == 0;
     if (x->keys[i].id < 0) {
       x->mask_from[i] = i;
       x->mask[i] = x == y; // NT-Xent: itself
@@ -154,7 +156,7 @@ static void find_masks(const mcli_contrast *k) {
       x->mask[i] = x->mask[i - 1];
     } else {
       int64_t end = j;
-      while (end < y->n && compare(&y->keys[end], &x->keys[i]) == 0) end++;
+      while (end < y->n && mcli_keys_compare(&y->keys[end], &x->keys[i]) == 0) end++;
       x->mask_from[i] = j;
       x->mask[i] = end - j;
     }
@@ -175,5 +177,5 @@ mcl_status mcli_contrast_link(mcli_contrast *k, int64_t offset, mcl_error *err) 
   for (int64_t j = 0; j < k->y->n; j++) place[k->y->keys[j].row] = j;
   for (int64_t i = 0; i < x->n; i++) x->positive[i] = place[(x->keys[i].row + offset) % k->y->n];
   mcli_free(k->context, place);
-  return MCL_OK;
+  return x->other ? mcli_contrast_find_more(k, err) : MCL_OK;
 }

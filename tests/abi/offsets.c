@@ -339,7 +339,7 @@ AT(mcl_loss_options, temperature, 8);
 AT(mcl_loss_options, flags, 16);
 AT(mcl_loss_options, reserved, 20);
 
-SIZE(mcl_loss_inputs, 64);
+SIZE(mcl_loss_inputs, 72);
 AT(mcl_loss_inputs, struct_size, 0);
 AT(mcl_loss_inputs, za, 8);
 AT(mcl_loss_inputs, zb, 16);
@@ -348,6 +348,7 @@ AT(mcl_loss_inputs, duplicates, 32);
 AT(mcl_loss_inputs, first_positive, 40);
 AT(mcl_loss_inputs, dza, 48);
 AT(mcl_loss_inputs, dzb, 56);
+AT(mcl_loss_inputs, other_duplicates, 64);
 
 SIZE(mcl_loss_result, 48);
 AT(mcl_loss_result, struct_size, 0);

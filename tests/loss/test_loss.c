@@ -39,15 +39,16 @@ END_TEST
 START_TEST(losses_and_gradients_are_the_twin_s_under_every_option) {
   mcl_context *c = test_context(2);
   static const int64_t sizes[][2] = {{1, 3}, {2, 2}, {7, 5}, {33, 17}, {65, 2}, {129, 8}};
-  int64_t cells[129], duplicates[129];
+  int64_t cells[129], duplicates[129], others[129];
   for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
-    for (uint32_t variant = 0; variant < 16; variant++)
+    for (uint32_t variant = 0; variant < 32; variant++)
       for (int kind = 0; kind < 4; kind++) {
         int64_t n = sizes[k][0], fewer = kind == 3 ? (n + 1) / 2 : n;
         problem p = make_problem(fewer, n, sizes[k][1], k + 1);
         for (int64_t i = 0; i < n; i++) {
           cells[i] = i * 7 % 5 - 2 + (i == 1) * 100;
           duplicates[i] = i % 3 ? i / 4 : -1 - i;
+          others[i] = i % 7 ? i * 5 % 11 : -3;
         }
         p.nt_xent = kind == 0;
         p.flags = kind >= 2 ? MCL_ONE_WAY : 0;
@@ -55,6 +56,7 @@ START_TEST(losses_and_gradients_are_the_twin_s_under_every_option) {
         if (variant & 1) p.flags |= MCL_REDUCE_SUM;
         if (variant & 2) p.cells = cells;
         if (variant & 4) p.duplicates = duplicates;
+        if (variant & 16) p.others = others;
         if (variant & 8) p.flags |= MCL_ROWS_AS_GIVEN, p.tau = 2;
         check_problem(c, &p);
         problem_free(&p);
@@ -84,6 +86,71 @@ START_TEST(cells_of_many_blocks_are_the_twin_s) {
         check_problem(c, &p);
         problem_free(&p);
       }
+  mcl_context_unref(c);
+}
+END_TEST
+
+// One large group, whose masks go through every block, and many small ones.
+START_TEST(other_duplicates_in_many_blocks_are_the_twin_s) {
+  mcl_context *c = test_context(2);
+  int64_t cells[400], duplicates[400], others[400];
+  for (int64_t i = 0; i < 400; i++) {
+    cells[i] = i * i % 400 < 300;
+    duplicates[i] = i % 50;
+    others[i] = i * i % 37 < 9 ? 4 : i / 3;
+  }
+  for (int kind = 0; kind < 3; kind++)
+    for (int with = 0; with < 2; with++) {
+      problem p = make_problem(400 - (kind == 2 ? 60 : 0), 400, 3, 2);
+      p.nt_xent = kind == 0;
+      p.flags = kind == 2 ? MCL_ONE_WAY : 0;
+      p.first = kind == 2 ? 17 : 0;
+      p.others = others;
+      if (with) p.cells = cells, p.duplicates = duplicates;
+      check_problem(c, &p);
+      problem_free(&p);
+    }
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(other_duplicates_alone_are_duplicates) {
+  mcl_context *c = test_context(1);
+  int64_t ids[40];
+  for (int64_t i = 0; i < 40; i++) ids[i] = i % 5 ? i % 6 : -1;
+  for (int kind = 0; kind < 3; kind++) {
+    problem p = make_problem(40, 40, 4, 9);
+    p.nt_xent = kind == 0;
+    p.flags = kind == 2 ? MCL_ONE_WAY : 0;
+    p.duplicates = ids;
+    solved first = solve(c, &p);
+    p.duplicates = NULL, p.others = ids;
+    solved second = solve(c, &p);
+    // The rows lie in another order, so sums are rounded otherwise.
+    ck_assert_double_eq_tol(first.r.loss, second.r.loss, 1e-6);
+    ck_assert_int_eq(first.r.anchors_without_negatives, second.r.anchors_without_negatives);
+    for (int i = 0; i < 160; i++) {
+      ck_assert_float_eq_tol(first.dza[i], second.dza[i], 1e-7f);
+      ck_assert_float_eq_tol(first.dzb[i], second.dzb[i], 1e-7f);
+    }
+    solved_free(&first), solved_free(&second);
+    problem_free(&p);
+  }
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(chains_of_duplicates_are_not_followed) {
+  mcl_context *c = test_context(1);
+  // 0 and 1 share the first kind, 1 and 2 the second: only 0 and 2 are negatives.
+  int64_t images[3] = {5, 5, 6}, captions[3] = {7, 8, 8};
+  problem p = make_problem(3, 3, 2, 4);
+  p.duplicates = images, p.others = captions;
+  solved s = solve(c, &p);
+  ck_assert_int_eq(s.r.anchors_without_negatives, 2); // row 1, both ways
+  check_problem(c, &p);
+  solved_free(&s);
+  problem_free(&p);
   mcl_context_unref(c);
 }
 END_TEST
@@ -326,8 +393,9 @@ END_TEST
 
 RUN_TESTS("loss", the_twin_s_gradients_are_finite_differences,
           losses_and_gradients_are_the_twin_s_under_every_option,
-          cells_of_many_blocks_are_the_twin_s, small_temperatures_lose_nothing,
-          scores_at_both_ends_of_their_range_lose_nothing,
+          cells_of_many_blocks_are_the_twin_s, other_duplicates_in_many_blocks_are_the_twin_s,
+          other_duplicates_alone_are_duplicates, chains_of_duplicates_are_not_followed,
+          small_temperatures_lose_nothing, scores_at_both_ends_of_their_range_lose_nothing,
           long_rows_as_given_stay_within_the_range_of_exp, a_tie_with_a_negative_is_no_hit,
           one_row_cell_has_zero_loss_and_exactly_zero_gradient, cells_are_losses_of_their_own,
           two_ranks_add_up_to_one, a_zero_row_has_scores_of_zero_and_no_gradient,

@@ -281,13 +281,15 @@ START_TEST(memory_is_what_the_header_says) {
   CHECK_OK(mcl_context_create(&o, &c, &err));
   problem p = make_problem(ROWS, ROWS, DIM, 8);
   int64_t *cells = zeros(ROWS, sizeof *cells), before = m.live;
-  int64_t stated = (8 * DIM + 120) * 2 * ROWS + 260 * 1024 * THREADS;
+  int64_t bare = (8 * DIM + 120) * 2 * ROWS + 260 * 1024 * THREADS;
   for (int64_t i = 0; i < ROWS; i++) cells[i] = i / 2; // the most cells that are not alone
   for (int kind = 0; kind < 3; kind++)
-    for (int with = 0; with < 2; with++) {
+    for (int with = 0; with < 3; with++) {
       p.nt_xent = kind == 0;
       p.flags = kind == 2 ? MCL_ONE_WAY : 0;
       p.cells = p.duplicates = with ? cells : NULL;
+      p.others = with == 2 ? cells : NULL;
+      int64_t stated = bare + (with == 2 ? 72 * 2 * ROWS : 0);
       m.most = before;
       solved s = solve(c, &p);
       ck_assert_msg(m.most - before <= stated, "%lld bytes, %lld stated",
@@ -307,9 +309,10 @@ START_TEST(every_failing_allocation_is_an_error_and_the_retry_is_the_same) {
   mcl_context *c = test_context_with(&a, 1);
   problem p = make_problem(10, 10, 4, 10);
   int64_t cells[10] = {0, 1, 0, 1, 0, 1, 0, 1, 0, 1};
-  for (int kind = 0; kind < 4; kind++) {
+  for (int kind = 0; kind < 8; kind++) {
     p.nt_xent = kind & 1;
     p.cells = p.duplicates = kind & 2 ? cells : NULL;
+    p.others = kind & 4 ? cells : NULL;
     solved want = solve(c, &p);
     int64_t live = a.live, sites = 0;
     for (;; sites++) {
@@ -387,13 +390,14 @@ END_TEST
 
 START_TEST(any_number_of_threads_gives_the_same_bits) {
   problem p = make_problem(700, 700, 16, 7);
-  int64_t cells[700];
-  for (int i = 0; i < 700; i++) cells[i] = i % 9 < 6 ? 0 : i % 3;
+  int64_t cells[700], others[700];
+  for (int i = 0; i < 700; i++) cells[i] = i % 9 < 6 ? 0 : i % 3, others[i] = i % 23;
   for (int kind = 0; kind < 6; kind++) {
     solved first = {0};
     p.nt_xent = kind % 3 == 0;
     p.flags = kind % 3 == 2 ? MCL_ONE_WAY : 0;
     p.cells = kind % 2 ? cells : NULL;
+    p.others = kind >= 2 ? others : NULL;
     p.tau = kind < 3 ? 0.3 : 0.01;
     for (uint32_t threads = 1; threads <= 3; threads++) {
       mcl_context *c = test_context(threads);

@@ -20,7 +20,7 @@ typedef struct problem {
   uint32_t flags;
   double tau;
   double *za, *zb;
-  const int64_t *cells, *duplicates;
+  const int64_t *cells, *duplicates, *others;
 } problem;
 
 // dza, dzb: NULL, or [n, dim] and [m, dim] zeros.
@@ -63,7 +63,10 @@ typedef struct direction {
 
 static inline bool is_negative(const problem *p, int64_t row, int64_t other) {
   if (p->cells && p->cells[row] != p->cells[other]) return false;
-  return !p->duplicates || p->duplicates[row] < 0 || p->duplicates[row] != p->duplicates[other];
+  const int64_t *kinds[2] = {p->duplicates, p->others};
+  for (int k = 0; k < 2; k++)
+    if (kinds[k] && kinds[k][row] >= 0 && kinds[k][row] == kinds[k][other]) return false;
+  return true;
 }
 
 // (3) as log(1 + sum of exp(s_ij - s_i,p(i))), which keeps the smallest of losses.
@@ -176,6 +179,7 @@ static inline mcl_status call(mcl_context *c, const problem *p, mcl_loss_result 
   o.temperature = p->tau;
   o.flags = p->flags;
   in.za = &za, in.zb = &zb, in.cells = p->cells, in.duplicates = p->duplicates;
+  in.other_duplicates = p->others;
   in.first_positive = p->first;
   in.dza = dza ? &da : NULL;
   in.dzb = dzb ? &db : NULL;
