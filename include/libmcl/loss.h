@@ -86,10 +86,10 @@ typedef struct mcl_loss_inputs {
   /** [m, dim]: gets dL/dzb. NULL: not wanted. Both are overwritten, after all inputs have been
    *  read: either may be za or zb itself. They must not overlap each other. */
   const mcl_array *dzb;
-  /** [m], laid out likewise: a second kind of `duplicates`, as of captions where those are of images:
-   *  rows of equal id in either one are not each other's negatives. No chains are followed: where one
-   *  row shares its image with a second, and that one its caption with a third, the first and the
-   *  third stay negatives. NULL: none. */
+  /** [m], laid out likewise: a second kind of `duplicates`, as of captions where those are of
+   *  images: rows of equal id in either one are not each other's negatives. No chains are followed:
+   *  where one row shares its image with a second, and that one its caption with a third, the first
+   *  and the third stay negatives. NULL: none. */
   const int64_t *other_duplicates;
 } mcl_loss_inputs;
 

@@ -229,6 +229,18 @@ auto set_give_up(mcl_host_encoder &h, int) -> decltype(std::declval<E &>().give_
 }
 template <class E> void set_give_up(mcl_host_encoder &, long) {}
 
+template <class D>
+auto set_groups(mcl_host_dataset &h, int)
+    -> decltype(std::declval<D &>().groups(int32_t(), static_cast<int64_t *>(nullptr)), void()) {
+  h.groups = [](void *u, int32_t modality, int64_t *out, mcl_error *x) {
+    bool known = false;
+    mcl_status s = guard(x, [&] { known = static_cast<D *>(u)->groups(modality, out); });
+    if (s < 0 || known) return s;
+    return mcl_error_set(x, MCL_E_NOT_FOUND, 0, "it is not known which rows are the same");
+  };
+}
+template <class D> void set_groups(mcl_host_dataset &, long) {}
+
 } // namespace detail
 
 /// An encoder of a C++ class, which it owns from now on, also when this throws. E has
@@ -298,6 +310,7 @@ template <class K> clusterer host_clusterer(const context &c, std::unique_ptr<K>
 ///   int64_t rows() const; uint64_t fingerprint() const; int32_t modalities() const;
 ///   void shape(int32_t modality, mcl_array &row);
 ///   void load(const int64_t *indices, int64_t n, int32_t modality, const mcl_array &out);
+/// and, to say which rows are the same, bool groups(int32_t modality, int64_t *out); false: not known.
 template <class D> dataset host_dataset(const context &c, std::unique_ptr<D> data) {
   mcl_host_dataset h = make<mcl_host_dataset>();
   h.rows = data->rows();
@@ -310,6 +323,7 @@ template <class D> dataset host_dataset(const context &c, std::unique_ptr<D> dat
               mcl_error *x) {
     return detail::guard(x, [&] { static_cast<D *>(u)->load(indices, n, modality, *out); });
   };
+  detail::set_groups<D>(h, 0);
   h.destroy = detail::destroy<D>;
   h.user = data.release();
   dataset d;

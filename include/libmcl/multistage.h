@@ -271,6 +271,10 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_seek(mcl_multistage *loop, int32_t s
  *  far embed views 0 and 1 of up to 4096 rows of modality 0 too, at epoch `epochs`, which is never trained on: for told,
  *  told_next. With two modalities they do not.
  *
+ *  Rows that are the same in a modality of the loop (mcl_dataset_groups()) are not each other's negatives: the loss gets
+ *  the groups of modality 0 as duplicates and those of modality 1 as other_duplicates. Where no two rows are the same, or
+ *  the dataset does not say, it gets none.
+ *
  *  Errors: MCL_E_INVALID, MCL_E_SHAPE (rows), MCL_E_MISMATCH (another fingerprint; saved encoders are not there),
  *  MCL_E_NOT_FINITE (the loss diverged), MCL_E_CANCELLED, and what the parts and the callbacks return. */
 MCL_API MCL_CHECK mcl_status mcl_multistage_run(mcl_multistage *loop, mcl_dataset *dataset,

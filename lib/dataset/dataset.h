@@ -19,6 +19,9 @@ typedef struct mcli_dataset_kind {
   // The name of a row of a dataset that wraps no other; NULL: its number, which may be replaced by
   // that of a row further in. The function itself NULL: its number.
   const char *(*row_name)(const mcl_dataset *d, int64_t *row);
+  // Numbers for all rows, equal where rows have the same content in the modality; MCL_E_NOT_FOUND:
+  // not known. NULL: a wrapper's rows are as those it wraps, others are all different.
+  mcl_status (*groups)(mcl_dataset *d, int32_t modality, int64_t *out, mcl_error *err);
   // Frees what the kind added; of a half-built dataset too. NULL: nothing.
   void (*destroy)(mcl_dataset *d);
 } mcli_dataset_kind;
@@ -64,6 +67,8 @@ mcl_status mcli_dataset_check_images(const mcl_dataset *d, mcl_error *err);
 mcl_status mcli_dataset_check_indices(const int64_t *indices, int64_t n, int64_t rows,
                                       mcl_error *err);
 
+// As kind->groups, for all kinds. `modality` has been checked.
+mcl_status mcli_dataset_raw_groups(mcl_dataset *d, int32_t modality, int64_t *out, mcl_error *err);
 // As kind->row_name, for a wrapper too.
 const char *mcli_dataset_row_name(const mcl_dataset *d, int64_t *row);
 

@@ -70,12 +70,30 @@ done:
   return s;
 }
 
+// Rows that share with none get numbers that no row of the host's has.
+static mcl_status groups(mcl_dataset *d, int32_t modality, int64_t *out, mcl_error *err) {
+  host_dataset *h = (host_dataset *)d;
+  mcl_error inner;
+  if (!h->host.groups)
+    return mcli_fail(err, MCL_E_NOT_FOUND,
+                     "the host's dataset does not say which rows are the same");
+  mcl_status s = mcli_guard_enter(&h->guard, "dataset", err);
+  if (s < 0) return s;
+  mcli_callback_begin(&inner);
+  s = mcli_callback_end(h->host.groups(h->host.user, modality, out, &inner), &inner,
+                        "mcl_host_dataset.groups", err);
+  for (int64_t i = 0; s == MCL_OK && i < d->rows; i++)
+    if (out[i] < 0) out[i] = -1 - i;
+  mcli_guard_leave(&h->guard);
+  return s;
+}
+
 static void destroy(mcl_dataset *d) {
   host_dataset *h = (host_dataset *)d;
   if (h->host.destroy) h->host.destroy(h->host.user);
 }
 
-static const mcli_dataset_kind host_kind = {.load = load, .destroy = destroy};
+static const mcli_dataset_kind host_kind = {.load = load, .groups = groups, .destroy = destroy};
 
 static mcl_status check_host(const mcl_host_dataset *h, mcl_error *err) {
   if (h->rows < 1)

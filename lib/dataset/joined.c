@@ -40,6 +40,11 @@ static const char *row_name(const mcl_dataset *d, int64_t *row) {
   return NULL;
 }
 
+static mcl_status groups(mcl_dataset *d, int32_t modality, int64_t *out, mcl_error *err) {
+  mcl_dataset *part = part_of(d, &modality);
+  return mcli_dataset_raw_groups(part, modality, out, err);
+}
+
 static void destroy(mcl_dataset *d) {
   joined_dataset *j = (joined_dataset *)d;
   mcl_dataset_unref(j->part[0]);
@@ -47,7 +52,7 @@ static void destroy(mcl_dataset *d) {
 }
 
 static const mcli_dataset_kind joined_kind = {
-    .load = load, .row_name = row_name, .destroy = destroy};
+    .load = load, .row_name = row_name, .groups = groups, .destroy = destroy};
 
 static mcl_status check(const mcl_dataset *first, const mcl_dataset *second, mcl_error *err) {
   if (!first || !second)

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "dataset/groups.h"
 #include "math/array.h"
 
 // Elements a task of copying moves: some 10 microseconds, a hundred times what starting a task
@@ -163,9 +164,48 @@ static void destroy(mcl_dataset *d) {
 
 static const mcli_dataset_kind memory_kind = {.load = load, .destroy = destroy};
 
+// ---- rows of tokens, which are the same where their ids are ---------------------------------------
+
+static int compare_tokens(const void *user, int64_t a, int64_t b) {
+  const mcl_array *from = user;
+  const int32_t *ids = from->data;
+  for (int64_t k = 0; k < from->shape[1]; k++) {
+    int32_t x = ids[a * from->strides[0] + k * from->strides[1]];
+    int32_t y = ids[b * from->strides[0] + k * from->strides[1]];
+    if (x != y) return x < y ? -1 : 1;
+  }
+  return 0;
+}
+
+static mcl_status token_groups(mcl_dataset *d, int32_t modality, int64_t *out, mcl_error *err) {
+  const mcl_array *from = &((memory_dataset *)d)->kept;
+  mcl_context *c = d->context;
+  (void)modality;
+  int64_t context = from->shape[1];
+  int32_t *row = MCLI_NEW(c, int32_t, context);
+  mcli_group_key *keys = MCLI_NEW(c, mcli_group_key, d->rows);
+  mcl_status s = row && keys ? MCL_OK : mcli_nomem(err, "groups");
+  mcl_array dense;
+  mcl_array_init(&dense, row, MCL_I32, 2, (int64_t[]){1, context});
+  for (int64_t i = 0; s == MCL_OK && i < d->rows; i++) {
+    mcli_row_copy(from, i, &dense, 0);
+    keys[i] = (mcli_group_key){mcli_hash(row, (uint64_t)context * sizeof *row, 0), i};
+  }
+  if (s == MCL_OK) s = mcli_group(c, keys, d->rows, compare_tokens, from, out, err);
+  mcli_free(c, row);
+  mcli_free(c, keys);
+  return s;
+}
+
+static const mcli_dataset_kind tokens_kind = {
+    .load = load, .groups = token_groups, .destroy = destroy};
+
+// ---- making one ---------------------------------------------------------------------------------
+
 mcl_status mcli_memory_create(mcl_context *c, const mcl_array *from, void *owned, mcl_dataset **out,
                               mcl_error *err) {
-  mcl_dataset *d = mcli_dataset_new(c, sizeof(memory_dataset), &memory_kind, 1);
+  const mcli_dataset_kind *kind = from->dtype == MCL_I32 ? &tokens_kind : &memory_kind;
+  mcl_dataset *d = mcli_dataset_new(c, sizeof(memory_dataset), kind, 1);
   if (!d) return mcli_nomem(err, "a dataset");
   memory_dataset *m = (memory_dataset *)d;
   m->kept = *from;

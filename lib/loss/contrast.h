@@ -15,7 +15,8 @@ typedef struct mcli_sort_key {
   int64_t cell, id, row; // id -1: no duplicate
 } mcli_sort_key;
 
-// Sorted by cell and id; equals keep their order. One of the two arrays, each of n keys, is returned.
+// Sorted by cell and id; equals keep their order. One of the two arrays, each of n keys, is
+// returned.
 mcli_sort_key *mcli_keys_sort(mcli_sort_key *keys, mcli_sort_key *other, int64_t n);
 int mcli_keys_compare(const mcli_sort_key *a, const mcli_sort_key *b);
 

@@ -5,7 +5,7 @@
 //
 //   x_v = augment(load(rows), v)      on a thread of its own, one batch ahead     (1)
 //   z_v = forward(x_v)                                                            (2)
-//   loss, dz_0, dz_1 = loss(z_0, z_1, cells)                                      (3)
+//   loss, dz_0, dz_1 = loss(z_0, z_1, cells, duplicates)                          (3)
 //   backward(dz_v), then one optimiser step at the scheduled rate                 (4)
 //
 // The temperature of (3) is the encoder's where it learns one, and goes back to it in (4); else the loop's.
@@ -109,6 +109,8 @@ static mcl_status train_on(push *p, mcl_encoder *e, mcli_prepared *b, int64_t st
   mcl_struct_init(&loss, sizeof loss);
   loss.za = &z[0], loss.zb = &z[1], loss.dza = &dz[0], loss.dzb = &dz[1];
   loss.cells = b->cells;
+  loss.duplicates = mcli_views_duplicates(&p->views, b, 0);
+  loss.other_duplicates = mcli_views_duplicates(&p->views, b, 1);
   mcl_loss_options options = l->loss;
   bool learnt = false;
   if (s == MCL_OK) s = find_temperature(e, &options.temperature, &learnt, err);

@@ -166,6 +166,34 @@ mcl_status mcli_views_take(mcli_views *p, const mcl_event *e, const mcl_batch *b
   return b->status;
 }
 
+// ---- rows that are the same -----------------------------------------------------------------------------
+
+static void free_groups(mcli_views *p, int32_t m) {
+  mcli_free(p->l->context, p->groups[m]);
+  mcli_free(p->l->context, p->duplicates[m]);
+  p->groups[m] = p->duplicates[m] = NULL;
+}
+
+// Where no two rows are the same the loss is told nothing: it would sort its rows to no end.
+static mcl_status find_groups(mcli_views *p, int32_t m, mcl_error *err) {
+  mcl_context *c = p->l->context;
+  int64_t rows = p->l->rows, i = 0;
+  p->groups[m] = MCLI_NEW(c, int64_t, rows);
+  p->duplicates[m] = MCLI_NEW(c, int64_t, p->capacity);
+  if (!p->groups[m] || !p->duplicates[m]) return mcli_nomem(err, "groups of rows");
+  mcl_status s = mcl_dataset_groups(p->dataset, m, p->groups[m], rows, err);
+  if (s < 0 && s != MCL_E_NOT_FOUND) return s;
+  while (s == MCL_OK && i < rows && p->groups[m][i] == i) i++;
+  if (s == MCL_E_NOT_FOUND || i == rows) free_groups(p, m);
+  return MCL_OK;
+}
+
+const int64_t *mcli_views_duplicates(mcli_views *p, const mcli_prepared *b, int m) {
+  for (int64_t i = 0; p->groups[m] && i < b->n; i++)
+    p->duplicates[m][i] = p->groups[m][b->indices[i]];
+  return p->duplicates[m];
+}
+
 // ---- beginning and end ---------------------------------------------------------------------------------
 
 mcl_status mcli_views_open(mcli_views *p, mcl_error *err) {
@@ -173,6 +201,7 @@ mcl_status mcli_views_open(mcli_views *p, mcl_error *err) {
   p->ahead = mcli_ahead_new(p->l->context);
   if (!p->ahead) s = mcli_nomem(err, "a batch");
   for (int i = 0; s == MCL_OK && i < 2; i++) s = prepared_make(p, &p->slots[i], err);
+  for (int32_t m = 0; s == MCL_OK && m < p->l->o.modalities; m++) s = find_groups(p, m, err);
   p->may_run_ahead = p->has_data && !p->dataset->is_host;
   return s;
 }
@@ -181,5 +210,8 @@ void mcli_views_close(mcli_views *p) {
   mcl_context *c = p->l->context;
   if (p->ahead) mcli_ahead_wait(p->ahead);
   mcli_ahead_free(c, p->ahead);
-  for (int i = 0; i < 2; i++) prepared_free(c, &p->slots[i]);
+  for (int i = 0; i < 2; i++) {
+    prepared_free(c, &p->slots[i]);
+    free_groups(p, i);
+  }
 }

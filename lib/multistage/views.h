@@ -25,6 +25,9 @@ typedef struct mcli_views {
   bool may_run_ahead;
   mcli_prepared slots[2];
   mcli_prepared *next; // being prepared on the other thread
+  // Of each modality that the loop has: which rows are the same, [rows], and of a batch, [capacity].
+  // NULL: no two are, or the dataset does not say.
+  int64_t *groups[2], *duplicates[2];
   mcli_ahead *ahead;
 } mcli_views;
 
@@ -40,6 +43,9 @@ void mcli_views_inputs(const mcli_views *p, mcl_inputs *in, const int64_t *indic
 // View v of b's rows into b->view[v]. view -1: the rows as they are, only brought to the augmenter's size.
 mcl_status mcli_views_make(const mcli_views *p, mcli_prepared *b, int v, int32_t view,
                            mcl_error *err);
+// Ids of b's rows, equal where rows are the same in modality m, until the next call; NULL: no two
+// are.
+const int64_t *mcli_views_duplicates(mcli_views *p, const mcli_prepared *b, int m);
 // Begins to prepare the batch that the loop hands out next into b, if this stage has one.
 mcl_status mcli_views_start_next(mcli_views *p, mcli_prepared *b, mcl_error *err);
 // The batch of this event with its views: the one prepared ahead where it is the same, else made now.

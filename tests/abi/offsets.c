@@ -154,7 +154,7 @@ AT(mcl_augmenter_options, grey, 104);
 AT(mcl_augmenter_options, blur, 112);
 AT(mcl_augmenter_options, noise, 120);
 
-SIZE(mcl_host_dataset, 64);
+SIZE(mcl_host_dataset, 72);
 AT(mcl_host_dataset, struct_size, 0);
 AT(mcl_host_dataset, user, 8);
 AT(mcl_host_dataset, rows, 16);
@@ -164,6 +164,7 @@ AT(mcl_host_dataset, flags, 36);
 AT(mcl_host_dataset, shape, 40);
 AT(mcl_host_dataset, load, 48);
 AT(mcl_host_dataset, destroy, 56);
+AT(mcl_host_dataset, groups, 64);
 
 SIZE(mcl_folder_options, 40);
 AT(mcl_folder_options, struct_size, 0);

@@ -182,6 +182,27 @@ void a_copy_is_another_reference_to_the_same(const mcl::context &c) {
   EXPECT(alive == 0);
 }
 
+// Rows i and i + 16 are the same; of a second modality nothing is known.
+struct twins : table {
+  twins() : table(NEVER) {}
+  int32_t modalities() const { return 2; }
+  bool groups(int32_t modality, int64_t *out) {
+    for (int64_t i = 0; i < 32; i++) out[i] = i % 16;
+    return modality == 0;
+  }
+};
+
+void a_class_may_say_which_rows_are_the_same(const mcl::context &c) {
+  std::vector<int64_t> first(32);
+  mcl::dataset d = mcl::host_dataset(c, std::unique_ptr<twins>(new twins));
+  mcl::call(mcl_dataset_groups, d.get(), 0, first.data(), int64_t(32));
+  EXPECT(first[20] == 4 && first[4] == 4);
+  mcl_error err;
+  EXPECT(mcl_dataset_groups(d.get(), 1, first.data(), 32, &err) == MCL_E_NOT_FOUND);
+  mcl::dataset silent = mcl::host_dataset(c, make<table>(NEVER));
+  EXPECT(mcl_dataset_groups(silent.get(), 0, first.data(), 32, &err) == MCL_E_NOT_FOUND);
+}
+
 void a_move_takes_the_reference_along(const mcl::context &c) {
   mcl::dataset a = mcl::host_dataset(c, make<table>(NEVER));
   mcl::dataset b = std::move(a);
@@ -470,6 +491,7 @@ void weights_are_fitted_by_labelled_rows(const mcl::context &c) {
 int main() {
   mcl::context c = mcl::context::create();
   a_copy_is_another_reference_to_the_same(c);
+  a_class_may_say_which_rows_are_the_same(c);
   a_move_takes_the_reference_along(c);
   a_released_reference_is_the_callers(c);
   out_gives_back_what_the_handle_had(c);

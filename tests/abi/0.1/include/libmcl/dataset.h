@@ -59,6 +59,11 @@ typedef struct mcl_host_dataset {
   /** NULL, or called exactly once, on the thread of the last unref; when mcl_dataset_create_host()
    * fails, before it returns (unless struct_size was never set, so that nothing can be read). */
   void (*destroy)(void *user);
+  /** NULL, or which rows have the same content in this modality, for mcl_dataset_groups(): fills
+   * out, [rows], with equal numbers of 0 or more for rows that do; a negative number is of a row
+   * that shares with none. It may return MCL_E_NOT_FOUND, like NULL: not known. On the thread that
+   * called libmcl, not while `load` runs. */
+  mcl_status (*groups)(void *user, int32_t modality, int64_t *out, mcl_error *err);
 } mcl_host_dataset;
 
 /** A dataset of the host's. Both callbacks succeed by `return mcl_ok(err);` only.
@@ -255,6 +260,22 @@ MCL_API MCL_CHECK mcl_status mcl_dataset_labels(const mcl_dataset *dataset, int3
  * number of rows). */
 MCL_API MCL_CHECK mcl_status mcl_dataset_codes(const mcl_dataset *dataset, int32_t *out, int64_t n,
                                                mcl_error *err);
+
+/** Which rows have the same content in a modality: the same image under several captions, or the
+ * same caption under several images. Such rows are false negatives of each other. out[i] gets the
+ * first row that has the content of row i: i itself for a row that shares it with no earlier one.
+ * mcl_multistage_run() hands this to its loss; with a loop of your own, give the loss out[row] of
+ * each row of a batch as mcl_loss_inputs.duplicates, and those of a second modality as
+ * other_duplicates.
+ * An image of an array, IDX file or folder is one of its own, whatever its pixels. Captions are the
+ * same where their rows of tokens are. Wrappers go by the rows they wrap, so an image that a subset
+ * names twice is the same; random bits make no other image of it.
+ * `n`, the length of `out`, is at least the number of rows.
+ * Errors: MCL_E_INVALID, MCL_E_LIMIT (no such modality; n is smaller), MCL_E_NOT_FOUND (a host's
+ * dataset does not say), MCL_E_BUSY (inside a call of the host), what the host's `groups` returned,
+ * MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_dataset_groups(mcl_dataset *dataset, int32_t modality,
+                                                int64_t *out, int64_t n, mcl_error *err);
 
 /** A row's name, NUL-terminated: the path of its file inside the folder, else its number in the
  * innermost dataset. `wanted` (may be NULL) gets the bytes needed, the NUL included.
