@@ -39,6 +39,4 @@ int dominoes_make(mcl_context *c, const options *o, rows *train, rows *test);
 // Attributes `shape`, `colour` and `texture`; ten values each.
 int trifeature_make(mcl_context *c, const options *o, rows *train, rows *test);
 
-double next_uniform(uint64_t *state, double low, double high);
-
 #endif

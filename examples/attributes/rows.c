@@ -3,10 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-double next_uniform(uint64_t *state, double low, double high) {
-  return low + (high - low) * ((double)(next_random(state) >> 11) / 9007199254740992.0);
-}
-
 int rows_allocate(rows *r, int64_t n, int32_t height, int32_t width, int32_t channels,
                   int attributes) {
   r->n = n, r->height = height, r->width = width, r->channels = channels;

@@ -15,12 +15,17 @@ double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-// splitmix64 (Steele, Lea & Flood 2014, "Fast Splittable Pseudorandom Number Generators", figure 16).
+// splitmix64 (Steele, Lea & Flood 2014, "Fast Splittable Pseudorandom Number Generators", figure
+// 16).
 uint64_t next_random(uint64_t *state) {
   uint64_t z = *state += 0x9e3779b97f4a7c15u;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
   return z ^ (z >> 31);
+}
+
+double next_uniform(uint64_t *state, double low, double high) {
+  return low + (high - low) * ((double)(next_random(state) >> 11) / 9007199254740992.0);
 }
 
 void json_number(FILE *f, double x) {

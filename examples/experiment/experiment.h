@@ -75,6 +75,10 @@ int experiment_run(const experiment *x, findings *f);
 void experiment_print(const experiment *x, const findings *f);
 // The members of a JSON object, without its braces.
 void experiment_json(const experiment *x, const findings *f, FILE *out);
+// The same of a stage's report; `rows`: of the training.
+void experiment_stage_json(const mcl_stage_report *r, int64_t rows, FILE *out);
+// A monitor that says each epoch's loss on standard error.
+int32_t experiment_progress(void *user, const mcl_progress *p);
 
 // One more attribute, of all rows of either dataset.
 void experiment_know(experiment *x, const char *name, const int32_t *train, const int32_t *test,

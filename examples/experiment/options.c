@@ -13,8 +13,7 @@ static const char shared_usage[] =
     "  --clusters K        clusters a stage (default: %ld)\n"
     "  --stages N          1..16 (default: %ld)\n"
     "  --weights W         stage s is weighted W^s in the integrated representation (default: %g)\n"
-    "  --control none|ensemble|shuffled|untrained|pixels   what to train instead of the stages "
-    "(default: none)\n"
+    "  --control %s   what to train instead of the stages (default: none)\n"
     "  --seed S            (default: 0)\n"
     "  --threads N         0: all cores (default: 0)\n"
     "  --json FILE         where the findings go (default: nowhere)\n"
@@ -23,6 +22,7 @@ static const char shared_usage[] =
 void experiment_options_init(experiment_options *o) {
   *o = (experiment_options){.epochs = 10, .batch = 1000, .clusters = 32, .stages = 3};
   o->temperature = 0.2, o->growth = 2;
+  o->controls = control_names;
 }
 
 // ---- one value -----------------------------------------------------------------------------------------
@@ -89,12 +89,22 @@ static int add_shared(experiment_options *o, option_rule *rules, int n) {
       {.name = "stages", .kind = WHOLE, .into = &o->stages, .low = 1, .high = MAX_STAGES},
       {.name = "seed", .kind = WHOLE, .into = &o->seed, .low = 0, .high = 0x7fffffff},
       {.name = "threads", .kind = WHOLE, .into = &o->threads, .low = 0, .high = 1024},
-      {.name = "control", .kind = CHOICE, .into = &o->control, .choices = control_names},
+      {.name = "control", .kind = CHOICE, .into = &o->control, .choices = o->controls},
       {.name = "json", .kind = TEXT, .into = &o->json},
   };
   enum { SHARED = sizeof shared / sizeof *shared };
   memcpy(rules + n, shared, sizeof shared);
   return n + SHARED;
+}
+
+static void help(const char *usage, const experiment_options *o) {
+  char controls[128] = "";
+  for (int i = 0; o->controls[i]; i++)
+    snprintf(controls + strlen(controls), sizeof controls - strlen(controls), "%s%s", i ? "|" : "",
+             o->controls[i]);
+  fputs(usage, stdout);
+  printf(shared_usage, o->temperature, o->epochs, o->batch, o->clusters, o->stages, o->growth,
+         controls);
 }
 
 int experiment_options_read(experiment_options *o, const char *program, const char *usage,
@@ -112,9 +122,7 @@ int experiment_options_read(experiment_options *o, const char *program, const ch
   int which, code = 0;
   while (!code && (which = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
     if (which == HELP) {
-      fputs(usage, stdout);
-      printf(shared_usage, defaults.temperature, defaults.epochs, defaults.batch, defaults.clusters,
-             defaults.stages, defaults.growth);
+      help(usage, &defaults);
       return 1;
     }
     if (which == VERSION) {

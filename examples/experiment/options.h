@@ -21,9 +21,10 @@ typedef struct experiment_options {
   long rows, test_rows, epochs, batch, clusters, stages, seed, threads;
   double temperature, growth;
   int control;
+  const char *const *controls; // what --control may be, NULL at the end
 } experiment_options;
 
-// What is common: 10 epochs, batches of 1,000, 32 clusters, 3 stages, temperature 0.2, growth 2.
+// What is common: 10 epochs, batches of 1,000, 32 clusters, 3 stages, temperature 0.2, growth 2, any control.
 void experiment_options_init(experiment_options *o);
 
 // Reads the program's own options, `n` rules, and those in `o` but for the rows, which each program bounds itself. --help

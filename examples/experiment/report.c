@@ -23,17 +23,10 @@ static void probes(const experiment *x, FILE *f, const knowledge *k) {
   group(x, f, "linear", k->linear);
 }
 
-static void stage(const experiment *x, FILE *f, int s, const knowledge *k,
-                  const mcl_stage_report *r) {
-  fprintf(f, "  {\"stage\":%d,", s);
-  probes(x, f, k);
-  fputs(",\"online\":{", f);
-  number(f, x->attributes[0].name, k->online);
-  fputs("},", f);
-  group(x, f, "nmi", k->nmi);
-  fprintf(f, ",\"rows_seen\":%.6g,\"clusters\":%d,\"cells\":{\"count\":%lld,\"smallest\":%lld,",
-          (double)r->rows_seen / (double)mcl_dataset_rows(x->train), r->k_effective,
-          (long long)r->cells, (long long)r->smallest_cell);
+void experiment_stage_json(const mcl_stage_report *r, int64_t rows, FILE *f) {
+  fprintf(f, "\"rows_seen\":%.6g,\"clusters\":%d,\"cells\":{\"count\":%lld,\"smallest\":%lld,",
+          (double)r->rows_seen / (double)rows, r->k_effective, (long long)r->cells,
+          (long long)r->smallest_cell);
   fprintf(f, "\"median\":%lld,\"largest\":%lld,\"backed_off\":%lld},", (long long)r->median_cell,
           (long long)r->largest_cell, (long long)r->backed_off);
   number(f, "loss", r->loss_last), fputc(',', f);
@@ -45,7 +38,20 @@ static void stage(const experiment *x, FILE *f, int s, const knowledge *k,
   number(f, "told_before", r->told_before), fputc(',', f);
   number(f, "told", r->told), fputc(',', f);
   number(f, "told_next", r->told_next);
-  fprintf(f, ",\"advice\":\"%s\"}", advice_name(r->advice));
+  fprintf(f, ",\"advice\":\"%s\"", advice_name(r->advice));
+}
+
+static void stage(const experiment *x, FILE *f, int s, const knowledge *k,
+                  const mcl_stage_report *r) {
+  fprintf(f, "  {\"stage\":%d,", s);
+  probes(x, f, k);
+  fputs(",\"online\":{", f);
+  number(f, x->attributes[0].name, k->online);
+  fputs("},", f);
+  group(x, f, "nmi", k->nmi);
+  fputc(',', f);
+  experiment_stage_json(r, mcl_dataset_rows(x->train), f);
+  fputc('}', f);
 }
 
 // kNN by the growth of the weights, and by weights fitted to each attribute.

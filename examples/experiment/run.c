@@ -30,7 +30,7 @@ static mcl_status make(void *user, int32_t stage, mcl_encoder **out, mcl_error *
   return mcl_ok(e);
 }
 
-static int32_t say(void *user, const mcl_progress *p) {
+int32_t experiment_progress(void *user, const mcl_progress *p) {
   (void)user;
   static int32_t stage = -1, epoch = -1;
   if (p->epoch >= 0 && (p->stage != stage || p->epoch != epoch)) {
@@ -70,7 +70,7 @@ static int train(const experiment *x, training *t, int stages) {
   mcl_struct_init(&m, sizeof m);
   f.user = t;
   f.make = make;
-  m.progress = say;
+  m.progress = experiment_progress;
   o.seed = t->seed;
   o.stages = stages;
   o.growth = 1; // weights come later, of all kinds

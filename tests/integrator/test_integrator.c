@@ -161,6 +161,31 @@ START_TEST(a_representation_is_each_stage_at_its_weight_side_by_side) {
 }
 END_TEST
 
+// What an image and a caption score by, as a representation of several stages: the sum of the stages' cosines.
+START_TEST(at_equal_weights_a_cosine_is_the_mean_of_the_stages_cosines) {
+  mcl_context *c = test_context(1);
+  host a = new_host(2, 0), b = new_host(0.01F, 1);
+  mcl_integrator *g = integrator(c);
+  add(g, c, &a, A, 1);
+  add(g, c, &b, B, 1);
+  const int64_t indices[2] = {3, 77};
+  float r[2 * DIM];
+  mcl_inputs in = inputs(indices, 2);
+  mcl_array out = mcl_matrix_f32(r, 2, DIM);
+  CHECK_OK(mcl_integrator_embed(g, &in, &out, &err));
+  double product = 0, squares[2] = {0, 0}, cosines = 0;
+  for (int32_t j = 0; j < DIM; j++) {
+    product += (double)r[j] * (double)r[DIM + j];
+    for (int i = 0; i < 2; i++) squares[i] += (double)r[i * DIM + j] * (double)r[i * DIM + j];
+  }
+  for (int32_t j = 0; j < A; j++) cosines += twin(&a, 3, A, 1, j) * twin(&a, 77, A, 1, j);
+  for (int32_t j = 0; j < B; j++) cosines += twin(&b, 3, B, 1, j) * twin(&b, 77, B, 1, j);
+  ck_assert_double_eq_tol(product / sqrt(squares[0] * squares[1]), cosines / 2, 1e-6);
+  mcl_integrator_unref(g);
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(data_of_any_stride_is_cut_into_the_same_rows_as_indices) {
   mcl_context *c = test_context(1);
   host a = new_host(1, 0);
@@ -504,6 +529,7 @@ START_TEST(every_failed_allocation_is_survived) {
 END_TEST
 
 RUN_TESTS("integrator", a_representation_is_each_stage_at_its_weight_side_by_side,
+          at_equal_weights_a_cosine_is_the_mean_of_the_stages_cosines,
           data_of_any_stride_is_cut_into_the_same_rows_as_indices,
           embed_and_concat_give_the_same_bits_for_any_number_of_threads,
           a_zero_embedding_stays_zero_and_no_rows_is_no_work,
