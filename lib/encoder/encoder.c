@@ -5,9 +5,13 @@
 // A view (modality, view) of the batch goes through
 //
 //   empty --forward--> held --backward--> done --step--> empty                               (1)
+//                       ^                  |
+//                       +----- forward ----+     a further chunk of the batch                (2)
 //
-// and a step needs at least one view done and none held. Once one is done no forward is taken: its gradients would be mixed
-// with those of the batch before.
+// and a step needs at least one backward and no view held. (2), and a forward of an empty view after a backward, are for
+// tables that keep their gradients then (MCL_HOST_CHUNKS). One that fails in there gives the batch up, as a backward does:
+// else a step could follow that lacks a chunk. For the same reason a view that is held may be forwarded again only if its
+// forward came before the first backward: the projections of all chunks are made then, and the last ones are still held.
 //
 // Callbacks write into a buffer of ours and the caller's array is written when all is well, so a failed call leaves
 // it alone, hosts see one type and layout only, and a NaN never leaves an encoder unseen.
@@ -25,7 +29,8 @@ enum { VIEWS = 3 }; // -1, 0, 1
 
 typedef struct slot {
   int64_t n;
-  int32_t phase, reserved;
+  int32_t phase;
+  int32_t late; // its forward came after a backward of the batch
 } slot;
 
 struct mcl_encoder {
@@ -35,6 +40,7 @@ struct mcl_encoder {
   const char *name;
   mcl_host_encoder table;
   slot *slots;   // [modalities * VIEWS]
+  int32_t begun; // a backward of the batch at work has been
   float *buffer; // [buffer_size]: what callbacks write, or gradients made plain
   int64_t buffer_size;
 };
@@ -129,14 +135,15 @@ static slot *slot_of(const mcl_encoder *e, const mcl_inputs *in) {
   return &e->slots[in->modality * VIEWS + in->view + 1];
 }
 
-static int any(const mcl_encoder *e, int32_t phase) {
+static int any_held(const mcl_encoder *e) {
   for (int32_t i = 0; i < e->table.modalities * VIEWS; i++)
-    if (e->slots[i].phase == phase) return 1;
+    if (e->slots[i].phase == HELD) return 1;
   return 0;
 }
 
 static void forget(mcl_encoder *e) {
   for (int32_t i = 0; i < e->table.modalities * VIEWS; i++) e->slots[i] = (slot){0};
+  e->begun = 0;
 }
 
 static void give_up(mcl_encoder *e) {
@@ -146,6 +153,10 @@ static void give_up(mcl_encoder *e) {
 
 void mcli_encoder_give_up(mcl_encoder *e) {
   give_up(e);
+}
+
+int mcli_encoder_takes_chunks(const mcl_encoder *e) {
+  return (e->table.flags & MCL_HOST_CHUNKS) != 0;
 }
 
 // The caller's inputs into *in, checked as far as they do not depend on the network.
@@ -228,14 +239,30 @@ mcl_status mcl_encoder_embed(mcl_encoder *encoder, const mcl_inputs *in, const m
   return s;
 }
 
+// After a backward of the batch at work: may this view have a further chunk?
+static mcl_status check_chunk(const mcl_encoder *e, const mcl_inputs *in, mcl_error *err) {
+  if (!mcli_encoder_takes_chunks(e))
+    return mcli_fail(err, MCL_E_UNSUPPORTED,
+                     "forward after a backward: this encoder takes a batch whole (its table's "
+                     "flags lack MCL_HOST_CHUNKS), mcl_encoder_step first");
+  const slot *view = slot_of(e, in);
+  if (view->phase == HELD && view->late)
+    return mcli_fail(err, MCL_E_STATE,
+                     "a further forward of modality %d, view %d, which waits for its backward",
+                     in->modality, in->view);
+  return MCL_OK;
+}
+
+// (1), (2)
 static mcl_status forward(mcl_encoder *e, const mcl_inputs *in, const mcl_array *out,
                           mcl_error *err) {
-  if (any(e, DONE))
-    return mcli_fail(err, MCL_E_STATE, "forward after a backward: mcl_encoder_step first");
+  mcl_status s = e->begun ? check_chunk(e, in, err) : MCL_OK;
+  if (s < 0) return s;
   slot *view = slot_of(e, in);
   *view = (slot){0};
-  mcl_status s = make_rows(e, "forward", e->table.forward, in, e->table.projection_dim, out, err);
-  if (s == MCL_OK) *view = (slot){.n = in->n, .phase = HELD};
+  s = make_rows(e, "forward", e->table.forward, in, e->table.projection_dim, out, err);
+  if (s == MCL_OK) *view = (slot){.n = in->n, .phase = HELD, .late = e->begun};
+  if (s < 0 && e->begun) give_up(e);
   return s;
 }
 
@@ -321,6 +348,7 @@ static mcl_status backward(mcl_encoder *e, const mcl_inputs *in, const mcl_array
     return s;
   }
   view->phase = DONE;
+  e->begun = 1;
   return mcl_ok(err);
 }
 
@@ -358,7 +386,7 @@ mcl_status mcl_encoder_temperature(mcl_encoder *encoder, double *temperature, mc
 }
 
 static mcl_status backward_temperature(mcl_encoder *e, double gradient, mcl_error *err) {
-  if (!any(e, DONE))
+  if (!e->begun)
     return mcli_fail(err, MCL_E_STATE, "the temperature's backward before that of a view");
   mcl_error inner;
   mcli_callback_begin(&inner);
@@ -382,9 +410,9 @@ mcl_status mcl_encoder_backward_temperature(mcl_encoder *encoder, double d_log_t
 }
 
 static mcl_status step(mcl_encoder *e, const mcl_step *given, mcl_error *err) {
-  if (any(e, HELD))
+  if (any_held(e))
     return mcli_fail(err, MCL_E_STATE, "step while a view still waits for its backward");
-  if (!any(e, DONE)) return mcli_fail(err, MCL_E_STATE, "step without a backward");
+  if (!e->begun) return mcli_fail(err, MCL_E_STATE, "step without a backward");
   mcl_error inner;
   mcli_callback_begin(&inner);
   mcl_status s = ended(e, "step", e->table.step(e->table.user, given, &inner), &inner, err);
@@ -409,6 +437,16 @@ mcl_status mcl_encoder_step(mcl_encoder *encoder, const mcl_step *step_, mcl_err
   s = step(e, &ours, err);
   mcli_guard_leave(&e->guard);
   return s;
+}
+
+mcl_status mcl_encoder_give_up(mcl_encoder *encoder, mcl_error *err) {
+  mcl_encoder *e = encoder;
+  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  mcl_status s = mcli_guard_enter(&e->guard, "encoder", err);
+  if (s < 0) return s;
+  if (e->begun || any_held(e)) give_up(e);
+  mcli_guard_leave(&e->guard);
+  return mcl_ok(err);
 }
 
 typedef mcl_status (*path_fn)(void *, const char *, mcl_error *);

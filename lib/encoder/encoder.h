@@ -18,6 +18,9 @@ const mcl_host_encoder *mcli_encoder_table(const mcl_encoder *e);
 // Gives the batch at work up, as a backward that fails does. For what has an encoder within it.
 void mcli_encoder_give_up(mcl_encoder *e);
 
+// Whether a forward may follow a backward: MCL_HOST_CHUNKS.
+int mcli_encoder_takes_chunks(const mcl_encoder *e);
+
 // For who reads or writes behind the handle: MCL_E_BUSY while another call is at work.
 mcl_status mcli_encoder_enter(mcl_encoder *e, mcl_error *err);
 void mcli_encoder_leave(mcl_encoder *e);

@@ -22,8 +22,11 @@ static mcl_status check(const mcl_context *c, const mcl_host_encoder *t, mcl_enc
   if (!t->temperature != !t->backward_temperature)
     return mcli_fail(err, MCL_E_INVALID, "host->%s is NULL, but not the other of the two",
                      t->temperature ? "backward_temperature" : "temperature");
-  if (t->flags != 0)
-    return mcli_fail(err, MCL_E_UNSUPPORTED, "host->flags is %#x: none is known", t->flags);
+  if ((t->flags & ~(uint32_t)MCL_HOST_CHUNKS) != 0)
+    return mcli_fail(err, MCL_E_UNSUPPORTED, "host->flags is %#x: only MCL_HOST_CHUNKS is known",
+                     t->flags);
+  if ((t->flags & MCL_HOST_CHUNKS) && !t->give_up)
+    return mcli_fail(err, MCL_E_INVALID, "host->give_up is NULL, which MCL_HOST_CHUNKS needs");
   return MCL_OK;
 }
 

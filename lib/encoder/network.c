@@ -154,15 +154,12 @@ static mcl_status embed(void *user, const mcl_inputs *in, const mcl_array *out, 
 static mcl_status forward(void *user, const mcl_inputs *in, const mcl_array *out, mcl_error *err) {
   mcli_network *w = user;
   mcli_tape *tape = &w->tapes[in->view + 1];
-  w->held[in->view + 1] = 0;
   mcl_status s = check_data(w, in, err);
   if (s == MCL_OK) s = mcli_net_reserve(&w->net, tape, in->n, 1, err);
   if (s == MCL_OK && in->n > 0) s = load_rows(w, tape, in, 0, in->n, err);
   if (s == MCL_OK) s = mcli_net_forward(&w->net, tape, in->n, w->net.n_layers, 1, err);
   if (s == MCL_OK) s = give_rows(w, tape, w->net.n_layers, 0, in->n, out->data, err);
-  if (s < 0) return s;
-  w->held[in->view + 1] = 1;
-  return mcl_ok(err);
+  return s < 0 ? s : mcl_ok(err);
 }
 
 static mcl_status held(void *user, const mcl_inputs *in, const mcl_array *out, mcl_error *err) {
@@ -173,7 +170,7 @@ static mcl_status held(void *user, const mcl_inputs *in, const mcl_array *out, m
 
 void mcli_network_give_up(void *network) {
   mcli_network *w = network;
-  memset(w->held, 0, sizeof w->held);
+  for (int i = 0; i < MCLI_NETWORK_VIEWS; i++) mcli_net_forget(&w->net, &w->tapes[i]);
   memset(w->net.params.gradients, 0,
          (size_t)(w->net.params.n - w->net.params.frozen) * sizeof(float));
 }
@@ -181,8 +178,11 @@ void mcli_network_give_up(void *network) {
 static mcl_status backward(void *user, const mcl_inputs *in, const mcl_array *grad,
                            mcl_error *err) {
   mcli_network *w = user;
-  mcl_status s = mcli_net_backward(&w->net, &w->tapes[in->view + 1], grad->data, err);
-  return s < 0 ? s : mcl_ok(err);
+  mcli_tape *tape = &w->tapes[in->view + 1];
+  mcl_status s = mcli_net_backward(&w->net, tape, grad->data, err);
+  if (s < 0) return s;
+  mcli_net_gather(&w->net, tape);
+  return mcl_ok(err);
 }
 
 static mcl_status step(void *user, const mcl_step *given, mcl_error *err) {
@@ -191,8 +191,7 @@ static mcl_status step(void *user, const mcl_step *given, mcl_error *err) {
                                      given->learning_rate, w->steps + 1, err);
   if (s == MCL_OK) {
     w->steps++;
-    for (int i = 0; i < MCLI_NETWORK_VIEWS; i++)
-      if (w->held[i]) mcli_net_run(&w->net, &w->tapes[i]);
+    for (int i = 0; i < MCLI_NETWORK_VIEWS; i++) mcli_net_run(&w->net, &w->tapes[i]);
   }
   mcli_network_give_up(w);
   return s < 0 ? s : mcl_ok(err);
@@ -260,6 +259,7 @@ mcl_status mcli_network_end(mcli_network *w, const char *name, uint64_t seed, mc
                             .dim = mcli_net_shape(&w->net, w->embedding).channels,
                             .projection_dim = mcli_net_shape(&w->net, w->net.n_layers).channels,
                             .modalities = 1,
+                            .flags = MCL_HOST_CHUNKS,
                             .embed = embed,
                             .forward = forward,
                             .backward = backward,

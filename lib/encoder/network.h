@@ -17,8 +17,7 @@ typedef struct mcli_network {
   int32_t embedding; // number of the value that is the embedding; the last one is the projection
   int64_t steps;     // of the optimiser so far
   mcli_tape tapes[MCLI_NETWORK_VIEWS], evaluation;
-  int32_t held[MCLI_NETWORK_VIEWS]; // the tape has a view of the batch at work
-  char description[512];            // of the layers: a saved file belongs to one that has the same
+  char description[512]; // of the layers: a saved file belongs to one that has the same
 } mcli_network;
 
 // Begins a network whose optimiser options are checked and copied; NULL options are the defaults. Then layers are

@@ -301,12 +301,20 @@ static mcl_status make_own(mcli_pair *p, const mcl_pair_options *o, mcl_error *e
   return MCL_OK;
 }
 
+// Projections and temperature keep their gradients from chunk to chunk; so must the towers that are trained.
+static uint32_t flags_of(const mcli_pair *p) {
+  for (int m = 0; m < 2; m++)
+    if (!p->towers[m].locked && !mcli_encoder_takes_chunks(p->towers[m].encoder)) return 0;
+  return MCL_HOST_CHUNKS;
+}
+
 static mcl_host_encoder table_of(mcli_pair *p) {
   mcl_host_encoder table = {.struct_size = sizeof table,
                             .user = p,
                             .dim = p->dim ? p->dim : mcl_encoder_dim(p->towers[0].encoder),
                             .projection_dim = p->dim ? p->dim : p->towers[0].width,
                             .modalities = 2,
+                            .flags = flags_of(p),
                             .embed = embed,
                             .forward = forward,
                             .backward = backward,

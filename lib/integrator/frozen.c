@@ -111,6 +111,7 @@ static mcl_host_encoder table_of(frozen *f) {
   h.embed = embed;
   h.destroy = destroy;
   if (!f->head) return h;
+  h.flags = mcli_encoder_takes_chunks(f->head) ? MCL_HOST_CHUNKS : 0;
   h.forward = forward;
   h.backward = backward;
   h.step = step;

@@ -309,9 +309,12 @@ static mcl_status enlarge_tape(mcli_net *net, mcli_tape *tape, int64_t n, mcl_er
   n = (n + 15) / 16 * 16; // every value starts at a multiple of 64 bytes
   int64_t size;
   if (!mcli_mul(mcli_net_row(net), n, &size)) return mcli_nomem(err, "activations");
-  float *figures = tape->figures ? tape->figures : MCLI_NEW0(net->context, float, net->figures);
-  float *block = figures ? MCLI_NEW(net->context, float, size) : NULL;
-  tape->figures = figures;
+  if (!tape->figures) tape->figures = MCLI_NEW0(net->context, float, net->figures);
+  if (!tape->gathered) tape->gathered = MCLI_NEW0(net->context, float, net->figures);
+  if (!tape->gathered_rows) tape->gathered_rows = MCLI_NEW0(net->context, int64_t, net->n_layers);
+  if (!tape->figures || !tape->gathered || !tape->gathered_rows)
+    return mcli_nomem(err, "figures of batch norms");
+  float *block = MCLI_NEW(net->context, float, size);
   if (!block) return mcli_nomem(err, "activations");
   mcli_free(net->context, tape->block);
   tape->block = block;
@@ -335,6 +338,8 @@ mcl_status mcli_net_reserve(mcli_net *net, mcli_tape *tape, int64_t n, int train
 void mcli_tape_free(mcl_context *c, mcli_tape *tape) {
   mcli_free(c, tape->block);
   mcli_free(c, tape->figures);
+  mcli_free(c, tape->gathered);
+  mcli_free(c, tape->gathered_rows);
   *tape = (mcli_tape){0};
 }
 

@@ -71,7 +71,9 @@ typedef struct mcli_net {
 typedef struct mcli_tape {
   float *
       block; // all values, one after the other: value i starts at capacity * (numbers a row of those before)
-  float *figures; // of the batch norms
+  float *figures;         // of the batch norms
+  float *gathered;        // the mean of the figures of a batch's chunks
+  int64_t *gathered_rows; // [layers]: how many rows that mean is of
   int64_t n, capacity;
 } mcli_tape;
 
@@ -153,7 +155,11 @@ mcl_status mcli_net_forward(mcli_net *net, mcli_tape *tape, int64_t n, int32_t l
 // Adds the gradients of all tensors that are trained; grad [n, outputs] is by the last value.
 mcl_status mcli_net_backward(mcli_net *net, const mcli_tape *tape, const float *grad,
                              mcl_error *err);
-// Moves the running figures of the batch norms by those of a tape.
+// Brings the figures that a tape has of its rows into those gathered of the batch.
+void mcli_net_gather(const mcli_net *net, const mcli_tape *tape);
+// Moves the running figures of the batch norms by those gathered in a tape.
 void mcli_net_run(mcli_net *net, const mcli_tape *tape);
+// Forgets what was gathered.
+void mcli_net_forget(const mcli_net *net, const mcli_tape *tape);
 
 #endif

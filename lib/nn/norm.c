@@ -6,6 +6,11 @@
 //   dx_i = scale / sqrt(s2 + e) (dy_i - d_shift / m - x^_i d_scale / m)                     (4)
 //
 // Running figures, used in evaluation: r <- (1 - a) r + a b with b = mu or s2 m / (m - 1).    (5)
+// Of a batch in chunks of m_k rows, M_k = m_1 + .. + m_k:  b <- b + (b_k - b) m_k / M_k.      (6)
+//
+// (6) is the mean of the chunks' figures, so (5) moves once a batch, however many chunks there are. Rejected: a move a chunk,
+// which would leave of each batch little but its last ten chunks; and the variance of all rows together, which evaluation
+// would divide by although no chunk was.
 //
 // Sums are in double, over blocks of rows added up in order. s2 is taken from sum x and sum x^2: in double that loses
 // nothing a float could hold until |mu| is a million times the spread.
@@ -145,9 +150,25 @@ mcl_status mcli_norm_evaluate(mcl_context *c, int64_t rows, int64_t channels, co
   return over_blocks(c, &j, normalise_block, err);
 }
 
+// (6); the first chunk's figures are taken as they are, also where a mean was left that is infinite.
+static float gathered(float mean, float chunk, float share) {
+  return share < 1 ? mean + share * (chunk - mean) : chunk;
+}
+
+void mcli_norm_gather(int64_t rows, int64_t channels, const mcli_norm_figures *chunk,
+                      int64_t *total, const mcli_norm_figures *mean) {
+  if (rows < 2) return; // one number has no spread
+  *total += rows;
+  float share = (float)((double)rows / (double)*total);
+  for (int64_t i = 0; i < channels; i++) {
+    mean->mean[i] = gathered(mean->mean[i], chunk->mean[i], share);
+    mean->unbiased[i] = gathered(mean->unbiased[i], chunk->unbiased[i], share);
+  }
+}
+
 void mcli_norm_run(int64_t rows, int64_t channels, const mcli_norm_figures *kept, float *mean,
                    float *variance) {
-  if (rows < 2) return;                    // one number has no spread
+  if (rows < 2) return;
   for (int64_t i = 0; i < channels; i++) { // (5)
     mean[i] = (1 - pace) * mean[i] + pace * kept->mean[i];
     variance[i] = (1 - pace) * variance[i] + pace * kept->unbiased[i];

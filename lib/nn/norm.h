@@ -37,6 +37,11 @@ mcl_status mcli_norm_backward(mcl_context *c, int64_t rows, int64_t channels, co
                               const mcli_norm_figures *kept, float *dy, float *dx, float *d_scale,
                               float *d_shift, float *workspace, mcl_error *err);
 
+// Brings the figures of a chunk into the mean of those of its batch's chunks so far, which had `total` rows; the first one
+// is copied. rows < 2 count for nothing.
+void mcli_norm_gather(int64_t rows, int64_t channels, const mcli_norm_figures *chunk,
+                      int64_t *total, const mcli_norm_figures *mean);
+
 // Moves the running figures a tenth of the way to those of a batch; rows < 2 leave them.
 void mcli_norm_run(int64_t rows, int64_t channels, const mcli_norm_figures *kept, float *mean,
                    float *variance);

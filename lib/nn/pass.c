@@ -224,13 +224,32 @@ mcl_status mcli_net_backward(mcli_net *net, const mcli_tape *tape, const float *
   return MCL_OK;
 }
 
-void mcli_net_run(mcli_net *net, const mcli_tape *tape) {
-  const mcli_params *p = &net->params;
+// ---- running figures -------------------------------------------------------------------------------
+
+void mcli_net_gather(const mcli_net *net, const mcli_tape *tape) {
   for (int32_t i = 0; i < net->n_layers; i++) {
     const mcli_layer *l = &net->layers[i];
     if (l->kind != MCLI_NORM) continue;
-    mcli_norm_figures kept = mcli_norm_figures_at(tape->figures + l->figures, l->out.channels);
-    mcli_norm_run(mcli_layer_rows(l, tape->n), l->out.channels, &kept, mcli_param_value(p, l->mean),
+    mcli_norm_figures chunk = mcli_norm_figures_at(tape->figures + l->figures, l->out.channels);
+    mcli_norm_figures mean = mcli_norm_figures_at(tape->gathered + l->figures, l->out.channels);
+    mcli_norm_gather(mcli_layer_rows(l, tape->n), l->out.channels, &chunk, &tape->gathered_rows[i],
+                     &mean);
+  }
+}
+
+void mcli_net_run(mcli_net *net, const mcli_tape *tape) {
+  const mcli_params *p = &net->params;
+  if (!tape->gathered_rows) return; // never used
+  for (int32_t i = 0; i < net->n_layers; i++) {
+    const mcli_layer *l = &net->layers[i];
+    if (l->kind != MCLI_NORM) continue;
+    mcli_norm_figures mean = mcli_norm_figures_at(tape->gathered + l->figures, l->out.channels);
+    mcli_norm_run(tape->gathered_rows[i], l->out.channels, &mean, mcli_param_value(p, l->mean),
                   mcli_param_value(p, l->variance));
   }
+}
+
+void mcli_net_forget(const mcli_net *net, const mcli_tape *tape) {
+  if (!tape->gathered_rows) return;
+  memset(tape->gathered_rows, 0, (size_t)net->n_layers * sizeof *tape->gathered_rows);
 }

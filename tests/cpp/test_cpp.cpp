@@ -109,6 +109,7 @@ struct learner : net {
   double temperature() { return 0.25; }
   void backward_temperature(double d_log_temperature) { gradient += d_log_temperature; }
   void give_up() { gave_up++; }
+  static constexpr bool takes_chunks = true;
   void step(const mcl_step &) { throw std::runtime_error("no step"); }
   int gave_up;
   double gradient;
@@ -312,6 +313,8 @@ void a_class_may_learn_a_temperature_and_give_a_batch_up(const mcl::context &c) 
   mcl::call(mcl_encoder_backward, e.get(), &in, &out);
   mcl::call(mcl_encoder_backward_temperature, e.get(), 0.5);
   EXPECT(inside->gradient == 0.5);
+  mcl::call(mcl_encoder_forward, e.get(), &in, &out); // a further chunk
+  mcl::call(mcl_encoder_backward, e.get(), &in, &out);
   EXPECT(inside->gave_up == 0);
   mcl_error err;
   EXPECT(mcl_encoder_step(e.get(), &step, &err) == MCL_E_CALLBACK);
@@ -319,6 +322,9 @@ void a_class_may_learn_a_temperature_and_give_a_batch_up(const mcl::context &c) 
   mcl::encoder plain = mcl::host_encoder(c, make<net>(NEVER), 4, 4);
   EXPECT(fails(MCL_E_UNSUPPORTED,
                [&] { mcl::call(mcl_encoder_temperature, plain.get(), &temperature); }));
+  mcl::call(mcl_encoder_forward, plain.get(), &in, &out);
+  mcl::call(mcl_encoder_backward, plain.get(), &in, &out);
+  EXPECT(fails(MCL_E_UNSUPPORTED, [&] { mcl::call(mcl_encoder_forward, plain.get(), &in, &out); }));
 }
 
 void what_a_clusterer_throws_comes_out(const mcl::context &c) {

@@ -8,7 +8,7 @@
 
 typedef struct host {
   float weight, gradient;
-  int embeds, forwards, helds, backwards, steps, saves, loads, destroyed;
+  int embeds, forwards, helds, backwards, steps, saves, loads, give_ups, destroyed;
   int spoil_row;            // a NaN here; -1: none
   int forget_ok;            // returns 0 without mcl_ok()
   mcl_status fail_backward; // MCL_OK: does not
@@ -84,6 +84,12 @@ static mcl_status load(void *user, const char *path, mcl_error *err) {
   h->loads++;
   strcpy(h->path, path);
   return mcl_ok(err);
+}
+
+static void give_up(void *user) {
+  host *h = user;
+  h->give_ups++;
+  h->gradient = 0;
 }
 
 static void destroy(void *user) {
@@ -212,6 +218,8 @@ START_TEST(a_bad_table_is_refused_and_destroyed) {
   check_refused(c, &t, &h, MCL_E_INVALID, "modalities is 33");
   t = table_of(&h), t.flags = 4;
   check_refused(c, &t, &h, MCL_E_UNSUPPORTED, "flags");
+  t = table_of(&h), t.flags = MCL_HOST_CHUNKS;
+  check_refused(c, &t, &h, MCL_E_INVALID, "give_up");
   t = table_of(&h), t.embed = NULL;
   check_refused(c, &t, &h, MCL_E_INVALID, "embed");
   t = table_of(&h);
@@ -259,7 +267,9 @@ START_TEST(a_step_follows_as_many_backwards_as_forwards) {
   CHECK_FAILS(MCL_E_SHAPE, "in->n is 3", call(e, 1, 3, 1, 1));
   CHECK_OK(call(e, 1, 4, 1, 1));
   CHECK_FAILS(MCL_E_STATE, "second backward", call(e, 1, 4, 1, 1));
-  CHECK_FAILS(MCL_E_STATE, "step first", call(e, 0, 4, 0, -1));
+  // It takes a batch whole, which costs it nothing.
+  CHECK_FAILS(MCL_E_UNSUPPORTED, "MCL_HOST_CHUNKS", call(e, 0, 4, 0, -1));
+  CHECK_FAILS(MCL_E_UNSUPPORTED, "step first", call(e, 0, 4, 1, 1));
   CHECK_FAILS(MCL_E_STATE, "waits", step_at(e, 1));
   CHECK_OK(call(e, 1, 4, 0, 0));
   CHECK_FAILS(MCL_E_INVALID, "learning_rate is -1", step_at(e, -1));
@@ -273,6 +283,41 @@ START_TEST(a_step_follows_as_many_backwards_as_forwards) {
   CHECK_OK(call(e, 0, 0, 0, 0));                           // a rank without rows
   CHECK_OK(call(e, 1, 0, 0, 0));
   CHECK_OK(step_at(e, 1));
+  mcl_encoder_unref(e);
+  mcl_context_unref(c);
+}
+END_TEST
+
+// Of 4, 3 and 2 rows; each row has gradient 2 (call).
+START_TEST(chunks_add_up_in_a_host_that_takes_them) {
+  host h;
+  mcl_context *c = test_context(1);
+  mcl_host_encoder t = table_of(&h);
+  t.flags = MCL_HOST_CHUNKS, t.give_up = give_up;
+  mcl_encoder *e = NULL;
+  CHECK_OK(mcl_encoder_create_host(c, &t, &e, &err));
+  CHECK_OK(mcl_encoder_give_up(e, &err)); // nothing is at work: the host hears nothing
+  for (int64_t n = 4; n >= 2; n--) {
+    CHECK_OK(call(e, 0, n, 1, 0));
+    CHECK_OK(call(e, 1, n, 1, 0));
+  }
+  ck_assert_int_eq(h.give_ups, 0);
+  CHECK_OK(step_at(e, 0.125));
+  ck_assert_float_eq(h.weight, 2 - 0.125f * 18);
+  ck_assert_int_eq(h.forwards, 3);
+
+  CHECK_OK(call(e, 0, 4, 0, 0));
+  CHECK_OK(call(e, 1, 4, 0, 0));
+  h.spoil_row = 2;
+  CHECK_FAILS(MCL_E_NOT_FINITE, "row 2", call(e, 0, 4, 0, 1)); // another view's: the batch lacks it
+  ck_assert_int_eq(h.give_ups, 1);
+  ck_assert_float_eq(h.gradient, 0);
+  CHECK_FAILS(MCL_E_STATE, "step without", step_at(e, 1));
+  h.spoil_row = -1;
+  CHECK_OK(call(e, 0, 4, 0, 0));
+  CHECK_OK(mcl_encoder_give_up(e, &err));
+  ck_assert_int_eq(h.give_ups, 2);
+  CHECK_FAILS(MCL_E_STATE, "without a forward", call(e, 1, 4, 0, 0));
   mcl_encoder_unref(e);
   mcl_context_unref(c);
 }
@@ -488,6 +533,7 @@ END_TEST
 RUN_TESTS("encoder", embeddings_reach_an_array_of_any_float_type_and_stride,
           destroy_runs_once_at_the_last_unref, a_bad_table_is_refused_and_destroyed,
           zero_means_one_modality_and_one_width, a_step_follows_as_many_backwards_as_forwards,
+          chunks_add_up_in_a_host_that_takes_them,
           a_failed_backward_or_load_leaves_a_usable_encoder,
           not_finite_results_and_gradients_name_the_row, a_callback_without_mcl_ok_has_failed,
           a_call_from_its_own_callback_is_busy, bad_arguments_are_named,

@@ -485,6 +485,35 @@ START_TEST(a_host_may_learn_a_temperature) {
 }
 END_TEST
 
+// ---- chunks ------------------------------------------------------------------------------------------
+
+// A pair takes chunks if all that it trains does: a host's tower that is locked is only embedded by.
+START_TEST(a_pair_takes_chunks_if_its_towers_do) {
+  make_data();
+  mcl_context *c = test_context(1);
+  for (int flag = 0; flag < 2; flag++)
+    for (uint32_t locked = 0; locked <= 2; locked += 2) {
+      host h = {.weight = 0.1F};
+      mcl_host_encoder t = table_of(&h, DIM);
+      mcl_pair_options o = options_of(DIM, locked);
+      t.flags = flag ? MCL_HOST_CHUNKS : 0;
+      mcl_encoder *e = pair_of(c, &o, image_tower(c, DIM), host_tower(c, &t));
+      float z[ROWS * DIM];
+      CHECK_OK(forward(e, 0, z));
+      CHECK_OK(backward(e, 0));
+      if (flag || locked) {
+        CHECK_OK(forward(e, 0, z));
+        CHECK_OK(backward(e, 0));
+      } else {
+        CHECK_FAILS(MCL_E_UNSUPPORTED, "takes a batch whole", forward(e, 0, z));
+      }
+      CHECK_OK(step(e));
+      mcl_encoder_unref(e);
+    }
+  mcl_context_unref(c);
+}
+END_TEST
+
 // ---- failures ----------------------------------------------------------------------------------------
 
 START_TEST(a_backward_that_fails_gives_up_both_towers) {
@@ -834,7 +863,7 @@ RUN_TESTS("encoder", a_pair_without_projections_is_its_towers,
           a_temperature_begins_where_it_is_told_and_goes_against_its_gradient,
           a_temperature_stays_within_a_hundredth_and_1, a_temperature_has_its_place_in_a_step,
           where_none_is_learnt_there_is_no_temperature, a_host_may_learn_a_temperature,
-          a_backward_that_fails_gives_up_both_towers,
+          a_pair_takes_chunks_if_its_towers_do, a_backward_that_fails_gives_up_both_towers,
           a_host_whose_step_fails_leaves_the_built_in_tower_where_it_was,
           a_gradient_that_overflows_in_one_tower_moves_neither, a_resumed_run_goes_on_bit_for_bit,
           a_hosts_file_lies_within_the_pairs, files_of_other_pairs_are_refused,

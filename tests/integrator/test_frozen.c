@@ -167,6 +167,25 @@ START_TEST(training_moves_the_head_and_nothing_of_the_stages) {
 }
 END_TEST
 
+START_TEST(a_head_takes_chunks_through_its_stages) {
+  mcl_context *c = test_context(1);
+  mcl_integrator *g = integrator(c);
+  mcl_encoder *head = mlp(c, WIDTH, DIM, PROJECTION), *e = frozen(g, head);
+  float z[ROWS * PROJECTION];
+  mcl_array out = mcl_matrix_f32(z, ROWS, PROJECTION);
+  for (int chunk = 0; chunk < 2; chunk++) {
+    batch b;
+    fill(&b, 3, 0);
+    CHECK_OK(mcl_encoder_forward(e, &b.in, &out, &err));
+    CHECK_OK(mcl_encoder_backward(e, &b.in, &out, &err));
+  }
+  mcl_encoder_unref(head);
+  mcl_encoder_unref(e);
+  mcl_integrator_unref(g);
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(the_temperature_is_the_heads) {
   mcl_context *c = test_context(1);
   mcl_integrator *g = integrator(c);
@@ -287,6 +306,6 @@ END_TEST
 
 RUN_TESTS("frozen", without_a_head_the_embedding_is_the_representation,
           with_a_head_the_embedding_is_the_heads_of_the_representation,
-          the_temperature_is_the_heads, training_moves_the_head_and_nothing_of_the_stages,
-          a_trained_head_is_saved_and_loaded, what_cannot_be_one_is_named,
-          every_failed_allocation_is_survived)
+          a_head_takes_chunks_through_its_stages, the_temperature_is_the_heads,
+          training_moves_the_head_and_nothing_of_the_stages, a_trained_head_is_saved_and_loaded,
+          what_cannot_be_one_is_named, every_failed_allocation_is_survived)

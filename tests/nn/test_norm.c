@@ -147,6 +147,26 @@ START_TEST(running_figures_move_a_tenth_with_the_unbiased_variance) {
 }
 END_TEST
 
+START_TEST(figures_of_chunks_become_their_mean_weighted_by_rows) {
+  float of_chunks[3][6] = {{1, 2, 0, 0, 3, 4}, {5, -2, 0, 0, 1, 0}, {9, 9, 9, 9, 9, 9}};
+  float block[6] = {NAN, NAN, NAN, NAN, INFINITY, NAN}; // of the batch before, whatever it was
+  const int64_t rows[3] = {6, 2, 1};                    // one row has no spread: it does not count
+  mcli_norm_figures mean = mcli_norm_figures_at(block, 2);
+  int64_t total = 0;
+  for (int k = 0; k < 3; k++) {
+    mcli_norm_figures chunk = mcli_norm_figures_at(of_chunks[k], 2);
+    mcli_norm_gather(rows[k], 2, &chunk, &total, &mean);
+    if (k == 0) ck_assert_mem_eq(mean.mean, chunk.mean, 2 * sizeof(float));
+    if (k == 0) ck_assert_mem_eq(mean.unbiased, chunk.unbiased, 2 * sizeof(float));
+  }
+  ck_assert_int_eq(total, 8);
+  const double means[2] = {(1 * 6 + 5 * 2) / 8., (2 * 6 - 2 * 2) / 8.};
+  const double variances[2] = {(3 * 6 + 1 * 2) / 8., 4 * 6 / 8.};
+  check_close("mean", mean.mean, means, 2, 1e-6);
+  check_close("variance", mean.unbiased, variances, 2, 1e-6);
+}
+END_TEST
+
 START_TEST(evaluation_uses_the_running_figures) {
   mcl_context *c = test_context(1);
   layer l = layer_of(6, 3, 1, 1);
@@ -201,6 +221,6 @@ END_TEST
 
 RUN_TESTS("nn", the_twin_agrees_with_finite_differences, forward_and_backward_agree_with_the_twin,
           running_figures_move_a_tenth_with_the_unbiased_variance,
-          evaluation_uses_the_running_figures,
+          figures_of_chunks_become_their_mean_weighted_by_rows, evaluation_uses_the_running_figures,
           one_row_gives_the_shift_and_a_constant_channel_stays_finite,
           the_bits_do_not_depend_on_the_number_of_threads)

@@ -12,10 +12,21 @@
  *   backward  once for each of them, in any order, with d loss / d projection: the gradients add up;
  *   step      once: the weights move, activations and gradients are forgotten.
  *
- * Any other order is MCL_E_STATE, for the host's own encoders too. A forward of a view that is already held replaces it
- * as long as no backward has followed, so a batch may be given up and another begun; a backward or a step that fails
- * while it works (not for its arguments or the order) gives the whole batch up. Only step and load change what save
- * writes: a run that is resumed from a save goes on bit for bit as if it had never stopped.
+ * A forward of a view that is already held replaces it as long as no backward has followed, so a batch may be given up and
+ * another begun.
+ *
+ * A batch may also be larger than memory. Once a backward has been, a forward begins a further *chunk* of the same batch, and
+ * its backward adds to the same gradients (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory
+ * Limited Setup", section 3.2). A view holds the rows of its last forward, so memory is that of a chunk: first a forward of
+ * every chunk, for the loss, then a forward and a backward of every chunk, then the step. mcl_multistage_run() does this for
+ * `chunk_rows`; docs/embedding.md has the calls in order for who trains by hand. A view whose forward came after the first
+ * backward must have its own backward before its next forward. The networks built in can do it, a pair if both its
+ * encoders can, a host's if it says so (MCL_HOST_CHUNKS).
+ *
+ * Any other order is MCL_E_STATE, for the host's own encoders too. A backward, a step, or a forward after a backward, that
+ * fails while it works (not for its arguments or the order) gives the whole batch up, and so does mcl_encoder_give_up().
+ * Only step and load change what save writes: a run that is resumed from a save goes on bit for bit as if it had never
+ * stopped.
  *
  * Threads: one call at a time on one encoder; a call from a second thread, or from one of the encoder's own callbacks,
  * is MCL_E_BUSY and does nothing. The built-in networks use the context's threads and give the same bits for any number
@@ -53,6 +64,13 @@ typedef struct mcl_step {
   int32_t epoch;        /**< of the stage, from 0 */
 } mcl_step;
 
+/** Flags of a host's encoder. MCL_HOST_CHUNKS: forward may be called after a backward and before the step, for a further
+ *  chunk of the batch: gradients stay, and go on adding up. A forward that is given the same rows again before the step
+ *  gives the same projections, so whatever it draws at random (dropout) is a function of what mcl_inputs holds, and a
+ *  forward alone moves nothing. `give_up` must be there: without it nobody could tell the next batch's first chunk from a
+ *  further one of this batch. Who passes another encoder's calls on passes its flag on too. */
+enum { MCL_HOST_CHUNKS = 1 };
+
 /** The host's own network. Prepared by mcl_struct_init(). The struct is copied; `user` must live until `destroy`.
  *
  *  Callbacks run on the thread that called libmcl; `err` is never NULL; success is `return mcl_ok(err);`. Only `embed` is
@@ -66,7 +84,7 @@ typedef struct mcl_host_encoder {
   int32_t dim;            /**< width of the embedding, 1 .. 1048576 */
   int32_t projection_dim; /**< width of the projection; 0: `dim` */
   int32_t modalities;     /**< in->modality is below it; 0 means 1; at most 32 */
-  uint32_t flags;         /**< 0 */
+  uint32_t flags;         /**< MCL_HOST_CHUNKS or 0 */
   /** Embeddings in evaluation mode. */
   mcl_status (*embed)(void *user, const mcl_inputs *in, const mcl_array *out, mcl_error *err);
   /** Projections in training mode; keeps what backward needs. */
@@ -85,8 +103,8 @@ typedef struct mcl_host_encoder {
   /** The temperature that it has learnt, and the gradient of the loss by its logarithm. Both or neither: NULL learns none. */
   mcl_status (*temperature)(void *user, double *temperature, mcl_error *err);
   mcl_status (*backward_temperature)(void *user, double d_log_temperature, mcl_error *err);
-  /** Forgets activations and gradients: the batch at work is given up, because a backward or a step has failed, of this
-   *  encoder or, in a pair, of the other one. NULL: nothing is to be forgotten. */
+  /** Forgets activations and gradients: the batch at work is given up, by mcl_encoder_give_up() or because a forward, backward
+   *  or step has failed, of this encoder or, in a pair, of the other one. NULL: nothing is to be forgotten. */
   void (*give_up)(void *user);
 } mcl_host_encoder;
 
@@ -112,15 +130,17 @@ MCL_API int32_t mcl_encoder_modalities(const mcl_encoder *encoder);
 MCL_API MCL_CHECK mcl_status mcl_encoder_embed(mcl_encoder *encoder, const mcl_inputs *in,
                                                const mcl_array *out, mcl_error *err);
 
-/** Projections of the rows of `in` in training mode: batch norm by the figures of this call's rows alone, so each view is
- *  normalised by itself. Activations are kept under (in->modality, in->view). in->n may be 0: a rank without rows.
+/** Projections of the rows of `in` in training mode: batch norm by the figures of this call's rows alone, so each view, and
+ *  each chunk of it, is normalised by itself. Activations are kept under (in->modality, in->view), in place of those that
+ *  were. in->n may be 0: a rank without rows.
  *  out: [n, projection_dim] of any float type.
- *  Errors: as mcl_encoder_embed(); MCL_E_STATE (a backward has been run: step first). A forward that failed holds nothing
- *  for its view. */
+ *  Errors: as mcl_encoder_embed(); after a backward of the batch also MCL_E_STATE (the view still waits for its backward) and
+ *  MCL_E_UNSUPPORTED (a host's encoder without MCL_HOST_CHUNKS: step first), which change nothing. A forward that failed
+ *  holds nothing for its view; after a backward the batch is given up. */
 MCL_API MCL_CHECK mcl_status mcl_encoder_forward(mcl_encoder *encoder, const mcl_inputs *in,
                                                  const mcl_array *out, mcl_error *err);
 
-/** Embeddings of the rows that the last forward of (in->modality, in->view) holds, in training mode: what an online probe
+/** Embeddings of the rows that the last forward of (in->modality, in->view) holds (of a batch in chunks, the last chunk), in training mode: what an online probe
  *  learns from, beside the encoder and without touching it (Chen et al. 2020, "SimCLR", appendix B.9: its gradient is
  *  stopped here). From forward until the step; of `in` only modality, view and n are read. It costs one copy.
  *  out: [n, dim] of any float type.
@@ -155,6 +175,11 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_backward_temperature(mcl_encoder *encod
  *  MCL_E_NOT_FINITE (the gradient of a tensor, named: weights and optimiser are as before, and the batch is given up). */
 MCL_API MCL_CHECK mcl_status mcl_encoder_step(mcl_encoder *encoder, const mcl_step *step,
                                               mcl_error *err);
+
+/** Gives the batch at work up: activations and gradients are forgotten, and the next forward begins another. For when what
+ *  lies between a forward and its step fails. Where nothing is at work nothing happens, and a host hears nothing.
+ *  Errors: MCL_E_INVALID (NULL), MCL_E_BUSY. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_give_up(mcl_encoder *encoder, mcl_error *err);
 
 /** Writes all that training goes on from. The built-in networks write a safetensors file (docs/checkpoint-format.md):
  *  weights, running figures of batch norm, the optimiser's moments and count of steps; activations are not part of it.
@@ -241,8 +266,9 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_create_mlp(mcl_context *context,
  *
  *  Batch norm (Ioffe & Szegedy 2015, algorithms 1 and 2), epsilon 1e-5: in training by the mean and variance of a channel over the
  *  rows of one forward call; running figures move by a tenth of the way at each step, a view at a time in the order -1, 0, 1,
- *  with the unbiased variance (as PyTorch). A forward whose channel has one number only gives the shift alone and leaves
- *  the running figures. */
+ *  with the unbiased variance (as PyTorch). Of a view in chunks they move once, towards the mean of the chunks' figures,
+ *  weighted by their rows: evaluation then normalises as the chunks were, at a pace that does not depend on how many there
+ *  were. A forward whose channel has one number only gives the shift alone and does not count for the running figures. */
 enum { MCL_PADDING_SAME = 0, MCL_PADDING_VALID };
 
 typedef struct mcl_cnn_options {
