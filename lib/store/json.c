@@ -172,6 +172,62 @@ int64_t mcli_json_count(mcli_json *j) {
   return value;
 }
 
+static const char *digits_end(const char *p) {
+  while (*p >= '0' && *p <= '9') p++;
+  return p;
+}
+
+// Behind a number that begins at p; p itself where none does.
+static const char *number_end(const char *p) {
+  const char *begin = p, *whole = p + (*p == '-'), *end = digits_end(whole);
+  if (end == whole || (*whole == '0' && end != whole + 1)) return begin;
+  if (*end == '.') {
+    p = end + 1;
+    if ((end = digits_end(p)) == p) return begin;
+  }
+  if (*end == 'e' || *end == 'E') {
+    p = end + 1 + (end[1] == '+' || end[1] == '-');
+    if ((end = digits_end(p)) == p) return begin;
+  }
+  return end;
+}
+
+// A number, true, false or null. j->at stands at it.
+static void skip_word(mcli_json *j) {
+  static const char *const words[] = {"true", "false", "null"};
+  const char *end = number_end(j->at);
+  for (int i = 0; i < 3; i++)
+    if (strncmp(j->at, words[i], strlen(words[i])) == 0) end = j->at + strlen(words[i]);
+  if (end == j->at) mcli_json_fail(j, "a value was expected");
+  j->at += end - j->at;
+  j->after_value = 1;
+}
+
+void mcli_json_skip(mcli_json *j) {
+  // The brackets that are to close what is open. 64: deeper than anybody's data, and little on the
+  // stack.
+  char closing[64];
+  int depth = 0;
+  do {
+    char next = peek(j);
+    if (depth > 0 && closing[depth - 1] == '}') {
+      mcli_json_key(j);
+      next = peek(j);
+    }
+    if (next == '"') {
+      mcli_json_string(j);
+    } else if (next != '{' && next != '[') {
+      if (!j->problem) skip_word(j);
+    } else if (depth == (int)sizeof closing) {
+      mcli_json_fail(j, "lists are nested too deep");
+    } else {
+      mcli_json_open(j, next);
+      closing[depth++] = next == '{' ? '}' : ']';
+    }
+    while (depth > 0 && !j->problem && !mcli_json_more(j, closing[depth - 1])) depth--;
+  } while (depth > 0 && !j->problem);
+}
+
 void mcli_json_end(mcli_json *j) {
   peek(j);
   if (!j->problem && j->at != j->end) mcli_json_fail(j, "something follows the end");

@@ -34,6 +34,7 @@ int mcli_json_more(mcli_json *j, char bracket); // an element follows; 0: the '}
 char *mcli_json_key(mcli_json *j);              // a string and a colon; never NULL
 char *mcli_json_string(mcli_json *j);  // NUL-terminated UTF-8 without NULs inside; never NULL
 int64_t mcli_json_count(mcli_json *j); // an integer, 0 .. INT64_MAX
+void mcli_json_skip(mcli_json *j);     // a value of any kind, lists in it at most 64 deep
 void mcli_json_end(mcli_json *j);      // only white space may follow
 void mcli_json_fail(mcli_json *j,
                     const char *problem); // the caller's own objection; the first one stays

@@ -205,6 +205,56 @@ START_TEST(lists_and_objects_follow_the_grammar) {
 }
 END_TEST
 
+// Of a value alone, and of it as a member between others.
+static int skips(const char *value) {
+  char text[400];
+  mcli_json j;
+  mcli_json_skip(begin(&j, value));
+  mcli_json_end(&j);
+  int good = !j.problem;
+  free(j.begin);
+  snprintf(text, sizeof text, "{\"a\":%s,\"b\":7}", value);
+  mcli_json_open(begin(&j, text), '{');
+  int64_t count = -1;
+  for (int i = 0; mcli_json_more(&j, '}'); i++) {
+    mcli_json_key(&j);
+    if (i == 0)
+      mcli_json_skip(&j);
+    else
+      count = mcli_json_count(&j);
+  }
+  mcli_json_end(&j);
+  ck_assert_msg((!j.problem && count == 7) == good, "%s: %s", text, j.problem ? j.problem : "read");
+  free(j.begin);
+  return good;
+}
+
+START_TEST(values_of_any_kind_are_passed_over) {
+  static const char *const good[] = {
+      "0",          "-0",   "12",   "-1.5",    "0.25e3",
+      "1E+9",       "1e-9", "true", "false",   "null",
+      "\"a\\n\"",   "{}",   "[]",   "[[],{}]", "{\"k\":[1,{\"l\":null}],\"m\":\"]}\"}",
+      " [ 1 , 2 ] "};
+  static const char *const bad[] = {
+      "",        "-",        "01",       "1.", ".5", "1e",    "1e+",     "+1",   "tru",
+      "nul",     "NaN",      "\"a",      "{",  "[",  "[1",    "[1,]",    "[,1]", "{1}",
+      "{\"a\"}", "{\"a\":}", "{\"a\":1", "[}", "{]", "[1 2]", "\"\\x\"", "]"};
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+    ck_assert_msg(skips(good[i]), "%s", good[i]);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) ck_assert_msg(!skips(bad[i]), "%s", bad[i]);
+}
+END_TEST
+
+START_TEST(lists_are_passed_over_64_deep) {
+  char deep[131];
+  for (int n = 64; n <= 65; n++) {
+    memset(deep, '[', (size_t)n), memset(deep + n, ']', (size_t)n);
+    deep[2 * n] = 0;
+    ck_assert_int_eq(skips(deep), n == 64);
+  }
+}
+END_TEST
+
 START_TEST(the_first_problem_stays_with_its_place) {
   mcli_json j;
   mcli_json_open(begin(&j, "{\"a\" 1"), '{');
@@ -232,6 +282,9 @@ START_TEST(damaged_texts_are_read_without_a_step_too_far) {
           "{}[]\",:\\u0d8\n\xC3\xFF"[mcli_rng_below(&r, 15)];
     damaged[mcli_rng_below(&r, sizeof text)] = 0;
     sum_of_lists(damaged);
+    mcli_json j;
+    mcli_json_skip(begin(&j, damaged));
+    free(j.begin);
   }
 }
 END_TEST
@@ -324,6 +377,7 @@ END_TEST
 RUN_TESTS("json", utf8_is_told_from_what_only_looks_like_it, strings_are_decoded,
           strings_that_are_none_are_refused, a_nul_in_the_middle_ends_no_text,
           counts_are_non_negative_integers, lists_and_objects_follow_the_grammar,
+          values_of_any_kind_are_passed_over, lists_are_passed_over_64_deep,
           the_first_problem_stays_with_its_place, damaged_texts_are_read_without_a_step_too_far,
           what_is_quoted_is_read_back, bytes_that_are_not_utf8_are_replaced_when_quoted,
           numbers_read_back_as_they_were, numbers_have_a_point_whatever_the_locale,
