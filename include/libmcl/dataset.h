@@ -1,5 +1,5 @@
-/* Rows to learn from: images in memory, in IDX files, in folders, captions, or whatever a host can
- * load.
+/* Rows to learn from: images in memory, in IDX files, in folders; captions; files of pairs of both;
+ * or whatever a host can load.
  *
  * A dataset is a fixed list of rows 0 .. rows - 1. A row has one part a modality (an image, a
  * caption), and all rows have the same shape. The built-in kinds hold images [height, width,
@@ -24,6 +24,7 @@
 #include <libmcl/export.h>
 #include <libmcl/image.h>
 #include <libmcl/status.h>
+#include <libmcl/tokenizer.h>
 
 MCL_BEGIN_DECLS
 
@@ -167,6 +168,73 @@ MCL_API MCL_CHECK mcl_status mcl_dataset_create_folder(mcl_context *context, con
                                                        const mcl_monitor *monitor,
                                                        mcl_dataset **out, mcl_error *err);
 
+/** How a file of pairs is written. */
+enum {
+  MCL_PAIRS_BY_NAME = 0, /**< .tsv, .csv, .jsonl or .ndjson, in any case, with or without .gz */
+  MCL_PAIRS_TSV,
+  MCL_PAIRS_CSV,
+  MCL_PAIRS_JSON_LINES
+};
+
+/** Prepared by mcl_pairs_options_init(). */
+typedef struct mcl_pairs_options {
+  size_t struct_size;
+  /** How the images are decoded and kept, and what becomes of bad ones, as in a folder; NULL, the
+   * default: the defaults of mcl_folder_options. */
+  const mcl_folder_options *images;
+  int64_t max_file_bytes; /**< of the file of pairs, unpacked too, 1 .. 2^34; default 2^30 */
+  /** Of one record, its quoted line ends included, 1 .. 2^30; default 1 MiB. */
+  int64_t max_line_bytes;
+  int32_t format;  /**< MCL_PAIRS_BY_NAME, the default, ... */
+  int32_t heading; /**< 1: the first record of a TSV or CSV is a heading, passed over; default 0 */
+} mcl_pairs_options;
+
+MCL_API void mcl_pairs_options_init(mcl_pairs_options *options, size_t struct_size);
+
+/** Pairs of an image and a caption, from a file that names images and holds captions. A row is one
+ * caption: modality 0 is its image, [height, width, 3] of uint8, as of mcl_dataset_create_folder();
+ * modality 1 its tokens, [mcl_tokenizer_context()] of int32, as of mcl_tokenizer_encode(). An image
+ * with several captions gives several rows.
+ *
+ * The file is UTF-8, plain or gzip'ed; a byte order mark at its beginning is passed over, and so
+ * are empty lines. Lines end in LF or CRLF, the last one may also end with the file.
+ *
+ *   TSV         path<TAB>caption[<TAB>caption ...]; nothing is quoted.
+ *   CSV         path,caption[,caption ...] by RFC 4180: a field in double quotes may hold commas,
+ *               line ends, and quotes, each doubled; no other field may hold a quote.
+ *   JSON lines  an object a line: {"image": "a.png", "caption": "..."}, or "captions" with a list.
+ *               Other members are passed over, lists in them at most 64 deep.
+ *
+ * Whether the first record is a heading is not guessed: say so by `heading`.
+ * A path is relative to the file's own folder, or absolute; it may lead to any place that the
+ * process may read. Paths that differ by a byte are different images. Each image is decoded once,
+ * however many captions it has.
+ *
+ * Order: that of the captions in the file. mcl_dataset_name() gives the path as it is in the file,
+ * mcl_dataset_caption() the caption. mcl_dataset_groups(): rows of one path have the same image;
+ * rows of equal tokens the same caption, so also captions that differ in what the tokenizer does
+ * not keep. Where a bad image is left out, so are its captions, and mcl_dataset_get_report() counts
+ * both; its `files` are the different images.
+ *
+ * `tokenizer` is used here only. Its options say what becomes of long captions. The file must be
+ * UTF-8 whatever they say.
+ * The fingerprint is a hash of the images' (mcl_dataset_create_folder()), of which row has which,
+ * and of the tokens.
+ * Monitor: phases "read" and "decode" (images).
+ *
+ * Errors, the file's with its name, the line's number, and what is wrong: MCL_E_INVALID (an option,
+ * named; no format follows from the name; a heading of JSON lines), MCL_E_NOT_FOUND (no such file,
+ * or an image of MCL_BAD_FILE_FAIL), MCL_E_IO, MCL_E_FORMAT (bytes that are not UTF-8, a NUL; a
+ * record without path or caption, or with an empty one, which is one of white space alone; a quote
+ * where none may be; what is no JSON; no captions at all; every image was bad), MCL_E_LIMIT (the
+ * file or a record is too long; a caption, where the tokenizer says so), what a bad image failed
+ * with (MCL_BAD_FILE_FAIL only), MCL_E_CANCELLED, MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_dataset_create_pairs(mcl_context *context, const char *path,
+                                                      const mcl_tokenizer *tokenizer,
+                                                      const mcl_pairs_options *options,
+                                                      const mcl_monitor *monitor, mcl_dataset **out,
+                                                      mcl_error *err);
+
 /** Some rows of another dataset: row i of the new one is row indices[i] of `dataset`. Rows may be
  * named in any order and more than once. `indices`: [n], copied, n >= 1. Labels, names, class names
  * and codes come along.
@@ -277,11 +345,20 @@ MCL_API MCL_CHECK mcl_status mcl_dataset_codes(const mcl_dataset *dataset, int32
 MCL_API MCL_CHECK mcl_status mcl_dataset_groups(mcl_dataset *dataset, int32_t modality,
                                                 int64_t *out, int64_t n, mcl_error *err);
 
-/** A row's name, NUL-terminated: the path of its file inside the folder, else its number in the
- * innermost dataset. `wanted` (may be NULL) gets the bytes needed, the NUL included.
+/** A row's name, NUL-terminated: the path of its file inside the folder or as in the file of pairs,
+ * else its number in the innermost dataset. `wanted` (may be NULL) gets the bytes needed, the NUL
+ * included.
  * Errors: MCL_E_INVALID, MCL_E_LIMIT (no such row; capacity too small: `text` is untouched). */
 MCL_API MCL_CHECK mcl_status mcl_dataset_name(const mcl_dataset *dataset, int64_t row, char *text,
                                               size_t capacity, size_t *wanted, mcl_error *err);
+
+/** A row's caption as it was in the file of pairs, as for mcl_dataset_name(). Wrappers and joined
+ * datasets pass it on.
+ * Errors: MCL_E_INVALID, MCL_E_NOT_FOUND (there are no texts of captions, also where there are
+ * tokens), MCL_E_LIMIT (no such row; capacity too small: `text` is untouched). */
+MCL_API MCL_CHECK mcl_status mcl_dataset_caption(const mcl_dataset *dataset, int64_t row,
+                                                 char *text, size_t capacity, size_t *wanted,
+                                                 mcl_error *err);
 
 /** A class's name, as for mcl_dataset_name(): the sub-folder's, else the number itself.
  * Errors: MCL_E_INVALID, MCL_E_NOT_FOUND (it has no labels, or label is not in 0 .. classes - 1),
@@ -293,11 +370,13 @@ MCL_API MCL_CHECK mcl_status mcl_dataset_class_name(const mcl_dataset *dataset, 
 /** Filled by mcl_dataset_get_report(); prepared by mcl_struct_init(). */
 typedef struct mcl_dataset_report {
   size_t struct_size;
-  int64_t files;   /**< image files that the innermost folder held; 0 where there is no folder */
+  /** Image files that the innermost folder or file of pairs had; 0 where there is neither. */
+  int64_t files;
   int64_t skipped; /**< of these, bad ones that were left out */
   int64_t rows;    /**< of this dataset */
   int32_t classes; /**< labels are below it; a subset has its parent's; 0: no labels */
   int32_t cached;  /**< 1: the rows lie in memory; 0: they are loaded or decoded each time */
+  int64_t captions_skipped; /**< captions of those bad files, left out with them */
 } mcl_dataset_report;
 
 /** What is in it.

@@ -44,6 +44,7 @@ mcl_dataset *mcli_dataset_wrap(mcl_context *c, size_t size, const mcli_dataset_k
   d->classes = inner->classes;
   d->files = inner->files;
   d->skipped = inner->skipped;
+  d->captions_skipped = inner->captions_skipped;
   d->cached = inner->cached;
   d->is_host = inner->is_host;
   if (inner->shapes) {
@@ -191,6 +192,14 @@ mcl_status mcl_dataset_codes(const mcl_dataset *d, int32_t *out, int64_t n, mcl_
   return copy_out(d, d->codes, "codes", out, n, err);
 }
 
+static mcl_status check_row(const mcl_dataset *d, int64_t row, mcl_error *err) {
+  if (!d) return mcli_fail(err, MCL_E_INVALID, "dataset is NULL");
+  if (row < 0 || row >= d->rows)
+    return mcli_fail(err, MCL_E_LIMIT, "row is %lld, not 0..%lld", (long long)row,
+                     (long long)d->rows - 1);
+  return MCL_OK;
+}
+
 const char *mcli_dataset_row_name(const mcl_dataset *d, int64_t *row) {
   for (; d->inner; d = d->inner)
     if (d->inner_rows) *row = d->inner_rows[*row];
@@ -199,15 +208,28 @@ const char *mcli_dataset_row_name(const mcl_dataset *d, int64_t *row) {
 
 mcl_status mcl_dataset_name(const mcl_dataset *d, int64_t row, char *text, size_t capacity,
                             size_t *wanted, mcl_error *err) {
-  if (!d) return mcli_fail(err, MCL_E_INVALID, "dataset is NULL");
-  if (row < 0 || row >= d->rows)
-    return mcli_fail(err, MCL_E_LIMIT, "row is %lld, not 0..%lld", (long long)row,
-                     (long long)d->rows - 1);
+  mcl_status s = check_row(d, row, err);
+  if (s < 0) return s;
   const char *name = mcli_dataset_row_name(d, &row);
   if (name) return mcli_text_out(name, text, capacity, wanted, err);
   char number[24];
   snprintf(number, sizeof number, "%lld", (long long)row);
   return mcli_text_out(number, text, capacity, wanted, err);
+}
+
+const char *mcli_dataset_caption_of(const mcl_dataset *d, int64_t row) {
+  for (; !d->kind->caption && d->inner; d = d->inner)
+    if (d->inner_rows) row = d->inner_rows[row];
+  return d->kind->caption ? d->kind->caption(d, row) : NULL;
+}
+
+mcl_status mcl_dataset_caption(const mcl_dataset *d, int64_t row, char *text, size_t capacity,
+                               size_t *wanted, mcl_error *err) {
+  mcl_status s = check_row(d, row, err);
+  if (s < 0) return s;
+  const char *caption = mcli_dataset_caption_of(d, row);
+  if (!caption) return mcli_fail(err, MCL_E_NOT_FOUND, "the dataset has no texts of captions");
+  return mcli_text_out(caption, text, capacity, wanted, err);
 }
 
 mcl_status mcl_dataset_class_name(const mcl_dataset *d, int32_t label, char *text, size_t capacity,
@@ -231,7 +253,8 @@ mcl_status mcl_dataset_get_report(const mcl_dataset *d, mcl_dataset_report *out,
                           .skipped = d->skipped,
                           .rows = d->rows,
                           .classes = d->classes,
-                          .cached = d->cached};
+                          .cached = d->cached,
+                          .captions_skipped = d->captions_skipped};
   mcl_status s = mcli_struct_out(out, &r, sizeof r, "mcl_dataset_report", err);
   return s < 0 ? s : mcl_ok(err);
 }

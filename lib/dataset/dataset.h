@@ -19,6 +19,8 @@ typedef struct mcli_dataset_kind {
   // The name of a row of a dataset that wraps no other; NULL: its number, which may be replaced by
   // that of a row further in. The function itself NULL: its number.
   const char *(*row_name)(const mcl_dataset *d, int64_t *row);
+  // The text of a row's caption. NULL: as of what it wraps; NULL too where there is none.
+  const char *(*caption)(const mcl_dataset *d, int64_t row);
   // Numbers for all rows, equal where rows have the same content in the modality; MCL_E_NOT_FOUND:
   // not known. NULL: a wrapper's rows are as those it wraps, others are all different.
   mcl_status (*groups)(mcl_dataset *d, int32_t modality, int64_t *out, mcl_error *err);
@@ -41,7 +43,7 @@ struct mcl_dataset {
   int32_t *labels;    // [rows]; NULL: none
   int32_t *codes;     // [rows]; NULL: none
   char **class_names; // [classes]; NULL: none here
-  int64_t files, skipped;
+  int64_t files, skipped, captions_skipped;
   int32_t cached;
   int32_t is_host; // rows come from callbacks of a host, which run on the calling thread only
 };
@@ -67,6 +69,8 @@ mcl_status mcli_dataset_check_images(const mcl_dataset *d, mcl_error *err);
 mcl_status mcli_dataset_check_indices(const int64_t *indices, int64_t n, int64_t rows,
                                       mcl_error *err);
 
+// As kind->caption, for all kinds; NULL: there is none.
+const char *mcli_dataset_caption_of(const mcl_dataset *d, int64_t row);
 // As kind->groups, for all kinds. `modality` has been checked.
 mcl_status mcli_dataset_raw_groups(mcl_dataset *d, int32_t modality, int64_t *out, mcl_error *err);
 // As kind->row_name, for a wrapper too.

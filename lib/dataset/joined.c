@@ -40,6 +40,12 @@ static const char *row_name(const mcl_dataset *d, int64_t *row) {
   return NULL;
 }
 
+static const char *caption(const mcl_dataset *d, int64_t row) {
+  const joined_dataset *j = (const joined_dataset *)d;
+  const char *first = mcli_dataset_caption_of(j->part[0], row);
+  return first ? first : mcli_dataset_caption_of(j->part[1], row);
+}
+
 static mcl_status groups(mcl_dataset *d, int32_t modality, int64_t *out, mcl_error *err) {
   mcl_dataset *part = part_of(d, &modality);
   return mcli_dataset_raw_groups(part, modality, out, err);
@@ -52,7 +58,7 @@ static void destroy(mcl_dataset *d) {
 }
 
 static const mcli_dataset_kind joined_kind = {
-    .load = load, .row_name = row_name, .groups = groups, .destroy = destroy};
+    .load = load, .row_name = row_name, .caption = caption, .groups = groups, .destroy = destroy};
 
 static mcl_status check(const mcl_dataset *first, const mcl_dataset *second, mcl_error *err) {
   if (!first || !second)
@@ -79,6 +85,7 @@ static mcl_status take_known(mcl_dataset *d, const mcl_dataset *first, const mcl
   d->labelled = labels;
   d->files = files->files;
   d->skipped = files->skipped;
+  d->captions_skipped = files->captions_skipped;
   d->cached = first->cached && second->cached;
   d->is_host = first->is_host || second->is_host;
   if (labels->labels) d->labels = mcli_dataset_pick(d->context, labels->labels, NULL, d->rows);

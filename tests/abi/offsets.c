@@ -154,6 +154,17 @@ AT(mcl_augmenter_options, grey, 104);
 AT(mcl_augmenter_options, blur, 112);
 AT(mcl_augmenter_options, noise, 120);
 
+SIZE(mcl_tokenizer_options, 48);
+AT(mcl_tokenizer_options, struct_size, 0);
+AT(mcl_tokenizer_options, max_text_bytes, 8);
+AT(mcl_tokenizer_options, max_file_bytes, 16);
+AT(mcl_tokenizer_options, vocabulary, 24);
+AT(mcl_tokenizer_options, context, 28);
+AT(mcl_tokenizer_options, padding, 32);
+AT(mcl_tokenizer_options, min_count, 36);
+AT(mcl_tokenizer_options, on_long, 40);
+AT(mcl_tokenizer_options, on_bad_utf8, 44);
+
 SIZE(mcl_host_dataset, 72);
 AT(mcl_host_dataset, struct_size, 0);
 AT(mcl_host_dataset, user, 8);
@@ -175,13 +186,22 @@ AT(mcl_folder_options, width, 28);
 AT(mcl_folder_options, on_bad_file, 32);
 AT(mcl_folder_options, reserved, 36);
 
-SIZE(mcl_dataset_report, 40);
+SIZE(mcl_pairs_options, 40);
+AT(mcl_pairs_options, struct_size, 0);
+AT(mcl_pairs_options, images, 8);
+AT(mcl_pairs_options, max_file_bytes, 16);
+AT(mcl_pairs_options, max_line_bytes, 24);
+AT(mcl_pairs_options, format, 32);
+AT(mcl_pairs_options, heading, 36);
+
+SIZE(mcl_dataset_report, 48);
 AT(mcl_dataset_report, struct_size, 0);
 AT(mcl_dataset_report, files, 8);
 AT(mcl_dataset_report, skipped, 16);
 AT(mcl_dataset_report, rows, 24);
 AT(mcl_dataset_report, classes, 32);
 AT(mcl_dataset_report, cached, 36);
+AT(mcl_dataset_report, captions_skipped, 40);
 
 SIZE(mcl_step, 40);
 AT(mcl_step, struct_size, 0);
@@ -485,17 +505,6 @@ AT(mcl_probe_result, total, 40);
 AT(mcl_probe_result, iterations, 48);
 AT(mcl_probe_result, converged, 52);
 
-SIZE(mcl_tokenizer_options, 48);
-AT(mcl_tokenizer_options, struct_size, 0);
-AT(mcl_tokenizer_options, max_text_bytes, 8);
-AT(mcl_tokenizer_options, max_file_bytes, 16);
-AT(mcl_tokenizer_options, vocabulary, 24);
-AT(mcl_tokenizer_options, context, 28);
-AT(mcl_tokenizer_options, padding, 32);
-AT(mcl_tokenizer_options, min_count, 36);
-AT(mcl_tokenizer_options, on_long, 40);
-AT(mcl_tokenizer_options, on_bad_utf8, 44);
-
 VALUE(MCL_F32, 1);
 VALUE(MCL_F64, 2);
 VALUE(MCL_F16, 3);
@@ -541,8 +550,16 @@ VALUE(MCL_FIT_STRETCH, 1);
 VALUE(MCL_FIT_CROP, 2);
 VALUE(MCL_FILTER_TRIANGLE, 1);
 VALUE(MCL_FILTER_BOX, 2);
+VALUE(MCL_LONG_TEXT_CUT, 1);
+VALUE(MCL_LONG_TEXT_FAIL, 2);
+VALUE(MCL_BAD_UTF8_FAIL, 1);
+VALUE(MCL_BAD_UTF8_REPLACE, 2);
 VALUE(MCL_BAD_FILE_SKIP, 1);
 VALUE(MCL_BAD_FILE_FAIL, 2);
+VALUE(MCL_PAIRS_BY_NAME, 0);
+VALUE(MCL_PAIRS_TSV, 1);
+VALUE(MCL_PAIRS_CSV, 2);
+VALUE(MCL_PAIRS_JSON_LINES, 3);
 VALUE(MCL_HOST_CHUNKS, 1);
 VALUE(MCL_SGD, 1);
 VALUE(MCL_ADAM, 2);
@@ -580,10 +597,6 @@ VALUE(MCL_ADVICE_RAISE_K, 2);
 VALUE(MCL_ADVICE_NOTHING_NEW, 3);
 VALUE(MCL_ADVICE_CELLS_TOO_SMALL, 4);
 VALUE(MCL_ENOUGH_NEGATIVES, 8);
-VALUE(MCL_LONG_TEXT_CUT, 1);
-VALUE(MCL_LONG_TEXT_FAIL, 2);
-VALUE(MCL_BAD_UTF8_FAIL, 1);
-VALUE(MCL_BAD_UTF8_REPLACE, 2);
 
 #endif
 // clang-format on

@@ -17,6 +17,7 @@ enum { N = 6, H = 6, W = 4, C = 2, ROW = H * W * C };
 static uint8_t bytes[N * ROW];
 static const int32_t labels[N] = {0, 1, 2, 0, 1, 2};
 static mcl_dataset *inner;
+static mcl_tokenizer *tokenizer;
 static int destroyed;
 
 static const char *in(const char *name) {
@@ -33,6 +34,10 @@ static void put_png(const char *name, uint64_t seed) {
   mcl_array a;
   mcl_array_init(&a, pixels, MCL_U8, 3, (int64_t[]){H, W, 3});
   CHECK_OK(mcl_image_write_png(c, in(name), &a, &err));
+}
+
+static void put_text(const char *name, const char *text) {
+  CHECK_OK(mcli_file_write_all(c, in(name), text, (int64_t)strlen(text), &err));
 }
 
 static void put_idx(const char *name, int ndim) {
@@ -53,6 +58,12 @@ static void start(uint32_t threads) {
   put_png("f/k1/2.png", 2);
   put_png("f/3.png", 3);
   CHECK_OK(mcli_file_write_all(c, in("f/k1/bad.png"), "bad", 3, &err));
+  put_text("pairs.csv", "f/3.png,one,two\nf/k1/bad.png,three\nf/k0/0.png,four\n");
+  put_text("pairs.jsonl", "{\"image\":\"f/3.png\",\"captions\":[\"one\",\"two\",\"three\"]}\n");
+  mcl_tokenizer_options o;
+  mcl_tokenizer_options_init(&o, sizeof o);
+  o.context = 6;
+  CHECK_OK(mcl_tokenizer_create(c, &o, (const char *const[]){"one"}, 1, NULL, &tokenizer, &err));
   put_idx("images", 3);
   put_idx("labels", 1);
   char command[8500];
@@ -62,6 +73,7 @@ static void start(uint32_t threads) {
 
 static void stop(void) {
   mcl_dataset_unref(inner);
+  mcl_tokenizer_unref(tokenizer);
   mcl_context_unref(c);
   ck_assert_int_eq(memory.live, 0);
 }
@@ -157,11 +169,27 @@ static mcl_status make_joined(mcl_dataset **out) {
   return s;
 }
 
+static mcl_status make_pairs_of(const char *name, mcl_dataset **out) {
+  mcl_folder_options f;
+  mcl_pairs_options o;
+  mcl_folder_options_init(&f, sizeof f);
+  mcl_pairs_options_init(&o, sizeof o);
+  f.height = f.width = 5;
+  o.images = &f;
+  return mcl_dataset_create_pairs(c, in(name), tokenizer, &o, NULL, out, &err);
+}
+static mcl_status make_pairs(mcl_dataset **out) {
+  return make_pairs_of("pairs.csv", out);
+}
+static mcl_status make_json(mcl_dataset **out) {
+  return make_pairs_of("pairs.jsonl", out);
+}
+
 typedef mcl_status (*maker)(mcl_dataset **out);
 static const maker makers[] = {make_array,     make_idx,      make_idx_gz,   make_host,
                                make_bare_host, make_folder,   make_uncached, make_subset,
                                make_resized,   make_randbits, make_stack,    make_tokens,
-                               make_joined};
+                               make_joined,    make_pairs,    make_json};
 enum { MAKERS = sizeof makers / sizeof *makers };
 
 // How many requests the call makes: each fails in turn.
@@ -201,6 +229,7 @@ START_TEST(making_a_folder_on_two_threads_survives_every_failed_request) {
   fail_each(make_folder, 0);
   fail_each(make_uncached, 0);
   fail_each(make_resized, 0);
+  fail_each(make_pairs, 0);
   stop();
 }
 END_TEST
