@@ -86,6 +86,17 @@ typedef struct mcl_multistage_options {
    *  knows, over all attributes (docs/evidence.md). 1: the paper's plain concatenation, of which cosines see little
    *  but stage 0; linear probes do not mind either. Above 0, and growth^(stages - 1) within 1e-30 .. 1e30. */
   double growth;
+  /** 0, the default: a batch is forwarded whole. Else batches of more rows come in chunks of at most so many, of even size: all
+   *  projections chunk by chunk, the loss on all of them, and each chunk (but the last, which still is held) once more for
+   *  its gradient; then one step (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited
+   *  Setup", section 3.2). Memory is that of a chunk, and of the batch four rows of projections a row; the time of a step grows
+   *  by up to a forward and the loading of the batch. The step is that of the whole batch but for rounding, and but for
+   *  batch norm, whose statistics are of a chunk then (mcl_encoder_create_cnn()). Rows are loaded twice, and embedded
+   *  in chunks too. A run may be resumed with another number.
+   *  A host's encoder must take chunks (MCL_HOST_CHUNKS): else MCL_E_UNSUPPORTED before anything is trained. Projections
+   *  that come out otherwise the second time, by more than .02 of the row's length, are MCL_E_CALLBACK: a host's dataset or
+   *  encoder draws what is no function of mcl_inputs. */
+  int64_t chunk_rows;
 } mcl_multistage_options;
 
 MCL_API void mcl_multistage_options_init(mcl_multistage_options *options, size_t struct_size);
@@ -276,7 +287,8 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_seek(mcl_multistage *loop, int32_t s
  *  the dataset does not say, it gets none.
  *
  *  Errors: MCL_E_INVALID, MCL_E_SHAPE (rows), MCL_E_MISMATCH (another fingerprint; saved encoders are not there),
- *  MCL_E_NOT_FINITE (the loss diverged), MCL_E_CANCELLED, and what the parts and the callbacks return. */
+ *  MCL_E_NOT_FINITE (the loss diverged), MCL_E_CANCELLED, MCL_E_UNSUPPORTED and MCL_E_CALLBACK (options' chunk_rows), and what
+ *  the parts and the callbacks return. A batch that fails is given up (mcl_encoder_give_up()); it comes again. */
 MCL_API MCL_CHECK mcl_status mcl_multistage_run(mcl_multistage *loop, mcl_dataset *dataset,
                                                 mcl_augmenter *augmenter,
                                                 const mcl_encoder_factory *factory,

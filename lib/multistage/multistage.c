@@ -48,6 +48,7 @@ static mcl_status check_options(const mcl_multistage_options *o, mcl_error *err)
     return out_of_range(err, "learning_rate", o->learning_rate, "a finite number above 0");
   if (!(o->warm_up >= 0 && o->warm_up < 1))
     return out_of_range(err, "warm_up", o->warm_up, "in [0, 1)");
+  if (o->chunk_rows < 0) return out_of_range(err, "chunk_rows", (double)o->chunk_rows, "0 or more");
   if (o->save_every_steps < 0)
     return out_of_range(err, "save_every_steps", (double)o->save_every_steps, "0 or more");
   if (o->loss_kind != MCL_LOSS_NT_XENT && o->loss_kind != MCL_LOSS_INFO_NCE)

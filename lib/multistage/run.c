@@ -1,24 +1,10 @@
-// Push: libmcl trains. Written on the same events a host would pull; what is added here is the step, and keeping encoders;
-// views.c loads ahead.
-//
-// A step, for the two views (or modalities) v = 0, 1 of a batch:
-//
-//   x_v = augment(load(rows), v)      on a thread of its own, one batch ahead     (1)
-//   z_v = forward(x_v)                                                            (2)
-//   loss, dz_0, dz_1 = loss(z_0, z_1, cells, duplicates)                          (3)
-//   backward(dz_v), then one optimiser step at the scheduled rate                 (4)
-//
-// The temperature of (3) is the encoder's where it learns one, and goes back to it in (4); else the loop's.
-//
-// The learning rate of step t of T, with warm-up over the first w T of them:
-//
-//   rate * (t + 1) / (w T)                    t < w T                             (5)
-//   rate * {1, 1 - u, (1 + cos pi u) / 2}     u = (t - w T) / (T - w T)           (6)
+// Push: libmcl trains. Written on the same events a host would pull; what is added here is embedding, and keeping
+// encoders. train.c has the step, views.c loads ahead.
 #include <math.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "multistage/views.h"
+#include "multistage/train.h"
 
 typedef struct push {
   mcl_multistage *l;
@@ -26,31 +12,19 @@ typedef struct push {
   mcl_encoder_factory factory;
   mcli_watch watch;
   const mcl_monitor *monitor;
-  float *z[2], *dz[2]; // [capacity, projection]
-  int32_t projection;
-  float *embeddings; // [capacity, dim]
+  mcli_trainer trainer;
+  float *embeddings; // [capacity of the views, dim]
   int32_t dim;
 } push;
 
 static mcl_status fit_buffers(push *p, mcl_encoder *e, mcl_error *err) {
   mcl_context *c = p->l->context;
-  int32_t projection = mcl_encoder_projection_dim(e), dim = mcl_encoder_dim(e);
+  int32_t dim = mcl_encoder_dim(e);
   if (mcl_encoder_modalities(e) < p->l->o.modalities)
     return mcli_fail(err, MCL_E_INVALID, "the encoder has %d modalities, the loop %d",
                      (int)mcl_encoder_modalities(e), (int)p->l->o.modalities);
-  if (projection > p->projection) {
-    for (int v = 0; v < 2; v++) {
-      mcli_free(c, p->z[v]);
-      mcli_free(c, p->dz[v]);
-      p->z[v] = mcli_alloc(c, (size_t)(p->views.capacity * projection), sizeof(float));
-      p->dz[v] = mcli_alloc(c, (size_t)(p->views.capacity * projection), sizeof(float));
-    }
-    p->projection = projection;
-    if (!p->z[0] || !p->z[1] || !p->dz[0] || !p->dz[1]) {
-      p->projection = 0;
-      return mcli_nomem(err, "projections");
-    }
-  }
+  mcl_status s = mcli_trainer_fit(&p->trainer, e, err);
+  if (s < 0) return s;
   if (dim > p->dim) {
     mcli_free(c, p->embeddings);
     p->embeddings = mcli_alloc(c, (size_t)(p->views.capacity * dim), sizeof(float));
@@ -60,76 +34,7 @@ static mcl_status fit_buffers(push *p, mcl_encoder *e, mcl_error *err) {
   return MCL_OK;
 }
 
-// ---- a step --------------------------------------------------------------------------------------------
-
-static double learning_rate(const mcl_multistage_options *o, int64_t step, int64_t steps) {
-  double warm = o->warm_up * (double)steps, t = (double)step;
-  if (t < warm)
-    return o->learning_rate * (t + 1) / warm < o->learning_rate // (5)
-               ? o->learning_rate * (t + 1) / warm
-               : o->learning_rate;
-  double u = (t - warm) / ((double)steps - warm); // (6)
-  if (o->schedule == MCL_SCHEDULE_LINEAR) return o->learning_rate * (1 - u);
-  if (o->schedule == MCL_SCHEDULE_COSINE) return o->learning_rate * 0.5 * (1 + cos(M_PI * u));
-  return o->learning_rate;
-}
-
-static mcl_status find_temperature(mcl_encoder *e, double *temperature, bool *learnt,
-                                   mcl_error *err) {
-  mcl_status s = mcl_encoder_temperature(e, temperature, err);
-  *learnt = s == MCL_OK;
-  return s == MCL_E_UNSUPPORTED ? MCL_OK : s;
-}
-
-// (3)
-static mcl_status find_loss(const push *p, const mcl_loss_options *o, const mcl_loss_inputs *in,
-                            mcl_loss_result *r, mcl_error *err) {
-  if (p->l->o.loss_kind == MCL_LOSS_NT_XENT) return mcl_loss_nt_xent(p->l->context, o, in, r, err);
-  return mcl_loss_info_nce(p->l->context, o, in, r, err);
-}
-
-// (2) to (4)
-static mcl_status train_on(push *p, mcl_encoder *e, mcli_prepared *b, int64_t steps_an_epoch,
-                           mcl_loss_result *r, mcl_error *err) {
-  mcl_multistage *l = p->l;
-  mcl_inputs in[2];
-  mcl_array data[2], z[2], dz[2];
-  mcl_status s = MCL_OK;
-  int32_t projection = mcl_encoder_projection_dim(e);
-  for (int v = 0; v < 2; v++) {
-    data[v] = mcli_views_batch(&b->view_shape[v], b->view[v], b->n);
-    z[v] = mcl_matrix_f32(p->z[v], b->n, projection);
-    dz[v] = mcl_matrix_f32(p->dz[v], b->n, projection);
-    mcli_views_inputs(&p->views, &in[v], b->indices, b->n, mcli_views_modality(&p->views, v), v,
-                      b->stage, b->epoch);
-    in[v].data = p->views.has_data ? &data[v] : NULL;
-  }
-  for (int v = 0; s == MCL_OK && v < 2; v++) s = mcl_encoder_forward(e, &in[v], &z[v], err);
-  mcl_loss_inputs loss;
-  mcl_struct_init(&loss, sizeof loss);
-  loss.za = &z[0], loss.zb = &z[1], loss.dza = &dz[0], loss.dzb = &dz[1];
-  loss.cells = b->cells;
-  loss.duplicates = mcli_views_duplicates(&p->views, b, 0);
-  loss.other_duplicates = mcli_views_duplicates(&p->views, b, 1);
-  mcl_loss_options options = l->loss;
-  bool learnt = false;
-  if (s == MCL_OK) s = find_temperature(e, &options.temperature, &learnt, err);
-  if (s == MCL_OK) s = find_loss(p, &options, &loss, r, err);
-  if (s == MCL_OK && !isfinite(r->loss))
-    s = mcli_fail(err, MCL_E_NOT_FINITE, "the loss diverged in stage %d, epoch %d, step %lld",
-                  (int)b->stage, (int)b->epoch, (long long)b->step);
-  for (int v = 0; s == MCL_OK && v < 2; v++) s = mcl_encoder_backward(e, &in[v], &dz[v], err);
-  if (s == MCL_OK && learnt) s = mcl_encoder_backward_temperature(e, r->d_log_temperature, err);
-  if (s < 0) return s;
-  mcl_step step;
-  mcl_struct_init(&step, sizeof step);
-  step.step = (int64_t)b->epoch * steps_an_epoch + b->step;
-  step.steps = (int64_t)l->o.epochs * steps_an_epoch;
-  step.learning_rate = learning_rate(&l->o, step.step, step.steps);
-  step.stage = b->stage;
-  step.epoch = b->epoch;
-  return mcl_encoder_step(e, &step, err);
-}
+// ---- training ------------------------------------------------------------------------------------------
 
 static void tally_step(mcl_multistage *l, const mcl_loss_result *r, bool epoch_ends) {
   mcli_tally *t = &l->tally;
@@ -167,14 +72,9 @@ static mcl_status save_place(push *p, mcl_error *err) {
 
 static mcl_status on_train(push *p, const mcl_event *e, const mcl_batch *batch, mcl_error *err) {
   mcl_multistage *l = p->l;
-  mcli_prepared *b;
   mcl_loss_result r;
   mcl_struct_init(&r, sizeof r);
-  mcl_status s = mcli_views_take(&p->views, e, batch, &b, err);
-  if (s == MCL_OK)
-    s = mcli_views_start_next(
-        &p->views, b == &p->views.slots[0] ? &p->views.slots[1] : &p->views.slots[0], err);
-  if (s == MCL_OK) s = train_on(p, l->encoders[e->stage], b, batch->steps, &r, err);
+  mcl_status s = mcli_train(&p->trainer, l->encoders[e->stage], e, batch, &r, err);
   if (s < 0) { // not trained: the same batch comes again
     l->epoch = e->epoch;
     l->step = batch->step;
@@ -238,13 +138,14 @@ static mcl_status load_encoder(push *p, int32_t stage, int32_t epoch, int64_t st
   return s;
 }
 
-static mcl_status on_embed(push *p, const mcl_event *e, const mcl_batch *batch, mcl_error *err) {
+static mcl_status embed_rows(push *p, const mcl_event *e, const int64_t *rows, int64_t n,
+                             mcl_error *err) {
   mcl_multistage *l = p->l;
   mcl_encoder *encoder = l->encoders[e->stage];
   mcli_prepared *b = &p->views.slots[0];
   int32_t dim = mcl_encoder_dim(encoder);
-  memcpy(b->indices, batch->indices, (size_t)batch->n * sizeof *b->indices);
-  b->n = batch->n;
+  memcpy(b->indices, rows, (size_t)n * sizeof *b->indices);
+  b->n = n;
   b->step = -1; // no batch to train on any more
   // With one modality slot 0 serves; with two, the slot of the modality.
   int v = l->o.modalities == 2 ? e->modality : 0;
@@ -256,7 +157,17 @@ static mcl_status on_embed(push *p, const mcl_event *e, const mcl_batch *batch, 
   mcli_views_inputs(&p->views, &in, b->indices, b->n, e->modality, -1, e->stage, -1);
   in.data = p->views.has_data ? &data : NULL;
   s = mcl_encoder_embed(encoder, &in, &z, err);
-  if (s == MCL_OK) s = mcli_loop_put(l, e->modality, b->indices, b->n, &z, err);
+  return s < 0 ? s : mcli_loop_put(l, e->modality, b->indices, b->n, &z, err);
+}
+
+// No more rows at once than a chunk has: an embedding must not need more memory than training.
+static mcl_status on_embed(push *p, const mcl_event *e, const mcl_batch *batch, mcl_error *err) {
+  mcl_status s = MCL_OK;
+  for (int64_t i = 0; s == MCL_OK && i < batch->n; i += p->views.capacity) {
+    int64_t left = batch->n - i;
+    s = embed_rows(p, e, batch->indices + i, left < p->views.capacity ? left : p->views.capacity,
+                   err);
+  }
   p->watch.now.stage = e->stage;
   p->watch.now.epoch = -1;
   p->watch.now.total = batch->steps;
@@ -341,9 +252,9 @@ static mcl_status run(push *p, mcl_error *err) {
   mcl_context *c = l->context;
   mcl_batch batch;
   mcl_struct_init(&batch, sizeof batch);
-  batch.capacity = p->views.capacity = mcl_multistage_batch_capacity(l);
-  batch.indices = MCLI_NEW(c, int64_t, p->views.capacity);
-  batch.cells = MCLI_NEW(c, int64_t, p->views.capacity);
+  batch.capacity = p->views.batch_capacity = mcl_multistage_batch_capacity(l);
+  batch.indices = MCLI_NEW(c, int64_t, batch.capacity);
+  batch.cells = MCLI_NEW(c, int64_t, batch.capacity);
   mcl_status s = MCL_OK;
   if (!batch.indices || !batch.cells) s = mcli_nomem(err, "a batch");
   if (s == MCL_OK) s = mcli_views_open(&p->views, err);
@@ -354,10 +265,7 @@ static mcl_status run(push *p, mcl_error *err) {
   mcli_views_close(&p->views);
   mcli_free(c, batch.indices);
   mcli_free(c, batch.cells);
-  for (int i = 0; i < 2; i++) {
-    mcli_free(c, p->z[i]);
-    mcli_free(c, p->dz[i]);
-  }
+  mcli_trainer_free(&p->trainer);
   mcli_free(c, p->embeddings);
   return s;
 }
@@ -385,7 +293,10 @@ static mcl_status check_run(push *p, const mcl_encoder_factory *f, mcl_error *er
 mcl_status mcl_multistage_run(mcl_multistage *l, mcl_dataset *d, mcl_augmenter *a,
                               const mcl_encoder_factory *f, const mcl_monitor *m, mcl_error *err) {
   push p = {.l = l, .views = {.l = l, .dataset = d, .augmenter = a}, .monitor = m};
+  p.trainer.l = l;
+  p.trainer.views = &p.views;
   mcl_status s = check_run(&p, f, err);
+  if (s == MCL_OK) p.views.chunk_rows = l->o.chunk_rows;
   if (s == MCL_OK) s = mcli_watch_begin(&p.watch, m, "train", 0, err);
   if (s == MCL_OK) s = mcli_guard_enter(&l->guard, "loop", err);
   if (s == MCL_OK) {

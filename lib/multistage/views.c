@@ -1,6 +1,6 @@
-// The two views of a batch: loaded, augmented, and made ready one batch ahead of the training.
+// The two views of a batch, or of its chunks one by one: loaded, augmented, and made ready one chunk ahead of the training.
 //
-// A batch is a function of its place, so the next one can be prepared on a thread of its own without asking anybody; when
+// A batch is a function of its place, so what comes next can be prepared on a thread of its own without asking anybody; when
 // the place turns out to be another (after a seek, say), what was prepared is thrown away. A host's dataset is only ever
 // called on the calling thread, and then nothing runs ahead.
 #include <string.h>
@@ -51,8 +51,7 @@ static mcl_status prepared_make(mcli_views *p, mcli_prepared *b, mcl_error *err)
   mcl_context *c = p->l->context;
   b->step = -1;
   b->indices = MCLI_NEW(c, int64_t, p->capacity);
-  b->cells = MCLI_NEW(c, int64_t, p->capacity);
-  if (!b->indices || !b->cells) return mcli_nomem(err, "a batch");
+  if (!b->indices) return mcli_nomem(err, "a batch");
   mcl_status s = find_shapes(p, b, err);
   if (s < 0 || !p->has_data) return s;
   for (int v = 0; v < 2; v++) {
@@ -72,7 +71,6 @@ static void prepared_free(mcl_context *c, mcli_prepared *b) {
     mcli_free(c, b->raw[v]);
   }
   mcli_free(c, b->indices);
-  mcli_free(c, b->cells);
 }
 
 // ---- views ---------------------------------------------------------------------------------------------
@@ -124,40 +122,55 @@ static void prepare_ahead(void *job) {
   prepare(p, p->next);
 }
 
-// Begins to prepare the batch after (epoch, step), if this stage has one.
-mcl_status mcli_views_start_next(mcli_views *p, mcli_prepared *b, mcl_error *err) {
-  mcl_multistage *l = p->l;
+// ---- chunks --------------------------------------------------------------------------------------------
+
+int64_t mcli_views_chunks(const mcli_views *p, int64_t n) {
+  return n <= p->chunk ? 1 : (n + p->chunk - 1) / p->chunk;
+}
+
+mcli_chunk mcli_views_chunk(const mcli_views *p, int64_t n, int64_t at) {
+  int64_t chunks = mcli_views_chunks(p, n), first = at * n / chunks;
+  return (mcli_chunk){first, (at + 1) * n / chunks - first};
+}
+
+// b is to be chunk `at` of the batch at (stage, epoch, batch->step).
+static void place(const mcli_views *p, mcli_prepared *b, const mcl_batch *batch, int32_t stage,
+                  int32_t epoch, int64_t at) {
+  mcli_chunk k = mcli_views_chunk(p, batch->n, at);
+  memcpy(b->indices, batch->indices + k.first, (size_t)k.n * sizeof *b->indices);
+  b->n = k.n;
+  b->stage = stage;
+  b->epoch = epoch;
+  b->step = batch->step;
+  b->chunk = at;
+}
+
+mcl_status mcli_views_start_next(mcli_views *p, const mcli_prepared *taken, const mcl_batch *batch,
+                                 int64_t at, mcl_error *err) {
+  const mcl_multistage *l = p->l;
+  mcli_prepared *b = taken == &p->slots[0] ? &p->slots[1] : &p->slots[0];
   p->next = NULL;
-  if (!p->may_run_ahead || l->epoch >= l->o.epochs) return MCL_OK;
-  mcl_batch batch;
-  mcl_struct_init(&batch, sizeof batch);
-  batch.indices = b->indices;
-  batch.cells = b->cells;
-  batch.capacity = p->capacity;
-  mcl_status s = mcl_sampler_batch(l->sampler, l->epoch, l->step, &batch, err);
-  if (s < 0) return s;
-  b->n = batch.n;
-  b->stage = l->stage;
-  b->epoch = l->epoch;
-  b->step = l->step;
+  if (!p->may_run_ahead || (at < 0 && l->epoch >= l->o.epochs)) return MCL_OK;
+  if (at >= 0) {
+    place(p, b, batch, taken->stage, taken->epoch, at);
+  } else {
+    mcl_status s = mcl_sampler_batch(l->sampler, l->epoch, l->step, &p->ahead_batch, err);
+    if (s < 0) return s;
+    place(p, b, &p->ahead_batch, l->stage, l->epoch, 0);
+  }
   p->next = b;
   mcli_ahead_start(p->ahead, prepare_ahead, p);
   return MCL_OK;
 }
 
-// The batch of this event with its views: the one mcli_prepared ahead where it is the same, else made now.
-mcl_status mcli_views_take(mcli_views *p, const mcl_event *e, const mcl_batch *batch,
+mcl_status mcli_views_take(mcli_views *p, const mcl_event *e, const mcl_batch *batch, int64_t at,
                            mcli_prepared **out, mcl_error *err) {
   mcli_ahead_wait(p->ahead);
   mcli_prepared *b = p->next;
-  if (!b || b->stage != e->stage || b->epoch != e->epoch || b->step != batch->step) {
+  if (!b || b->stage != e->stage || b->epoch != e->epoch || b->step != batch->step ||
+      b->chunk != at) {
     b = &p->slots[0];
-    memcpy(b->indices, batch->indices, (size_t)batch->n * sizeof *b->indices);
-    memcpy(b->cells, batch->cells, (size_t)batch->n * sizeof *b->cells);
-    b->n = batch->n;
-    b->stage = e->stage;
-    b->epoch = e->epoch;
-    b->step = batch->step;
+    place(p, b, batch, e->stage, e->epoch, at);
     prepare(p, b);
   }
   p->next = NULL;
@@ -179,7 +192,7 @@ static mcl_status find_groups(mcli_views *p, int32_t m, mcl_error *err) {
   mcl_context *c = p->l->context;
   int64_t rows = p->l->rows, i = 0;
   p->groups[m] = MCLI_NEW(c, int64_t, rows);
-  p->duplicates[m] = MCLI_NEW(c, int64_t, p->capacity);
+  p->duplicates[m] = MCLI_NEW(c, int64_t, p->batch_capacity);
   if (!p->groups[m] || !p->duplicates[m]) return mcli_nomem(err, "groups of rows");
   mcl_status s = mcl_dataset_groups(p->dataset, m, p->groups[m], rows, err);
   if (s < 0 && s != MCL_E_NOT_FOUND) return s;
@@ -188,18 +201,29 @@ static mcl_status find_groups(mcli_views *p, int32_t m, mcl_error *err) {
   return MCL_OK;
 }
 
-const int64_t *mcli_views_duplicates(mcli_views *p, const mcli_prepared *b, int m) {
-  for (int64_t i = 0; p->groups[m] && i < b->n; i++)
-    p->duplicates[m][i] = p->groups[m][b->indices[i]];
+const int64_t *mcli_views_duplicates(mcli_views *p, const mcl_batch *batch, int m) {
+  for (int64_t i = 0; p->groups[m] && i < batch->n; i++)
+    p->duplicates[m][i] = p->groups[m][batch->indices[i]];
   return p->duplicates[m];
 }
 
 // ---- beginning and end ---------------------------------------------------------------------------------
 
+// A slot also serves the probes of told.c, which look at up to 32 rows however small the chunks are.
+enum { LEAST_CAPACITY = 32 };
+
 mcl_status mcli_views_open(mcli_views *p, mcl_error *err) {
+  mcl_context *c = p->l->context;
+  bool whole = p->chunk_rows == 0 || p->chunk_rows > p->batch_capacity;
+  p->chunk = whole ? p->batch_capacity : p->chunk_rows;
+  p->capacity = p->chunk > LEAST_CAPACITY ? p->chunk : LEAST_CAPACITY;
+  if (p->capacity > p->batch_capacity) p->capacity = p->batch_capacity;
+  mcl_struct_init(&p->ahead_batch, sizeof p->ahead_batch);
+  p->ahead_batch.indices = MCLI_NEW(c, int64_t, p->batch_capacity);
+  p->ahead_batch.capacity = p->batch_capacity;
+  p->ahead = mcli_ahead_new(c);
+  if (!p->ahead || !p->ahead_batch.indices) return mcli_nomem(err, "a batch");
   mcl_status s = MCL_OK;
-  p->ahead = mcli_ahead_new(p->l->context);
-  if (!p->ahead) s = mcli_nomem(err, "a batch");
   for (int i = 0; s == MCL_OK && i < 2; i++) s = prepared_make(p, &p->slots[i], err);
   for (int32_t m = 0; s == MCL_OK && m < p->l->o.modalities; m++) s = find_groups(p, m, err);
   p->may_run_ahead = p->has_data && !p->dataset->is_host;
@@ -210,6 +234,7 @@ void mcli_views_close(mcli_views *p) {
   mcl_context *c = p->l->context;
   if (p->ahead) mcli_ahead_wait(p->ahead);
   mcli_ahead_free(c, p->ahead);
+  mcli_free(c, p->ahead_batch.indices);
   for (int i = 0; i < 2; i++) {
     prepared_free(c, &p->slots[i]);
     free_groups(p, i);

@@ -42,10 +42,11 @@ const char *test_directory(const char *name);
 // A path inside tests/: test_path("golden/x.npy"); static storage, overwritten by the next call.
 const char *test_path(const char *relative);
 
-// Counts what it has given; fails the n-th request from now (fail_at = n, 0: never), and all later ones if `for_ever`.
+// Counts what it has given, in pieces and bytes, and the most bytes at once (`peak`, which who asks sets back); fails the
+// n-th request from now (fail_at = n, 0: never), and all later ones if `for_ever`.
 typedef struct test_allocator {
   mcl_allocator table;
-  int64_t live, requests, fail_at;
+  int64_t live, requests, fail_at, bytes, peak;
   int for_ever;
   pthread_mutex_t lock;
 } test_allocator;

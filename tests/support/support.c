@@ -59,7 +59,8 @@ static void *counting_alloc(void *user, size_t size, size_t alignment) {
   a->requests++;
   int fail = a->fail_at > 0 && --a->fail_at == 0;
   if (fail && a->for_ever) a->fail_at = 1;
-  if (!fail) a->live++;
+  if (!fail) a->live++, a->bytes += (int64_t)size;
+  if (a->bytes > a->peak) a->peak = a->bytes;
   pthread_mutex_unlock(&a->lock);
   void *p = NULL;
   if (fail || posix_memalign(&p, alignment, size)) return NULL;
@@ -68,9 +69,10 @@ static void *counting_alloc(void *user, size_t size, size_t alignment) {
 
 static void counting_free(void *user, void *ptr, size_t size, size_t alignment) {
   test_allocator *a = user;
-  (void)size, (void)alignment;
+  (void)alignment;
   pthread_mutex_lock(&a->lock);
   a->live--;
+  a->bytes -= (int64_t)size;
   pthread_mutex_unlock(&a->lock);
   free(ptr);
 }

@@ -140,9 +140,10 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_embed(mcl_encoder *encoder, const mcl_i
 MCL_API MCL_CHECK mcl_status mcl_encoder_forward(mcl_encoder *encoder, const mcl_inputs *in,
                                                  const mcl_array *out, mcl_error *err);
 
-/** Embeddings of the rows that the last forward of (in->modality, in->view) holds (of a batch in chunks, the last chunk), in training mode: what an online probe
+/** Embeddings of the rows that the last forward of (in->modality, in->view) holds, in training mode: what an online probe
  *  learns from, beside the encoder and without touching it (Chen et al. 2020, "SimCLR", appendix B.9: its gradient is
- *  stopped here). From forward until the step; of `in` only modality, view and n are read. It costs one copy.
+ *  stopped here). From forward until the step; of a batch in chunks, the last chunk's. Of `in` only modality, view and n are
+ *  read. It costs one copy.
  *  out: [n, dim] of any float type.
  *  Errors: MCL_E_INVALID, MCL_E_SHAPE (another n than forward's), MCL_E_DTYPE, MCL_E_STATE (no forward of this view),
  *  MCL_E_NOT_FINITE, MCL_E_NOMEM, MCL_E_BUSY, MCL_E_UNSUPPORTED, what a callback returns. */
