@@ -2,7 +2,9 @@
 """Writes the table of docs/choosing.md from the reports of scripts/choosing.sh.
 
 usage: choosing.py FOLDER FILE    FOLDER holds CASE/report.json; FILE has the two marks between which the table goes"""
-import json, math, pathlib, platform, subprocess, sys
+import json, math, pathlib, sys
+
+from findings import machine
 
 folder, page = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 BEGIN, END = "<!-- table: sh scripts/choosing.sh -->", "<!-- end of table -->"
@@ -38,12 +40,6 @@ def rows(name, title):
             title if s == 0 else "", str(s), str(x["cells"]["median"]), bits(x["told_before"]), bits(x["told"]),
             bits(x["told_next"]), f"{x['entropy_given_previous']:.2f}", f"{x['next_cells']['enough_negatives']:.2f}",
             x["advice"], f"{x['knn']['class']:.3f}", f"{x['linear']['class']:.3f}", best, right]) + " |"
-
-
-def machine():
-    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), platform.machine())
-    cores = subprocess.run(["nproc"], capture_output=True, text=True).stdout.strip()
-    return f"{model}, {cores} cores, {platform.system()}"
 
 
 lines = ["| case | stage | median cell | bits before | by it | next | news | enough next | advice | kNN class | linear class "

@@ -3,12 +3,11 @@
 
 usage: evidence.py FOLDER DOCS    FOLDER holds discover-SEED.json, SET-ROWS-bBITS-tTEMPERATURE-CONTROL-SEED.json (randbits) and
 attributes-DATA-CONTROL-SEED.json (attributes)"""
-import pathlib, platform, subprocess, sys
+import pathlib, sys
 
 import evidence_attributes
 import evidence_bits
 import evidence_randbits
-
 
 # What these experiments and those of choosing.md showed against the method.
 LIMITS = """
@@ -28,14 +27,8 @@ LIMITS = """
 """
 
 
-def machine():
-    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), platform.machine())
-    cores = subprocess.run(["nproc"], capture_output=True, text=True).stdout.strip()
-    return f"{model}, {cores} cores, {platform.system()}"
-
-
 folder, docs = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-sections = [text for part in (evidence_randbits, evidence_bits, evidence_attributes) if (text := part.section(folder, docs, machine()))]
+sections = [text for part in (evidence_randbits, evidence_bits, evidence_attributes) if (text := part.section(folder, docs))]
 (docs / "evidence.md").write_text("""# Does it learn the unlearned?
 
 Written by `scripts/evidence.sh` from what its experiments found; do not edit by hand. Every table has the controls that an honest claim

@@ -23,6 +23,7 @@ piece() {
   test -f "$findings/$name.json" && return
   echo "$name"
   "build/examples/$program" "$@" --json "$here/$name.tmp" >"$here/$name.log" 2>&1 || { tail -3 "$here/$name.log"; exit 1; }
+  python3 scripts/findings.py stamp "$here/$name.tmp"
   mv "$here/$name.tmp" "$findings/$name.json"
 }
 
@@ -33,15 +34,20 @@ discover() {
     build/examples/discover --labels $fashion/train-labels-idx1-ubyte.gz --rows 10000 --holdout 2000 --size 14 --randbits 4 \
       --stages 3 --clusters 10 --epochs 8 --batch 256 --temperature 0.5 --controls --seed "$seed" --out "$here/seed-$seed" \
       $fashion/train-images-idx3-ubyte.gz
-    cp "$here/seed-$seed/report.json" "$findings/discover-$seed.json"
+    cp "$here/seed-$seed/report.json" "$here/report.tmp"
+    python3 scripts/findings.py stamp "$here/report.tmp"
+    mv "$here/report.tmp" "$findings/discover-$seed.json"
   done
 }
 
-# randbits_piece SET FOLDER SUFFIX ROWS EPOCHS BITS TEMPERATURE STAGES CONTROL SEED
+# randbits_piece SET FOLDER SUFFIX ROWS EPOCHS BITS TEMPERATURE STAGES CONTROL SEED; CONTROL may be "published", too: the authors' network
 randbits_piece() {
+  control="--control $9"
+  test "$9" = published && control=--published
+  # shellcheck disable=SC2086 # words
   piece "$1-$4-b$6-t$7-$9-${10}" randbits --images "$2/train-images-idx3-ubyte$3" --labels "$2/train-labels-idx1-ubyte$3" \
     --test-images "$2/t10k-images-idx3-ubyte$3" --test-labels "$2/t10k-labels-idx1-ubyte$3" --rows "$4" --epochs "$5" \
-    --bits "$6" --temperature "$7" --stages "$8" --control "$9" --seed "${10}"
+    --bits "$6" --temperature "$7" --stages "$8" $control --seed "${10}"
 }
 
 randbits() {
@@ -54,9 +60,9 @@ randbits() {
     for control in none ensemble shuffled; do on_mnist 20000 5 10 0.2 3 $control $seed; done
   done
   for control in untrained pixels; do on_mnist 20000 5 10 0.2 1 $control 0; done
-  # Stage 0 alone on all rows: the published table.
+  # Stage 0 alone on all rows, with the authors' network: the published table.
   for bits in 0 10 15 20 5; do
-    for temperature in 0.05 0.1 0.2; do on_mnist 60000 10 $bits $temperature 1 ensemble 0; done
+    for temperature in 0.05 0.1 0.2; do on_mnist 60000 10 $bits $temperature 1 published 0; done
   done
   # All rows, as many stages as it takes.
   for control in none ensemble; do on_mnist 60000 10 10 0.2 3 $control 0; done

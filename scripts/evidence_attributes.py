@@ -1,6 +1,8 @@
 """The sections on images with several known attributes, from the findings of `attributes`: what each stage knows of each."""
 import json, re
 
+from findings import Chart, cells_line, figure, listed, machines
+
 NAME = re.compile(r"attributes-(dominoes|trifeature)-(\w+)-(\d+)$")
 ATTRIBUTES = {"dominoes": ("first", "second"), "trifeature": ("shape", "colour", "texture")}
 COLOURS = ("#2f6db5", "#c83c28", "#3a9a5b")
@@ -26,14 +28,6 @@ def load(folder):
         if m := NAME.match(path.stem):
             found.setdefault(m[1], {}).setdefault(m[2], {})[int(m[3])] = json.loads(path.read_text())
     return found
-
-
-def figure(values, sign=""):
-    values = [v for v in values if v is not None]
-    if not values:
-        return ""
-    mean = sum(values) / len(values)
-    return f"{mean:{sign}.3f}" if len(values) == 1 else f"{mean:{sign}.3f} ({min(values):{sign}.3f} to {max(values):{sign}.3f})"
 
 
 # ---- the matrix --------------------------------------------------------------------------------------
@@ -149,45 +143,24 @@ def sentences(runs, attributes):
 def picture(runs, attributes):
     """kNN accuracy of each attribute by stage, all seeds; dashed: the ensemble's."""
     ours = list(runs["none"].values())
-    width, height, left, top = 420, 240, 50, 20
-    n = len(ours[0]["stages"])
-    x = lambda s: left + s * width / max(n - 1, 1)
-    y = lambda v: top + height * (1 - v)
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 230}" height="{top + height + 45}" font-family="sans-serif" font-size="13">',
-           '<rect width="100%" height="100%" fill="#fff"/>']
-    for v in (0, .25, .5, .75, 1):
-        out.append(f'<line x1="{left}" x2="{left + width}" y1="{y(v):.1f}" y2="{y(v):.1f}" stroke="#ddd"/><text x="8" y="{y(v) + 4:.1f}">{v:g}</text>')
-    for s in range(n):
-        out.append(f'<text x="{x(s) - 24:.1f}" y="{top + height + 20}">stage {s}</text>')
-    for i, (a, colour) in enumerate(zip(attributes, COLOURS)):
+    chart = Chart(len(ours[0]["stages"]), 230)
+    for a, colour in zip(attributes, COLOURS):
         for r in ours:
-            points = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in enumerate(stage_accuracies(r, "knn", a)))
-            out.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+            chart.line(stage_accuracies(r, "knn", a), colour)
         for r in runs.get("ensemble", {}).values():
-            v = y(r["equal_weights"]["knn"][a])
-            out.append(f'<line x1="{left}" x2="{left + width}" y1="{v:.1f}" y2="{v:.1f}" stroke="{colour}" stroke-dasharray="5 4"/>')
-        out.append(f'<text x="{left + width + 12}" y="{top + 20 + 20 * i}" fill="{colour}">{a}</text>')
-    out.append(f'<text x="{left + width + 12}" y="{top + 100}" fill="#555">kNN; dashed: the ensemble</text>')
-    return "\n".join(out) + "</svg>\n"
+            chart.level(r["equal_weights"]["knn"][a], colour)
+        chart.note(a, colour)
+    chart.note("kNN; dashed: the ensemble")
+    return chart.svg()
 
 
 # ---- the text ----------------------------------------------------------------------------------------
 
-def cells_line(run):
-    parts = []
-    for s in run["stages"][1:]:
-        c = s["cells"]
-        parts.append(f"stage {s['stage']}: {c['count']} cells of {c['smallest']} to {c['largest']} rows, median {c['median']}, "
-                     f"{c['backed_off']} rows backed off")
-    return "; ".join(parts)
-
-
-def text(data, runs, docs, machine):
+def text(data, runs, docs):
     attributes = ATTRIBUTES[data]
     ours = [run for _, run in sorted(runs["none"].items())]
     one = ours[0]
-    seeds = ", ".join(str(r["seed"]) for r in ours)
-    seconds = ", ".join(f"{r['seconds']:.0f}" for r in ours)
+    seeds, seconds = listed(ours, "seed"), listed(ours, "seconds", ".0f")
     (docs / f"evidence-{data}.svg").write_text(picture(runs, attributes))
     return f"""## {TITLES[data]}
 
@@ -196,7 +169,7 @@ def text(data, runs, docs, machine):
 ![kNN accuracy of {', '.join(attributes)} by stage](evidence-{data}.svg)
 
 {one['rows']:,} rows, {one['test_rows']:,} test rows, {one['epochs']} epochs a stage, {one['clusters']} clusters, temperature {one['temperature']:g}; seeds {seeds}
-(mean, lowest to highest), pixels and the untrained network of seed 0; {seconds} seconds for the stages on {machine}. Seed {one['seed']}, {cells_line(one)}.
+(mean, lowest–highest), pixels and the untrained network of seed 0; {seconds} seconds for the stages on {machines(ours)}. Seed {one['seed']}, {cells_line(one)}.
 
 {matrix(runs, attributes)}
 
@@ -209,6 +182,6 @@ U(.8, 1.2); normal noise of .1; no change of colour, no mirror.
 """
 
 
-def section(folder, docs, machine):
+def section(folder, docs):
     found = load(folder)
-    return "\n".join(text(data, found[data], docs, machine) for data in ATTRIBUTES if "none" in found.get(data, {}))
+    return "\n".join(text(data, found[data], docs) for data in ATTRIBUTES if "none" in found.get(data, {}))

@@ -1,10 +1,12 @@
 """The section on four random bits in Fashion-MNIST, from discover's reports."""
 import json
 
+from findings import figure, listed, machines
 
-def section(folder, docs, machine):
+
+def section(folder, docs):
     runs = sorted((json.loads(p.read_text()) for p in folder.glob("discover-*.json")), key=lambda r: r["seed"])
-    return text(runs, docs, machine) if runs else None
+    return text(runs, docs) if runs else None
 
 
 def names(runs):
@@ -13,11 +15,6 @@ def names(runs):
 
 def knowledge(run, name):
     return run["stages"][int(name[6:])] if name.startswith("stage") else run[name]
-
-
-def figure(values):
-    mean = sum(values) / len(values)
-    return f"{mean:.3f} ({min(values):.3f}–{max(values):.3f})"
 
 
 def table(runs):
@@ -69,9 +66,8 @@ def picture(runs):
     return "\n".join(out) + "\n"
 
 
-def text(runs, docs, machine):
-    seeds = ", ".join(str(r["seed"]) for r in runs)
-    seconds = ", ".join(f"{r['seconds']:.0f}" for r in runs)
+def text(runs, docs):
+    seeds, seconds = listed(runs, "seed"), listed(runs, "seconds", ".0f")
     (docs / "evidence-bits.svg").write_text(picture(runs))
     return f"""## Fashion-MNIST with four random bits
 
@@ -108,7 +104,7 @@ random. A gain over stage 0 that these also have is not the method's. *Integrate
 10,000 training rows and 2,000 held-out ones of a seeded permutation of the training file, mean-pooled to 14 × 14. Views: square crop of side U(.6, 1)
 brought back, brightness × U(.6, 1.4), not clamped, normal noise of .05; never on the bits. Convolutions 5 × 5 stride 2 of 32, 3 × 3 stride 2 of 64, 3 × 3 of 64,
 each with ReLU, no batch norm; dense 128, the embedding; head ReLU, dense 64. NT-Xent at temperature .5, batches of 256 rows from one cell, Adam
-at 1e-3, 8 epochs a stage, k-means with 10 clusters. Seeds {seeds}; {seconds} seconds, all controls included, on {machine}.
+at 1e-3, 8 epochs a stage, k-means with 10 clusters. Seeds {seeds}; {seconds} seconds, all controls included, on {machines(runs)}.
 
     sh scripts/evidence.sh discover
 """
