@@ -3,6 +3,7 @@
 //   run.c       the loop: stages, ensemble, shuffled cells, an untrained network
 //   watched.c   the encoder with an online probe beside it
 //   probes.c    what every stage, and all of them together, know of each attribute
+//   head.c      a head on the frozen stages
 //   report.c    JSON and the table
 //   settings.c  the network, the optimiser and the loop that all experiments share
 //   options.c   the command line (options.h)
@@ -41,6 +42,7 @@ typedef struct experiment {
   mcl_cnn_options network;
   mcl_multistage_options loop; // with kmeans, sampler and loss
   int control;
+  int head;      // after the stages of the loop: whether a head on them is trained too
   double growth; // of the stages' weights: stage s is weighted growth^s
 } experiment;
 
@@ -67,6 +69,7 @@ typedef struct findings {
   knowledge stage[MAX_STAGES], integrated, plain; // weighted by growth^s; with equal weights
   double curve[GROWTHS][MAX_ATTRIBUTES];          // of the loop's stages only; else NaN
   fitted fitted[MAX_ATTRIBUTES];
+  knowledge head; // of the head on the stages; else NaN
   mcl_stage_report report[MAX_STAGES];
   double seconds;
 } findings;
@@ -127,5 +130,9 @@ int probe_growth(const experiment *x, const representation *r, double growth, do
 int probe_curve(const experiment *x, const representation *r, findings *f);
 int probe_fitted(const experiment *x, const representation *r, findings *f);
 void representation_free(representation *r);
+
+// Trains a head on the stages of g, whose cells `loop` knows.
+int head_learn(const experiment *x, mcl_multistage *loop, mcl_integrator *g, int stages,
+               knowledge *k);
 
 #endif

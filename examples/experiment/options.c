@@ -78,6 +78,10 @@ static int take(const char *program, const option_rule *r, const char *text) {
 
 // ---- all of them ---------------------------------------------------------------------------------------
 
+void experiment_with_head(void *user) {
+  ((experiment_options *)user)->head = 1;
+}
+
 // The rules of what is common, behind the program's own. How many there are now.
 static int add_shared(experiment_options *o, option_rule *rules, int n) {
   const option_rule shared[] = {

@@ -20,12 +20,14 @@ typedef struct experiment_options {
   const char *json;
   long rows, test_rows, epochs, batch, clusters, stages, seed, threads;
   double temperature, growth;
-  int control;
+  int control, head;
   const char *const *controls; // what --control may be, NULL at the end
 } experiment_options;
 
 // What is common: 10 epochs, batches of 1,000, 32 clusters, 3 stages, temperature 0.2, growth 2, any control.
 void experiment_options_init(experiment_options *o);
+// What --head calls, where a program has it: `into` is the experiment_options.
+void experiment_with_head(void *options);
 
 // Reads the program's own options, `n` rules, and those in `o` but for the rows, which each program bounds itself. --help
 // prints `usage` and then the shared ones with the defaults that `o` came with. 0: go on; else exit with this code - 1

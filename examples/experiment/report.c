@@ -83,6 +83,10 @@ void experiment_json(const experiment *x, const findings *r, FILE *f) {
   fputs("},\n \"equal_weights\":{", f);
   probes(x, f, &r->plain);
   if (x->control == STAGES && r->stages > 1) weightings(x, r, f);
+  if (x->control == STAGES && x->head) {
+    fputs("},\n \"head\":{", f);
+    probes(x, f, &r->head);
+  }
   fprintf(f, "},\n \"control\":\"%s\",\"rows\":%lld,\"test_rows\":%lld,\"epochs\":%d,",
           control_names[x->control], (long long)mcl_dataset_rows(x->train),
           (long long)mcl_dataset_rows(x->test), x->loop.epochs);
@@ -119,6 +123,7 @@ void experiment_print(const experiment *x, const findings *f) {
   }
   line(x, f->stages ? "integrated" : control_names[x->control], &f->integrated);
   if (f->stages && x->growth != 1) line(x, "equal weights", &f->plain);
+  if (x->control == STAGES && x->head) line(x, "head", &f->head);
   for (int a = 0; a < x->n_attributes && !isnan(f->fitted[a].knn); a++) {
     printf("fitted to %s by %d labelled rows: kNN %.3f, weights", x->attributes[a].name, LABELLED,
            f->fitted[a].knn);

@@ -142,6 +142,7 @@ static int run_stages(const experiment *x, findings *f) {
   if (s == 0) s = judge_whole(x, &r, f);
   if (s == 0 && x->control == STAGES && f->stages > 1) s = probe_curve(x, &r, f);
   if (s == 0 && x->control == STAGES && f->stages > 1) s = probe_fitted(x, &r, f);
+  if (s == 0 && x->control == STAGES && x->head) s = head_learn(x, t.loop, g, f->stages, &f->head);
   mcl_integrator_unref(g);
   representation_free(&r);
   training_end(&t);
@@ -203,7 +204,7 @@ int experiment_run(const experiment *x, findings *f) {
   double began = now();
   memset(f, 0, sizeof *f);
   for (int s = 0; s < MAX_STAGES; s++) know_nothing(&f->stage[s]);
-  know_nothing(&f->integrated), know_nothing(&f->plain);
+  know_nothing(&f->integrated), know_nothing(&f->plain), know_nothing(&f->head);
   for (int a = 0; a < MAX_ATTRIBUTES; a++) {
     f->fitted[a].knn = NAN;
     for (int g = 0; g < GROWTHS; g++) f->curve[g][a] = NAN;

@@ -46,6 +46,7 @@ int experiment_configure(experiment *x, experiment_settings *s, const experiment
   TRY(mcl_dataset_shape(x->train, 0, &image, &err));
   x->control = o->control;
   x->growth = o->growth;
+  x->head = o->head;
   set_network(x, s, &image);
   set_loop(&x->loop, s, o);
   return 0;

@@ -11,6 +11,7 @@ static const char usage[] =
     "the "
     "weight decay\n"
     "  --rows N            rows to train on, drawn from the file (default: 0, all)\n"
+    "  --head              train a head on the frozen stages too, by the cells of all of them\n"
     "  --quick             2,000 rows, 1,000 test rows, 2 epochs, 3 bits, 8 clusters, 2 stages\n";
 
 static void quick(void *user) {
@@ -35,6 +36,7 @@ int options_parse(options *o, int argc, char **argv) {
       {.name = "bits", .kind = WHOLE, .into = &o->bits, .low = 0, .high = 20},
       {.name = "rows", .kind = WHOLE, .into = &o->shared.rows, .low = 0, .high = 1000000000},
       {.name = "published", .kind = CALL, .into = o, .call = published},
+      {.name = "head", .kind = CALL, .into = &o->shared, .call = experiment_with_head},
       {.name = "quick", .kind = CALL, .into = o, .call = quick},
   };
   int code = experiment_options_read(&o->shared, "randbits", usage, own, sizeof own / sizeof *own,

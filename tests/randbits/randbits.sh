@@ -28,6 +28,15 @@ for control in none ensemble shuffled; do
 done
 grep -q '"curve":\[{"growth":1,"knn":{"class":[0-9.]*,"bits":' none-1.json || fail "no kNN by the growth of weights"
 grep -q '"fitted":{"class":{"knn":[0-9.]*,"weights":\[[0-9.e-]*,[0-9.e-]*\]}' none-1.json || fail "no fitted weights"
+# A head on the frozen stages changes nothing else, and does not depend on threads either.
+for threads in 1 3; do
+  "$randbits" $few --head --threads $threads --json head-$threads.json >out 2>log || fail "--head"
+  sed -i 's/"seconds":[0-9.]*//' head-$threads.json
+done
+cmp head-1.json head-3.json || fail "threads change the head"
+grep -q '"head":{"knn":{"class":[0-9.]*,"bits":' head-1.json || fail "no findings of the head"
+sed 's/^ "head":.*},$//; /^$/d' head-1.json >without.json
+test "$(head -c 1000 without.json)" = "$(head -c 1000 none-1.json)" || fail "the head changes the stages"
 # Equal weights are the first point of the curve.
 equal() { sed -n "s/.*\"$1\":{\(\"knn\":{[^}]*}\).*/\1/p" none-1.json; }
 test "$(equal equal_weights)" = "$(sed -n 's/.*"growth":1,\("knn":{[^}]*}\).*/\1/p' none-1.json)" || fail "the curve does not begin at equal weights"
