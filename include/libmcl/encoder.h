@@ -271,6 +271,7 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_create_mlp(mcl_context *context,
  *  weighted by their rows: evaluation then normalises as the chunks were, at a pace that does not depend on how many there
  *  were. A forward whose channel has one number only gives the shift alone and does not count for the running figures. */
 enum { MCL_PADDING_SAME = 0, MCL_PADDING_VALID };
+enum { MCL_INIT_FAN_IN = 0, MCL_INIT_GLOROT };
 
 typedef struct mcl_cnn_options {
   size_t struct_size;
@@ -289,16 +290,18 @@ typedef struct mcl_cnn_options {
   int32_t projection_hidden;              /**< 0 .. 65536; default 0: the head is one dense layer */
   int32_t projection_dim;                 /**< 0 .. 65536; default 64 */
   const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
-  int32_t padding;  /**< MCL_PADDING_SAME, the default, or MCL_PADDING_VALID */
-  int32_t reserved; /**< 0 */
+  int32_t padding; /**< MCL_PADDING_SAME, the default, or MCL_PADDING_VALID */
+  int32_t init;    /**< MCL_INIT_FAN_IN, the default, or MCL_INIT_GLOROT */
 } mcl_cnn_options;
 
 MCL_API void mcl_cnn_options_init(mcl_cnn_options *options, size_t struct_size);
 
 /** Makes a convolutional network.
- *  Initial weights are a function of (seed, tensor, place): kernels and biases are uniform in +-1 / sqrt(fan_in) (after
- *  LeCun et al. 1998, Efficient BackProp, eq. 16; PyTorch's default), shifts 0, scales of batch norm 1. Larger kernels, or
- *  biases of 0, suppress less in stage 0 and teach less in later stages: lib/nn/params.h has the figures.
+ *  Initial weights are a function of (seed, tensor, place). MCL_INIT_FAN_IN: kernels and biases are uniform in +-1 / sqrt(fan_in)
+ *  (after LeCun et al. 1998, Efficient BackProp, eq. 16; PyTorch's default). MCL_INIT_GLOROT: kernels are uniform in
+ *  +-sqrt(6 / (fan_in + fan_out)), biases 0 (Glorot & Bengio 2010, eq. 16; Keras's default). Shifts are 0, scales of batch norm 1.
+ *  Without batch norm larger kernels, or biases of 0, suppress less in stage 0 and teach less in later stages:
+ *  lib/nn/params.h has the figures.
  *  Errors: MCL_E_INVALID (a field, named), MCL_E_UNSUPPORTED (an unknown tail), MCL_E_SHAPE (MCL_PADDING_VALID: a kernel larger
  *  than what its layer sees, named), MCL_E_LIMIT (over 2^29 weights, or 2^28 numbers in a layer's output for one row),
  *  MCL_E_NOMEM. */

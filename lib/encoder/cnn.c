@@ -28,6 +28,7 @@ static mcl_status check(const mcl_cnn_options *o, mcl_error *err) {
   if (s == MCL_OK) s = mcli_network_range(o->batch_norm, 0, 1, "batch_norm", err);
   if (s == MCL_OK)
     s = mcli_network_range(o->padding, MCL_PADDING_SAME, MCL_PADDING_VALID, "padding", err);
+  if (s == MCL_OK) s = mcli_network_range(o->init, MCL_INIT_FAN_IN, MCL_INIT_GLOROT, "init", err);
   if (s == MCL_OK) s = mcli_network_range(o->dim, 1, MAX_WIDTH, "dim", err);
   if (s == MCL_OK)
     s = mcli_network_range(o->projection_hidden, 0, MAX_WIDTH, "projection_hidden", err);
@@ -115,6 +116,7 @@ mcl_status mcl_encoder_create_cnn(mcl_context *context, const mcl_cnn_options *o
   s = mcli_network_begin(context, (mcli_shape){o.height, o.width, o.channels}, o.optimiser, &w,
                          err);
   if (s < 0) return s;
+  w->net.init = o.init;
   s = build_body(w, &o, &l, err);
   if (s == MCL_OK) s = build_head(w, &o, err);
   if (s == MCL_OK) return mcli_network_end(w, "cnn", o.seed, out, err);

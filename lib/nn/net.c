@@ -227,14 +227,15 @@ void mcli_net_begin_normal(mcli_net *net, double deviation) {
 
 // ---- weights ---------------------------------------------------------------------------------------
 
-static void begin_kernel(const mcli_params *p, const mcli_layer *l, uint64_t seed) {
-  int64_t fan_in = mcli_fan_in(p, l->kernel);
+static void begin_kernel(const mcli_net *net, const mcli_layer *l, uint64_t seed) {
+  const mcli_params *p = &net->params;
   if (l->deviation > 0) {
     mcli_init_normal(p, l->kernel, l->deviation, seed);
     return;
   }
-  mcli_init_uniform(p, l->kernel, fan_in, seed);
-  if (l->bias >= 0) mcli_init_uniform(p, l->bias, fan_in, seed);
+  double bound = mcli_init_bound(p, l->kernel, net->init);
+  mcli_init_uniform(p, l->kernel, bound, seed);
+  if (l->bias >= 0 && net->init == MCL_INIT_FAN_IN) mcli_init_uniform(p, l->bias, bound, seed);
 }
 
 static int is_trained(const mcli_net *net, const mcli_layer *l) {
@@ -251,7 +252,7 @@ mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err) {
   while (net->lowest < net->n_layers && !is_trained(net, &net->layers[net->lowest])) net->lowest++;
   for (int32_t i = 0; i < net->n_layers; i++) {
     const mcli_layer *l = &net->layers[i];
-    if (l->kernel >= 0) begin_kernel(p, l, seed);
+    if (l->kernel >= 0) begin_kernel(net, l, seed);
     if (l->table >= 0) mcli_init_normal(p, l->table, l->deviation, seed);
     if (l->scale >= 0) mcli_init_constant(p, l->scale, 1);
     if (l->variance >= 0) mcli_init_constant(p, l->variance, 1);

@@ -55,6 +55,7 @@ typedef struct mcli_net {
   mcl_context *context;
   mcli_params params;
   mcli_shape input;
+  int32_t init; // MCL_INIT_*
   mcli_layer *layers;
   int32_t n_layers, capacity;
   int32_t

@@ -70,8 +70,14 @@ int64_t mcli_fan_in(const mcli_params *p, int32_t kernel) {
   return t->n / t->shape[t->ndim - 1];
 }
 
-void mcli_init_uniform(const mcli_params *p, int32_t index, int64_t fan_in, uint64_t seed) {
-  double bound = 1 / sqrt((double)fan_in);
+double mcli_init_bound(const mcli_params *p, int32_t kernel, int32_t init) {
+  double in = (double)mcli_fan_in(p, kernel);
+  const mcli_param *t = &p->tensors[kernel];
+  return init == MCL_INIT_GLOROT ? sqrt(6 / (in + (double)(t->n / t->shape[t->ndim - 2])))
+                                 : 1 / sqrt(in);
+}
+
+void mcli_init_uniform(const mcli_params *p, int32_t index, double bound, uint64_t seed) {
   mcli_rng r = mcli_rng_make(seed, MCLI_RNG_INIT, (uint64_t)index, 0);
   float *w = mcli_param_value(p, index);
   for (int64_t i = 0; i < p->tensors[index].n; i++)

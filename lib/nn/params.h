@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include <libmcl/encoder.h>
+
 #include "base/context.h"
 
 enum {
@@ -59,15 +61,17 @@ static inline float *mcli_param_gradient(const mcli_params *p, int32_t index) {
   return p->gradients + (p->tensors[index].first - p->frozen);
 }
 
-// Initial weights and biases, a function of (seed, tensor, place): uniform in +-1 / sqrt(fan_in), a third of the variance of LeCun
-// et al. 1998 (Efficient BackProp, eq. 16), and what PyTorch does. A convolution's [k, k, c, f] has fan_in k k c.
+// Initial weights and biases, a function of (seed, tensor, place). MCL_INIT_FAN_IN: uniform in +-1 / sqrt(fan_in), a third of the
+// variance of LeCun et al. 1998 (Efficient BackProp, eq. 16), and what PyTorch does. A convolution's [k, k, c, f] has fan_in k k c,
+// fan_out k k f. MCL_INIT_GLOROT: kernels in +-sqrt(6 / (fan_in + fan_out)), Glorot & Bengio 2010, eq. 16; biases 0; Keras.
 //
 // Why not He's variance, six times as large: random features that large are hardly moved by training, so a network keeps the
 // class that way besides the shortcut, and a later stage, which could learn it well, keeps the shortcut's random
 // features too. Fashion-MNIST with 4 random bits, seed 0, kNN of (class, bits): stage 0 (.69, 1.0) with He, (.59, 1.0)
 // here; stage 2 (.72, .85) and (.75, .10). Biases matter too: at 0, stage 0 keeps (.65, 1.0).
-void mcli_init_uniform(const mcli_params *p, int32_t index, int64_t fan_in, uint64_t seed);
+double mcli_init_bound(const mcli_params *p, int32_t kernel, int32_t init);
 int64_t mcli_fan_in(const mcli_params *p, int32_t kernel);
+void mcli_init_uniform(const mcli_params *p, int32_t index, double bound, uint64_t seed);
 // Normal with this deviation, likewise.
 void mcli_init_normal(const mcli_params *p, int32_t index, double deviation, uint64_t seed);
 void mcli_init_constant(const mcli_params *p, int32_t index, float value);

@@ -266,7 +266,7 @@ AT(mcl_cnn_options, projection_hidden, 64);
 AT(mcl_cnn_options, projection_dim, 68);
 AT(mcl_cnn_options, optimiser, 72);
 AT(mcl_cnn_options, padding, 80);
-AT(mcl_cnn_options, reserved, 84);
+AT(mcl_cnn_options, init, 84);
 
 SIZE(mcl_vit_options, 96);
 AT(mcl_vit_options, struct_size, 0);
@@ -567,6 +567,8 @@ VALUE(MCL_ADAM, 2);
 VALUE(MCL_DECOUPLED_DECAY, 1);
 VALUE(MCL_PADDING_SAME, 0);
 VALUE(MCL_PADDING_VALID, 1);
+VALUE(MCL_INIT_FAN_IN, 0);
+VALUE(MCL_INIT_GLOROT, 1);
 VALUE(MCL_GELU, 1);
 VALUE(MCL_GELU_QUICK, 2);
 VALUE(MCL_WEIGHTS_NEIGHBOURS, 1);

@@ -575,6 +575,7 @@ START_TEST(bad_options_of_a_cnn_are_named) {
   BAD(kernels, kernels, MCL_E_INVALID, "kernels[2] is 16");
   BAD(strides, strides, MCL_E_INVALID, "strides[0] is -1");
   BAD(batch_norm, 2, MCL_E_INVALID, "batch_norm is 2");
+  BAD(init, -1, MCL_E_INVALID, "init is -1");
   BAD(padding, 2, MCL_E_INVALID, "padding is 2");
   BAD(dim, 0, MCL_E_INVALID, "dim is 0");
   BAD(projection_hidden, -1, MCL_E_INVALID, "projection_hidden is -1");
@@ -601,6 +602,21 @@ START_TEST(bad_options_of_a_cnn_are_named) {
 END_TEST
 
 #undef BAD
+
+START_TEST(with_glorots_weights_biases_begin_at_0) {
+  mcl_context *c = test_context(1);
+  mcl_cnn_options o = cnn_options(0);
+  mcl_encoder *e = NULL;
+  make_data();
+  o.init = MCL_INIT_GLOROT;
+  CHECK_OK(mcl_encoder_create_cnn(c, &o, &e, &err));
+  float black[INPUTS] = {0}, z[DIM];
+  CHECK_OK(embed(e, black, 1, z));
+  for (int i = 0; i < DIM; i++) ck_assert_float_eq(z[i], 0); // nothing but biases
+  mcl_encoder_unref(e);
+  mcl_context_unref(c);
+}
+END_TEST
 
 START_TEST(bad_options_of_an_mlp_are_named) {
   mcl_context *c = test_context(1);
@@ -795,7 +811,8 @@ RUN_TESTS("encoder", a_row_embeds_alike_alone_and_among_others, bytes_stand_for_
           batches_of_none_and_of_one_train, a_head_may_be_absent, seeds_differ_and_a_loss_goes_down,
           a_resumed_run_goes_on_bit_for_bit, files_of_other_networks_are_refused,
           a_file_with_one_thing_wrong_changes_nothing, bad_options_of_a_cnn_are_named,
-          bad_options_of_an_mlp_are_named, layers_beyond_the_defaults_have_defaults_too,
+          with_glorots_weights_biases_begin_at_0, bad_options_of_an_mlp_are_named,
+          layers_beyond_the_defaults_have_defaults_too,
           running_out_of_memory_anywhere_fails_cleanly, a_failed_allocation_can_be_tried_again,
           without_batch_norm_the_held_embedding_is_the_embedding,
           with_batch_norm_the_held_embedding_is_that_of_training,

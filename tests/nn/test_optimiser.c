@@ -158,8 +158,8 @@ START_TEST(initial_weights_are_uniform_and_differ_from_tensor_to_tensor) {
   CHECK_OK(mcli_params_allocate(c, &p, &err));
   int64_t n = p.tensors[a].n;
   double mean, variance;
-  mcli_init_uniform(&p, a, mcli_fan_in(&p, a), 5);
-  mcli_init_uniform(&p, b, 288, 5);
+  mcli_init_uniform(&p, a, mcli_init_bound(&p, a, MCL_INIT_FAN_IN), 5);
+  mcli_init_uniform(&p, b, 1 / sqrt(288), 5);
   ck_assert_float_ne(mcli_param_value(&p, a)[0], mcli_param_value(&p, b)[0]); // streams differ
   spread(mcli_param_value(&p, a), n, &mean, &variance);
   double bound = 1 / sqrt(288.0);
@@ -171,7 +171,24 @@ START_TEST(initial_weights_are_uniform_and_differ_from_tensor_to_tensor) {
 }
 END_TEST
 
+START_TEST(glorots_bound_counts_what_goes_in_and_out) {
+  mcl_context *c = test_context(1);
+  mcli_params p = {0};
+  const int64_t conv[4] = {3, 3, 32, 64}, dense[2] = {100, 20};
+  int32_t a, b;
+  CHECK_OK(mcli_params_add(c, &p, "conv", 0, "kernel", 4, conv, MCLI_KERNEL, &a, &err));
+  CHECK_OK(mcli_params_add(c, &p, "dense", 0, "kernel", 2, dense, MCLI_KERNEL, &b, &err));
+  CHECK_OK(mcli_params_allocate(c, &p, &err));
+  ck_assert_double_eq(mcli_init_bound(&p, a, MCL_INIT_GLOROT), sqrt(6.0 / (9 * 32 + 9 * 64)));
+  ck_assert_double_eq(mcli_init_bound(&p, b, MCL_INIT_GLOROT), sqrt(6.0 / 120));
+  ck_assert_double_eq(mcli_init_bound(&p, b, MCL_INIT_FAN_IN), 0.1);
+  mcli_params_free(c, &p);
+  mcl_context_unref(c);
+}
+END_TEST
+
 RUN_TESTS("nn", steps_follow_the_formulas,
           a_gradient_that_is_not_finite_changes_nothing_and_is_named, bad_options_are_named,
           tensors_have_names_places_and_a_limit,
-          initial_weights_are_uniform_and_differ_from_tensor_to_tensor)
+          initial_weights_are_uniform_and_differ_from_tensor_to_tensor,
+          glorots_bound_counts_what_goes_in_and_out)
