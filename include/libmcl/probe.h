@@ -105,6 +105,42 @@ MCL_API MCL_CHECK mcl_status mcl_probe_recall(mcl_context *context,
                                               const int64_t *match, int32_t k,
                                               mcl_probe_result *out, mcl_error *err);
 
+/** Recall at k of retrieval with several right answers, as images with five captions have: the share of queries that
+ *  find a gallery row of their own group among the k nearest.
+ *
+ *  Rows of equal group belong together; groups are any numbers (mcl_dataset_groups() has some). The best row of the
+ *  query's group is found when fewer than k gallery rows of other groups have a cosine above its own less 1e-6: ties
+ *  count against the query, as in mcl_probe_recall(), and rows of its group never do. Image to text and text to image
+ *  are the same call with the arrays exchanged. With groups that have one gallery row each it is mcl_probe_recall().
+ *
+ *  queries [n, dim], query_group [n], gallery [m, dim], gallery_group [m], k in 1 .. m. A query whose group the gallery
+ *  lacks is MCL_E_INVALID with its row. Only `confidence` is used of the options. */
+MCL_API MCL_CHECK mcl_status
+mcl_probe_retrieval(mcl_context *context, const mcl_probe_options *options,
+                    const mcl_array *queries, const int64_t *query_group, const mcl_array *gallery,
+                    const int64_t *gallery_group, int32_t k, mcl_probe_result *out, mcl_error *err);
+
+/** Accuracy of classification by prompts alone (Radford et al. 2021, "CLIP", section 3.1.4, prompt ensembling).
+ *
+ *  A class's prototype is the mean of the L2-normalised embeddings of its prompts, normalised again. A row is right when
+ *  no other class's prototype has a cosine above that of its own class's less 1e-6: ties count against it. The classes
+ *  are the labels that occur in prompt_y.
+ *
+ *  Of an integrator's representations (of prompts and rows alike) the same holds as of one embedding: the mean is
+ *  normalised whole, not stage by stage. So a row's score is the mean of its cosines with the class's prompts, times a
+ *  number of the class, and every stage has its weight q_s in each of those cosines. A stage in which the
+ *  prompts of a class contradict one another has a short mean and says little; normalised by itself it would
+ *  speak with full weight about noise. Whoever wants that all the same gives mcl_integrator_concat() the stages' own means.
+ *
+ *  prompts [p, dim], prompt_y [p]: the class of each; z [n, dim], y [n]: rows and their labels. A label that has no prompt
+ *  is MCL_E_INVALID with its row. mcl_tokenizer_encode_templates() makes prompts. Only `confidence` is used of the
+ *  options. */
+MCL_API MCL_CHECK mcl_status mcl_probe_zero_shot(mcl_context *context,
+                                                 const mcl_probe_options *options,
+                                                 const mcl_array *prompts, const int32_t *prompt_y,
+                                                 const mcl_array *z, const int32_t *y,
+                                                 mcl_probe_result *out, mcl_error *err);
+
 /** Pair accuracy as in MMVP-VLM (Tong et al. 2024, "Eyes Wide Shut?", section 3.2): rows 2i and 2i + 1 of `images` and of
  *  `texts` are a pair of images that are hard to tell apart and their captions. A pair counts when both images
  *  prefer their own caption to the other one, by cosine; an exact tie is no preference. Chance is 1/4.

@@ -89,6 +89,15 @@ mcl_status mcli_probe_halves_check(const mcl_array *z, const int32_t *y, const m
   return s;
 }
 
+mcl_status mcli_probe_prompts_check(const mcl_array *prompts, const int32_t *prompt_y,
+                                    const mcl_array *z, const int32_t *y, mcl_error *err) {
+  mcl_status s = mcli_probe_matrix_check(prompts, "prompts", -1, -1, err);
+  if (s == MCL_OK) s = mcli_probe_matrix_check(z, "z", -1, prompts->shape[1], err);
+  if (s == MCL_OK) s = labels_check(prompt_y, prompts->shape[0], "prompt_y", err);
+  if (s == MCL_OK) s = labels_check(y, z->shape[0], "y", err);
+  return s;
+}
+
 // ---- shares ----------------------------------------------------------------------------------------------
 
 // The z with P(|N(0, 1)| <= z) = confidence, that is erfc(z / sqrt 2) = 1 - confidence: halving [0, 40] until doubles

@@ -18,6 +18,9 @@ mcl_status mcli_probe_result_check(const mcl_probe_result *out, mcl_error *err);
 // The training and test halves of a classification: shapes, labels, and at least a row of each.
 mcl_status mcli_probe_halves_check(const mcl_array *z, const int32_t *y, const mcl_array *test_z,
                                    const int32_t *test_y, mcl_error *err);
+// The same of prompts and rows.
+mcl_status mcli_probe_prompts_check(const mcl_array *prompts, const int32_t *prompt_y,
+                                    const mcl_array *z, const int32_t *y, mcl_error *err);
 // At least one row and one column.
 mcl_status mcli_probe_matrix_check(const mcl_array *a, const char *name, int64_t rows, int64_t cols,
                                    mcl_error *err);

@@ -337,6 +337,45 @@ START_TEST(texts_that_cannot_be_encoded_are_named) {
 }
 END_TEST
 
+START_TEST(templates_become_prompts_name_by_name) {
+  c = test_context(2);
+  mcl_tokenizer_options o = token_options(24);
+  mcl_tokenizer *t = load_golden(c, &o, NULL, "ordered.txt");
+  const char *templates[] = {"a photo of a {}.", "{} {}", "{}{"}, *names[] = {"cat", ""};
+  const char *prompts[] = {"a photo of a cat.", "cat cat", "cat{", "a photo of a .", " ", "{"};
+  int32_t got[6][24], wanted[6][24];
+  CHECK_OK(mcl_tokenizer_encode(t, prompts, 6, wanted[0], NULL, &err));
+  CHECK_OK(mcl_tokenizer_encode_templates(t, templates, 3, names, 2, got[0], &err));
+  ck_assert_mem_eq(got, wanted, sizeof got);
+  mcl_tokenizer_unref(t);
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(templates_that_cannot_be_filled_are_named) {
+  c = test_context(1);
+  mcl_tokenizer_options o = token_options(24);
+  o.max_text_bytes = 8;
+  mcl_tokenizer *t = load_golden(c, &o, NULL, "ordered.txt");
+  const char *templates[] = {"my {}", "{ }"}, *names[] = {"cat", "elephant", NULL};
+  int32_t rows[6][24];
+#define ENCODE(t, templates, n, names, m, rows)                                                    \
+  mcl_tokenizer_encode_templates(t, templates, n, names, m, rows, &err)
+  CHECK_FAILS(MCL_E_INVALID, "tokenizer", ENCODE(NULL, templates, 1, names, 1, rows[0]));
+  CHECK_FAILS(MCL_E_INVALID, "no templates", ENCODE(t, templates, 0, names, 1, rows[0]));
+  CHECK_FAILS(MCL_E_INVALID, "no templates", ENCODE(t, NULL, 1, names, 1, rows[0]));
+  CHECK_FAILS(MCL_E_INVALID, "no names", ENCODE(t, templates, 1, names, 0, rows[0]));
+  CHECK_FAILS(MCL_E_INVALID, "name 2 is NULL", ENCODE(t, templates, 1, names, 3, rows[0]));
+  CHECK_FAILS(MCL_E_INVALID, "template 1 has no {}", ENCODE(t, templates, 2, names, 1, rows[0]));
+  ck_assert_int_eq(err.row, 1);
+  CHECK_FAILS(MCL_E_LIMIT, "more than 8 bytes", ENCODE(t, templates, 1, names, 2, rows[0]));
+  ck_assert_int_eq(err.row, 1); // the prompt's
+  CHECK_FAILS(MCL_E_INVALID, "tokens", ENCODE(t, templates, 1, names, 1, NULL));
+  mcl_tokenizer_unref(t);
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(options_out_of_range_are_named) {
   c = test_context(1);
   const char *texts[] = {"a"};
@@ -488,6 +527,7 @@ RUN_TESTS("tokenizer", words_are_those_of_the_plain_twin, ids_are_those_of_the_p
           bytes_that_are_no_text_read_back_as_replacements,
           reading_back_refuses_ids_and_buffers_that_do_not_fit,
           bytes_that_are_not_utf8_are_named_or_replaced, texts_that_cannot_be_encoded_are_named,
+          templates_become_prompts_name_by_name, templates_that_cannot_be_filled_are_named,
           options_out_of_range_are_named, equal_counts_go_to_the_smaller_ids,
           neighbours_that_overlap_are_both_counted, rare_pairs_are_not_merged,
           the_order_of_the_texts_plays_no_part, learning_can_be_watched_and_cancelled)

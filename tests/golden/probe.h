@@ -34,3 +34,22 @@ static const struct {
   {200, 1, 6, 0.0, 0, 0, 0.21},
   {1, 1, 1, 0.0, 1, 1, 1},
 };
+
+static const struct {
+  int n, m, dim, groups;
+  double apart;
+  int k, correct;
+} golden_retrieval[] = {
+  {600, 500, 16, 90, 1.5, 1, 20},
+  {600, 500, 16, 90, 2.5, 10, 214},
+  {1500, 300, 40, 250, 2.0, 5, 67},
+};
+
+static const struct {
+  int n, m, dim, classes;
+  double apart;
+  int correct;
+} golden_zero_shot[] = {
+  {60, 500, 16, 5, 1.5, 219},
+  {400, 700, 40, 30, 2.0, 347},
+};

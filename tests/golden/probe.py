@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.neighbors import NearestNeighbors
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, normalize
 
 
 def unit(stream, n):
@@ -72,6 +72,25 @@ def agreement(n, a, b, mix):
           f"{adjusted_rand_score(x, y):.15g}, {purity:.15g}}},")
 
 
+def retrieval(n, m, dim, groups, apart, k):
+    """Rows of one class are a group."""
+    z, y = rows(10, n, dim, groups, apart)
+    t, ty = rows(20, m, dim, groups, apart)
+    near = NearestNeighbors(n_neighbors=k, algorithm="brute", metric="cosine").fit(z.astype(np.float64))
+    of = near.kneighbors(t.astype(np.float64), return_distance=False)
+    keep = np.isin(ty, y)
+    print(f"  {{{n}, {m}, {dim}, {groups}, {apart}, {k}, {int((y[of] == ty[:, None]).any(1)[keep].sum())}}},")
+
+
+def zero_shot(n, m, dim, classes, apart):
+    """Prompts and rows from the same centres."""
+    z, y = rows(10, n, dim, classes, apart)
+    t, ty = rows(20, m, dim, classes, apart)
+    z, t = normalize(z.astype(np.float64)), normalize(t.astype(np.float64))
+    prototypes = normalize(np.stack([z[y == c].mean(0) for c in range(classes)]))
+    print(f"  {{{n}, {m}, {dim}, {classes}, {apart}, {int(((t @ prototypes.T).argmax(1) == ty).sum())}}},")
+
+
 print("// Made by tests/golden/probe.py with scikit-learn: do not edit.")
 print("static const struct {\n  const char *name;\n  int n, m, dim, classes;\n  double apart, l2, value;\n  int correct;\n} golden_linear[] = {")
 linear("overlapping", 600, 2000, 16, 5, 1.5, 1e-6)
@@ -91,4 +110,11 @@ agreement(500, 4, 4, 0.0)
 agreement(500, 7, 7, 1.0)
 agreement(200, 1, 6, 0.0)
 agreement(1, 1, 1, 0.0)
+print("};\n\nstatic const struct {\n  int n, m, dim, groups;\n  double apart;\n  int k, correct;\n} golden_retrieval[] = {")
+retrieval(600, 500, 16, 90, 1.5, 1)
+retrieval(600, 500, 16, 90, 2.5, 10)
+retrieval(1500, 300, 40, 250, 2.0, 5)
+print("};\n\nstatic const struct {\n  int n, m, dim, classes;\n  double apart;\n  int correct;\n} golden_zero_shot[] = {")
+zero_shot(60, 500, 16, 5, 1.5)
+zero_shot(400, 700, 40, 30, 2.0)
 print("};")

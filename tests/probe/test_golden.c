@@ -108,5 +108,54 @@ START_TEST(agreement_is_scikit_learns) {
 }
 END_TEST
 
+// Only queries whose group the gallery has, which is what retrieval asks for.
+START_TEST(retrieval_finds_what_scikit_learns_neighbours_do) {
+  mcl_context *c = test_context(2);
+  for (size_t i = 0; i < sizeof golden_retrieval / sizeof *golden_retrieval; i++) {
+    int n = golden_retrieval[i].n, m = golden_retrieval[i].m, dim = golden_retrieval[i].dim;
+    int32_t *y, *ty;
+    float *z = rows(10, n, dim, golden_retrieval[i].groups, golden_retrieval[i].apart, &y);
+    float *t = rows(20, m, dim, golden_retrieval[i].groups, golden_retrieval[i].apart, &ty);
+    int64_t *groups = malloc((size_t)n * sizeof *groups),
+            *wanted = malloc((size_t)m * sizeof *wanted);
+    int kept = 0;
+    for (int k = 0; k < n; k++) groups[k] = y[k];
+    for (int k = 0; k < m; k++) {
+      int there = 0;
+      for (int j = 0; j < n; j++) there |= y[j] == ty[k];
+      if (!there) continue;
+      memmove(t + kept * dim, t + k * dim, (size_t)dim * sizeof *t);
+      wanted[kept++] = ty[k];
+    }
+    mcl_array az = mcl_matrix_f32(z, n, dim), at = mcl_matrix_f32(t, kept, dim);
+    mcl_probe_result r = new_result();
+    CHECK_OK(
+        mcl_probe_retrieval(c, NULL, &at, wanted, &az, groups, golden_retrieval[i].k, &r, &err));
+    ck_assert_int_eq(r.correct, golden_retrieval[i].correct);
+    free(z), free(t), free(y), free(ty), free(groups), free(wanted);
+  }
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(zero_shot_is_right_where_numpys_prototypes_are) {
+  mcl_context *c = test_context(2);
+  for (size_t i = 0; i < sizeof golden_zero_shot / sizeof *golden_zero_shot; i++) {
+    int n = golden_zero_shot[i].n, m = golden_zero_shot[i].m, dim = golden_zero_shot[i].dim;
+    int32_t *y, *ty;
+    float *z = rows(10, n, dim, golden_zero_shot[i].classes, golden_zero_shot[i].apart, &y);
+    float *t = rows(20, m, dim, golden_zero_shot[i].classes, golden_zero_shot[i].apart, &ty);
+    mcl_array az = mcl_matrix_f32(z, n, dim), at = mcl_matrix_f32(t, m, dim);
+    mcl_probe_result r = new_result();
+    CHECK_OK(mcl_probe_zero_shot(c, NULL, &az, y, &at, ty, &r, &err));
+    ck_assert_int_eq(r.correct, golden_zero_shot[i].correct);
+    free(z), free(t), free(y), free(ty);
+  }
+  mcl_context_unref(c);
+}
+END_TEST
+
 RUN_TESTS("probe", linear_reaches_scikit_learns_minimum_and_accuracy,
-          knn_votes_as_scikit_learns_neighbours_do, agreement_is_scikit_learns)
+          knn_votes_as_scikit_learns_neighbours_do, agreement_is_scikit_learns,
+          retrieval_finds_what_scikit_learns_neighbours_do,
+          zero_shot_is_right_where_numpys_prototypes_are)

@@ -118,6 +118,16 @@ MCL_API MCL_CHECK mcl_status mcl_tokenizer_encode(const mcl_tokenizer *tokenizer
                                                   int32_t *tokens, int32_t *lengths,
                                                   mcl_error *err);
 
+/** Rows of prompts: every template with every name in place of its "{}", as "a photo of a {}." (Radford et al. 2021, section
+ * 3.1.4). Row i * templates + t is template t with name i.
+ * `templates`, `names`: n_templates and n_names of them, each NUL-terminated, at least one; a template has one "{}" or more,
+ * each of which becomes the name. `tokens`: [n_names * n_templates, context], all of it is written.
+ * Errors: as mcl_tokenizer_encode(), err->row being the prompt's; MCL_E_INVALID (fewer than one; a NULL text or a template
+ * without "{}": err->row is its place), MCL_E_LIMIT (too many prompts). */
+MCL_API MCL_CHECK mcl_status mcl_tokenizer_encode_templates(
+    const mcl_tokenizer *tokenizer, const char *const *templates, int64_t n_templates,
+    const char *const *names, int64_t n_names, int32_t *tokens, mcl_error *err);
+
 /** The text of a row, NUL-terminated: lower-cased, one space between words, also before a comma. It ends at the first end
  * token, or before the padding at the end of the row; start tokens are passed over. Bytes that are not UTF-8, which other
  * models' rows may give, become U+FFFD.
