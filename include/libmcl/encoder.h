@@ -1,7 +1,7 @@
 /* Encoders: what turns rows into embeddings, and learns to.
  *
  * A handle is either the host's own network behind a table of callbacks (mcl_encoder_create_host) or one of the networks
- * built in (mcl_encoder_create_mlp, _cnn, _vit, _bag, _text, or _pair of two others); everything else is the same for both. An encoder gives two
+ * built in (mcl_encoder_create_mlp, _cnn, _vit, _bag, _text, or _pair of two others, or _clip from a file); everything else is the same for both. An encoder gives two
  * things of two widths: the *embedding*, which is clustered, integrated and kept, and the *projection*, which the loss
  * sees during training (Chen et al. 2020, "A Simple Framework for Contrastive Learning", section 4.2). Neither is
  * L2-normalised: the loss, the clusterer and the integrator normalise what they are given.
@@ -486,6 +486,46 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_create_pair(mcl_context *context,
                                                      const mcl_pair_options *options,
                                                      mcl_encoder *image, mcl_encoder *text,
                                                      mcl_encoder **out, mcl_error *err);
+
+/** What a file of CLIP does not say. Prepared by mcl_clip_options_init(). */
+typedef struct mcl_clip_options {
+  size_t struct_size;
+  int32_t image_heads; /**< divides the image tower's width; default 0: width / 64, as in CLIP */
+  int32_t text_heads;  /**< likewise, of the text tower */
+  int32_t gelu; /**< MCL_GELU_QUICK (the default, OpenAI's) or MCL_GELU (most of OpenCLIP's) */
+  int32_t trained_image_blocks; /**< as trained_blocks of mcl_vit_options; default -1: all */
+  int32_t trained_text_blocks;  /**< as trained_blocks of mcl_text_options; default -1: all */
+  uint32_t locked;              /**< as in mcl_pair_options; default 0 */
+  const double *mean;           /**< [channels] of pixels in 0 .. 1; NULL, the default: CLIP's */
+  const double *deviation;      /**< likewise */
+  const mcl_optimiser_options
+      *optimiser; /**< of towers, projections, temperature; NULL: the defaults */
+} mcl_clip_options;
+
+MCL_API void mcl_clip_options_init(mcl_clip_options *options, size_t struct_size);
+
+/** Makes a pair of a CLIP that was trained elsewhere: `path` is a safetensors file whose tensors have the names and shapes of
+ *  OpenAI's state dict, with a vision transformer as its image tower, in float32, float16, bfloat16 or float64
+ *  (docs/clip.md has the list, and how such a file is made). All sizes follow from the shapes, so there is no pair to be made
+ *  for it beforehand: an mcl_vit with `dim` 0, an mcl_text with `dim` 0 whose `end` is the vocabulary's last token, projected
+ *  to one width, with the file's temperature, which goes on being learnt. Images are [side, side, channels], bytes or 0 .. 1,
+ *  brought to scale by the network; rows of tokens are as long as the file's text positions.
+ *
+ *  What is trained: locked bit 0 or 1 freezes a tower whole, trained_image_blocks and trained_text_blocks all of it but its
+ *  last blocks and its last layer norm; the projections are trained always. What is frozen takes no memory for gradients and
+ *  moments.
+ *
+ *  A row of tokens without an end token ends with its last one that is not 0, where OpenAI's code takes the one with the
+ *  highest id. The tensors input_resolution, context_length and vocab_size of OpenAI's archives are ignored.
+ *
+ *  Errors: MCL_E_INVALID (an option, named), MCL_E_UNSUPPORTED (an unknown tail; a file with Hugging Face's names, or with a
+ *  ResNet; a type that is not read), MCL_E_FORMAT (not a safetensors file; a tensor that is missing, too many, of another shape
+ *  or no float type; a logit_scale outside 0 .. log 100: tensor and file are named), MCL_E_NOT_FINITE (a tensor, named),
+ *  MCL_E_LIMIT, MCL_E_NOT_FOUND, MCL_E_IO, MCL_E_NOMEM. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_create_clip(mcl_context *context,
+                                                     const mcl_clip_options *options,
+                                                     const char *path, mcl_encoder **out,
+                                                     mcl_error *err);
 
 MCL_END_DECLS
 

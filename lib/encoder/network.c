@@ -250,10 +250,18 @@ mcl_status mcli_network_dense(mcli_network *w, int32_t layers, int32_t hidden, i
 mcl_status mcli_network_end(mcli_network *w, const char *name, uint64_t seed, mcl_encoder **out,
                             mcl_error *err) {
   mcl_status s = mcli_net_end(&w->net, seed, err);
-  if (s < 0) {
-    mcli_network_free(w);
-    return s;
-  }
+  if (s == MCL_OK) return mcli_network_handle(w, name, out, err);
+  mcli_network_free(w);
+  return s;
+}
+
+void mcli_network_freeze(mcli_network *w) {
+  mcli_net_freeze(&w->net);
+  mcli_network_describe(w, ", frozen");
+}
+
+mcl_status mcli_network_handle(mcli_network *w, const char *name, mcl_encoder **out,
+                               mcl_error *err) {
   mcl_host_encoder table = {.struct_size = sizeof table,
                             .user = w,
                             .dim = mcli_net_shape(&w->net, w->embedding).channels,

@@ -29,6 +29,19 @@ mcl_status mcli_network_begin(mcl_context *c, mcli_shape input,
 mcl_status mcli_network_end(mcli_network *w, const char *name, uint64_t seed, mcl_encoder **out,
                             mcl_error *err);
 void mcli_network_free(void *network);
+// The two halves of it, for who has the weights already: mcli_net_allocate, then the handle. Freed on failure.
+mcl_status mcli_network_handle(mcli_network *w, const char *name, mcl_encoder **out,
+                               mcl_error *err);
+// Before the weights are there: none of them is to be trained.
+void mcli_network_freeze(mcli_network *w);
+
+// The layers of transformers (vit.c, text.c), their options checked, without weights.
+mcl_status mcli_vit_build(mcl_context *c, const mcl_vit_options *options, mcli_network **out,
+                          mcl_error *err);
+mcl_status mcli_text_build(mcl_context *c, const mcl_text_options *options, mcli_network **out,
+                           mcl_error *err);
+// Once there are weights: mean and deviation of these options.
+void mcli_vit_begin_scale(const mcli_network *w, const mcl_vit_options *o);
 
 // MCL_E_INVALID naming options->name when value is not in low..high.
 mcl_status mcli_network_range(int64_t value, int64_t low, int64_t high, const char *name,

@@ -70,17 +70,14 @@ static void describe(mcli_network *w, const mcl_text_options *o) {
   mcli_network_describe(w, "%d, head %d", o->dim, o->projection_dim);
 }
 
-mcl_status mcl_encoder_create_text(mcl_context *context, const mcl_text_options *options,
-                                   mcl_encoder **out, mcl_error *err) {
-  if (!context) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
-  if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
-  mcl_text_options o = defaults;
-  mcl_status s = mcli_options_copy(&o, sizeof o, options, "mcl_text_options", err);
-  if (s == MCL_OK) s = check(&o, err);
+mcl_status mcli_text_build(mcl_context *c, const mcl_text_options *options, mcli_network **out,
+                           mcl_error *err) {
+  mcl_text_options o = *options;
+  mcl_status s = check(&o, err);
   if (s < 0) return s;
   if (o.hidden == 0) o.hidden = 4 * o.embed;
   mcli_network *w = NULL;
-  s = mcli_network_begin(context, (mcli_shape){o.context, 1, 1}, o.optimiser, &w, err);
+  s = mcli_network_begin(c, (mcli_shape){o.context, 1, 1}, o.optimiser, &w, err);
   if (s < 0) return s;
   s = build(w, &o, err);
   if (s < 0) {
@@ -88,5 +85,17 @@ mcl_status mcl_encoder_create_text(mcl_context *context, const mcl_text_options 
     return s;
   }
   describe(w, &o);
-  return mcli_network_end(w, "text", o.seed, out, err);
+  *out = w;
+  return MCL_OK;
+}
+
+mcl_status mcl_encoder_create_text(mcl_context *context, const mcl_text_options *options,
+                                   mcl_encoder **out, mcl_error *err) {
+  if (!context) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
+  if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
+  mcl_text_options o = defaults;
+  mcli_network *w = NULL;
+  mcl_status s = mcli_options_copy(&o, sizeof o, options, "mcl_text_options", err);
+  if (s == MCL_OK) s = mcli_text_build(context, &o, &w, err);
+  return s < 0 ? s : mcli_network_end(w, "text", o.seed, out, err);
 }

@@ -108,26 +108,23 @@ static void describe(mcli_network *w, const mcl_vit_options *o) {
   mcli_network_describe(w, "%d, head %d", o->dim, o->projection_dim);
 }
 
-static void begin_scale(const mcli_network *w, const mcl_vit_options *o) {
+void mcli_vit_begin_scale(const mcli_network *w, const mcl_vit_options *o) {
+  if (!has_scale(o)) return;
   const mcli_layer *l = &w->net.layers[0];
   for (int32_t k = 0; k < o->channels; k++) {
-    if (o->mean) mcli_param_value(&w->net.params, l->mean)[k] = (float)o->mean[k];
-    if (o->deviation) mcli_param_value(&w->net.params, l->scale)[k] = (float)o->deviation[k];
+    mcli_param_value(&w->net.params, l->mean)[k] = o->mean ? (float)o->mean[k] : 0;
+    mcli_param_value(&w->net.params, l->scale)[k] = o->deviation ? (float)o->deviation[k] : 1;
   }
 }
 
-mcl_status mcl_encoder_create_vit(mcl_context *context, const mcl_vit_options *options,
-                                  mcl_encoder **out, mcl_error *err) {
-  if (!context) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
-  if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
-  mcl_vit_options o = defaults;
-  mcl_status s = mcli_options_copy(&o, sizeof o, options, "mcl_vit_options", err);
-  if (s == MCL_OK) s = check(&o, err);
+mcl_status mcli_vit_build(mcl_context *c, const mcl_vit_options *options, mcli_network **out,
+                          mcl_error *err) {
+  mcl_vit_options o = *options;
+  mcl_status s = check(&o, err);
   if (s < 0) return s;
   if (o.hidden == 0) o.hidden = 4 * o.embed;
   mcli_network *w = NULL;
-  s = mcli_network_begin(context, (mcli_shape){o.height, o.width, o.channels}, o.optimiser, &w,
-                         err);
+  s = mcli_network_begin(c, (mcli_shape){o.height, o.width, o.channels}, o.optimiser, &w, err);
   if (s < 0) return s;
   s = build(w, &o, err);
   if (s < 0) {
@@ -135,7 +132,19 @@ mcl_status mcl_encoder_create_vit(mcl_context *context, const mcl_vit_options *o
     return s;
   }
   describe(w, &o);
-  s = mcli_network_end(w, "vit", o.seed, out, err);
-  if (s == MCL_OK && has_scale(&o)) begin_scale(w, &o);
+  *out = w;
+  return MCL_OK;
+}
+
+mcl_status mcl_encoder_create_vit(mcl_context *context, const mcl_vit_options *options,
+                                  mcl_encoder **out, mcl_error *err) {
+  if (!context) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
+  if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
+  mcl_vit_options o = defaults;
+  mcli_network *w = NULL;
+  mcl_status s = mcli_options_copy(&o, sizeof o, options, "mcl_vit_options", err);
+  if (s == MCL_OK) s = mcli_vit_build(context, &o, &w, err);
+  if (s == MCL_OK) s = mcli_network_end(w, "vit", o.seed, out, err);
+  if (s == MCL_OK) mcli_vit_begin_scale(w, &o);
   return s;
 }

@@ -245,11 +245,15 @@ static int is_trained(const mcli_net *net, const mcli_layer *l) {
   return 0;
 }
 
-mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err) {
-  mcli_params *p = &net->params;
-  mcl_status s = mcli_params_allocate(net->context, p, err);
-  if (s < 0) return s;
+mcl_status mcli_net_allocate(mcli_net *net, mcl_error *err) {
   while (net->lowest < net->n_layers && !is_trained(net, &net->layers[net->lowest])) net->lowest++;
+  return mcli_params_allocate(net->context, &net->params, err);
+}
+
+mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err) {
+  const mcli_params *p = &net->params;
+  mcl_status s = mcli_net_allocate(net, err);
+  if (s < 0) return s;
   for (int32_t i = 0; i < net->n_layers; i++) {
     const mcli_layer *l = &net->layers[i];
     if (l->kernel >= 0) begin_kernel(net, l, seed);

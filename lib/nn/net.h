@@ -127,7 +127,8 @@ mcl_status mcli_net_blocks(mcli_net *net, const mcli_blocks_of *b, mcl_error *er
 // Their end: one token of each row, layer norm, and dense `dim` without a bias unless it is 0.
 mcl_status mcli_net_pooled(mcli_net *net, mcli_pool which, int32_t dim, mcl_error *err);
 
-// Allocates the weights and gives them their initial values.
+// Allocates the weights, zero. mcli_net_end gives them their initial values, too.
+mcl_status mcli_net_allocate(mcli_net *net, mcl_error *err);
 mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err);
 
 mcli_shape mcli_net_shape(const mcli_net *net, int32_t value);

@@ -331,6 +331,18 @@ AT(mcl_pair_options, locked, 24);
 AT(mcl_pair_options, dim, 28);
 AT(mcl_pair_options, optimiser, 32);
 
+SIZE(mcl_clip_options, 56);
+AT(mcl_clip_options, struct_size, 0);
+AT(mcl_clip_options, image_heads, 8);
+AT(mcl_clip_options, text_heads, 12);
+AT(mcl_clip_options, gelu, 16);
+AT(mcl_clip_options, trained_image_blocks, 20);
+AT(mcl_clip_options, trained_text_blocks, 24);
+AT(mcl_clip_options, locked, 28);
+AT(mcl_clip_options, mean, 32);
+AT(mcl_clip_options, deviation, 40);
+AT(mcl_clip_options, optimiser, 48);
+
 SIZE(mcl_integrator_options, 16);
 AT(mcl_integrator_options, struct_size, 0);
 AT(mcl_integrator_options, flags, 8);
