@@ -6,6 +6,7 @@
 #   sh scripts/evidence.sh --mnist DIR randbits          RandBits-MNIST: hours. DIR holds the four files of MNIST, unpacked or .gz
 #   sh scripts/evidence.sh fashion                       RandBits on Fashion-MNIST
 #   sh scripts/evidence.sh attributes                    dominoes of two images, and shapes in colours and textures
+#   sh scripts/evidence.sh --mnist DIR image_text        images and captions: half an hour of one core; without --mnist drawn figures only
 #   sh scripts/evidence.sh                               only writes the document
 set -eu
 cd "$(dirname "$0")/.."
@@ -104,11 +105,53 @@ attributes() {
   done
 }
 
+# pairs_piece WHAT SIDES CLUSTERS CONTROL SEED options...: clusters of SIDES; an ensemble's are not used. "longer" is stage 0
+# alone, by options of more epochs.
+pairs_piece() {
+  what=$1 sides=$2 clusters=$3 control=$4 seed=$5
+  shift 5
+  if [ "$control" = longer ]; then
+    piece "pairs-$what-longer-$seed" image_text --control ensemble --stages 1 --seed "$seed" --threads 1 "$@"
+  elif [ "$control" = ensemble ]; then
+    piece "pairs-$what-ensemble-$seed" image_text --control ensemble --seed "$seed" --threads 1 "$@"
+  else
+    piece "pairs-$what-$sides-k$clusters-$control-$seed" image_text --sides "$sides" --clusters "$clusters" --control "$control" \
+      --seed "$seed" --threads 1 "$@"
+  fi
+}
+
+image_text() {
+  for seed in 0 1 2; do
+    for control in none ensemble shuffled; do
+      pairs_piece figures-b6 image 10 $control $seed --data figures --bits 6 --rows 6000 --epochs 8
+    done
+  done
+  pairs_piece figures-b6 image 10 longer 0 --data figures --bits 6 --rows 6000 --epochs 24
+  test -n "$mnist" || return 0
+  suffix=
+  test -f "$mnist/train-images-idx3-ubyte" || suffix=.gz
+  digits() { # BITS, then as pairs_piece
+    bits=$1
+    shift
+    pairs_piece "mnist-b$bits" "$@" --bits "$bits" --images "$mnist/train-images-idx3-ubyte$suffix" \
+      --labels "$mnist/train-labels-idx1-ubyte$suffix"
+  }
+  for seed in 0 1 2; do
+    for setting in "both 3 none" "both 3 ensemble" "image 10 shuffled" "image 10 none" "text 10 none"; do
+      # shellcheck disable=SC2086 # three words
+      digits 6 $setting $seed
+    done
+    digits 6 image 10 longer $seed --epochs 30
+    for control in none ensemble; do digits 12 image 10 $control $seed; done
+  done
+  digits 12 image 32 none 0
+}
+
 while [ $# -gt 0 ]; do
   case $1 in
   --mnist) mnist=$2 && shift ;;
-  discover | randbits | fashion | attributes) $1 ;;
-  *) echo "evidence.sh: $1 is none of discover, randbits, fashion, attributes" >&2 && exit 1 ;;
+  discover | randbits | fashion | attributes | image_text) $1 ;;
+  *) echo "evidence.sh: $1 is none of discover, randbits, fashion, attributes, image_text" >&2 && exit 1 ;;
   esac
   shift
 done

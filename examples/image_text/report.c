@@ -15,7 +15,7 @@ static void share(FILE *out, const char *name, const mcl_probe_result *r) {
 }
 
 static void shares(FILE *out, const world *w, const told *k) {
-  fputs("\"told\":{", out);
+  fputs("\"apart\":{", out);
   share(out, "all", &k->of[0]);
   for (int a = 0; a < w->n_known; a++) {
     if (!k->of[1 + a].total) continue;
