@@ -105,35 +105,34 @@ attributes() {
   done
 }
 
-# pairs_piece WHAT SIDES CLUSTERS CONTROL SEED options...: clusters of SIDES; an ensemble's are not used. "longer" is stage 0
-# alone, by options of more epochs.
+# pairs_piece WHAT SIDES CLUSTERS CONTROL SEED options...: clusters of SIDES, which an ensemble only reports. "longer" is stage 0
+# alone, with options of more epochs.
 pairs_piece() {
-  what=$1 sides=$2 clusters=$3 control=$4 seed=$5
+  what=$1 sides=$2 clusters=$3 control=$4 seed=$5 name=$1-$2-k$3-$4-$5
   shift 5
-  if [ "$control" = longer ]; then
-    piece "pairs-$what-longer-$seed" image_text --control ensemble --stages 1 --seed "$seed" --threads 1 "$@"
-  elif [ "$control" = ensemble ]; then
-    piece "pairs-$what-ensemble-$seed" image_text --control ensemble --seed "$seed" --threads 1 "$@"
-  else
-    piece "pairs-$what-$sides-k$clusters-$control-$seed" image_text --sides "$sides" --clusters "$clusters" --control "$control" \
-      --seed "$seed" --threads 1 "$@"
-  fi
+  case $control in
+  ensemble) name=$what-ensemble-$seed ;;
+  longer) name=$what-longer-$seed control="ensemble --stages 1" ;;
+  esac
+  # shellcheck disable=SC2086 # words
+  piece "pairs-$name" image_text --sides "$sides" --clusters "$clusters" --control $control --seed "$seed" --threads 1 "$@"
 }
 
 image_text() {
   for seed in 0 1 2; do
-    for control in none ensemble shuffled; do
-      pairs_piece figures-b6 image 10 $control $seed --data figures --bits 6 --rows 6000 --epochs 8
+    for setting in "image 10 none" "both 3 ensemble" "image 10 shuffled"; do
+      # shellcheck disable=SC2086 # three words
+      pairs_piece figures-b6 $setting $seed --data figures --bits 6 --rows 6000 --epochs 8
     done
   done
-  pairs_piece figures-b6 image 10 longer 0 --data figures --bits 6 --rows 6000 --epochs 24
+  pairs_piece figures-b6 both 3 longer 0 --data figures --bits 6 --rows 6000 --epochs 24
   test -n "$mnist" || return 0
   suffix=
   test -f "$mnist/train-images-idx3-ubyte" || suffix=.gz
-  digits() { # BITS, then as pairs_piece
-    bits=$1
+  digits() { # BITS or BITS-NOTE, then as pairs_piece
+    what=$1
     shift
-    pairs_piece "mnist-b$bits" "$@" --bits "$bits" --images "$mnist/train-images-idx3-ubyte$suffix" \
+    pairs_piece "mnist-b$what" "$@" --bits "${what%%-*}" --images "$mnist/train-images-idx3-ubyte$suffix" \
       --labels "$mnist/train-labels-idx1-ubyte$suffix"
   }
   for seed in 0 1 2; do
@@ -141,10 +140,14 @@ image_text() {
       # shellcheck disable=SC2086 # three words
       digits 6 $setting $seed
     done
-    digits 6 image 10 longer $seed --epochs 30
+    digits 6 both 3 longer $seed --epochs 30
     for control in none ensemble; do digits 12 image 10 $control $seed; done
   done
   digits 12 image 32 none 0
+  for setting in "both 3 none" "both 3 ensemble" "image 10 none"; do
+    # shellcheck disable=SC2086 # three words
+    digits 6-e30 $setting 0 --epochs 30
+  done
 }
 
 while [ $# -gt 0 ]; do
