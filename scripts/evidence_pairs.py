@@ -1,10 +1,13 @@
 """The sections on images and captions, from the findings of `image_text`: which pairs of images are told apart by their captions."""
 import json, re
 
+from findings import Chart, figure, machines
+
 NAME = re.compile(r"pairs-(mnist|figures)-b(\d+)(-e30)?-(?:(image|text|both)-k(\d+)-)?(none|shuffled|ensemble|longer)-(\d+)$")
 COLOURS = ("#2f6db5", "#c83c28", "#3a9a5b", "#8a5fb0", "#7a7a7a")
 COLUMNS = ("stage 0", "3 × as long", "ensemble", "shuffled", "images, K = 10", "texts, K = 10", "each, 3 × 3")
 BAR = 0.025
+SIDES = {"image": "images", "text": "texts", "both": "each"}
 
 
 def load(folder):
@@ -28,11 +31,6 @@ def known(run):
 def share(apart, kind):
     t = apart[kind]
     return f"{t['value']:.3f} ({t['low']:.3f}–{t['high']:.3f})"
-
-
-def spread(values, sign=""):
-    mean = sum(values) / len(values)
-    return f"{mean:{sign}.3f}" if len(values) == 1 else f"{mean:{sign}.3f} ({min(values):{sign}.3f} to {max(values):{sign}.3f})"
 
 
 def settings(run):
@@ -67,8 +65,8 @@ def stages_line(runs, key, what):
     if key not in runs:
         return ""
     ours = list(runs[key].values())
-    stages = ", ".join(spread([r["stages"][s]["apart"]["all"]["value"] for r in ours]) for s in range(len(ours[0]["stages"])))
-    return f"- {what}, by stage: {stages}; all stages at weights 2^s: {spread([r['integrated']['apart']['all']['value'] for r in ours])}."
+    stages = ", ".join(figure([r["stages"][s]["apart"]["all"]["value"] for r in ours]) for s in range(len(ours[0]["stages"])))
+    return f"- {what}, by stage: {stages}; all stages at weights 2^s: {figure([r['integrated']['apart']['all']['value'] for r in ours])}."
 
 
 def against_longer(runs, seeds):
@@ -78,7 +76,7 @@ def against_longer(runs, seeds):
         gains = [whole(runs[key][s]) - whole(runs[(None, None, "longer")][s]) for s in seeds
                  if s in runs.get(key, {}) and s in runs.get((None, None, "longer"), {})]
         if gains:
-            out.append(f"{what} {spread(gains, '+')}")
+            out.append(f"{what} {figure(gains, '+')}")
     if not out:
         return ""
     return f"""**Against stage 0 of three times the epochs**, which took about as many steps, the stages gain less: {'; '.join(out)}. Part of what
@@ -116,7 +114,7 @@ def digits_picture(runs, seeds):
     return "\n".join(out) + "\n"
 
 
-def digits(runs, longer, docs, machine):
+def digits(runs, longer, docs):
     seeds = sorted({seed for found in runs.values() for seed in found})
     one = next(iter(next(r for key, r in sorted(runs.items(), key=str) if key[2] != "longer").values()))
     (docs / "evidence-pairs.svg").write_text(digits_picture(runs, seeds))
@@ -147,7 +145,7 @@ Stages differ in what they match, and a later one alone may know less of the dig
 equal weights that gains. Weights 2^s, the default, which help kNN in the sections above, lean on the last stage here too, for better or worse.
 
 Image tower: dense 256, ReLU, dense 64, with noise of .05 on its input; text tower: the sum of its words' embeddings of 64, dense 128, ReLU, dense 64; no head. {settings(one)},
-which is fixed; Adam at 1e-3, packed batches. On {machine}.
+which is fixed; Adam at 1e-3, packed batches. On {machines([r for found in runs.values() for r in found.values()])}.
 
     sh scripts/evidence.sh --mnist DIR image_text
 """
@@ -168,16 +166,20 @@ def rich(runs, bits):
     advice = sorted({s["advice"] for seed in seeds for s in ours[seed]["stages"]})
     others = []
     for (sides, k, control), found in sorted(runs.items(), key=str):
-        if control == "none" and (sides, k) != ("image", 10):
-            others.append(f"clusters of {sides} with K = {k}: {spread([whole(r) for r in found.values()])}")
+        for seed, run in sorted(found.items()):
+            if control == "none" and (sides, k) != ("image", 10) and seed in ensemble:
+                stages = ", ".join(f"{s['apart']['all']['value']:.3f}" for s in run["stages"])
+                cells = run["stages"][-1]["cells"]
+                others.append(f"With {k} clusters of {SIDES[sides]}, seed {seed}: {stages} by stage, {whole(run):.3f} together, the ensemble {whole(ensemble[seed]):.3f}; "
+                              f"the last stage trains in {cells['count']} cells, of {cells['median']} rows in the middle.")
     worse = all(whole(ours[s]) < whole(ensemble[s]) for s in seeds)
     return f"""### {bits} bits: {'where it hurts' if worse else 'a code far richer than the cells'}
 
 {2 ** bits:,} codes against 10 clusters of images a stage: two stages leave some {2 ** bits // 100} codes in a cell, so the next stage matches more bits, not digits. {'In every seed the stages are worse than an ensemble of the same size.' if worse else ''}
 
 {chr(10).join(out)}
-{chr(10) + 'Also run: ' + '; '.join(others) + '.' + chr(10) if others else ''}
-What the report advises after these stages: {', '.join(f'"{a}"' for a in advice)}. It does not warn: that what was learnt outlasts the cells is told by
+{chr(10) + chr(10).join(others) + chr(10) if others else ''}
+What the report advises after the stages of ten clusters: {', '.join(f'"{a}"' for a in advice)}. It does not warn: that what was learnt outlasts the cells is told by
 views of one modality (`told_next`), which are not measured with two. The ensemble beside it does.
 """
 
@@ -202,22 +204,22 @@ def figures_verdicts(runs, kinds):
     """Of each kind: all stages together minus the better control, by seed."""
     out, ours = [], runs[("image", 10, "none")]
     for kind in kinds:
-        gains, reached = [], []
+        gains = []
+        low = [seed for seed, run in sorted(ours.items()) if whole(run, kind) < 0.25]
         for seed, run in sorted(ours.items()):
             controls = [whole(runs[key][seed], kind) for key in ((None, None, "ensemble"), ("image", 10, "shuffled")) if seed in runs.get(key, {})]
             if controls:
                 gains.append(whole(run, kind) - max(controls))
-                reached.append(whole(run, kind))
         if not gains:
             continue
+        below = f"; **less than guessing gives** with seed {', '.join(map(str, low))}" if low else ""
         if min(gains) > 0.05:
             what = "more than the controls, in every seed" if len(gains) > 1 else "more than the controls"
         elif max(gains) < 0.02:
             what = "**no more than the better control**"
         else:
             what = "**more than the controls in some seeds only**" if min(gains) <= 0.02 else "a little more than the controls"
-        low = max(reached) < 0.25
-        out.append(f"- `{kind}`: {what} ({spread(gains, '+')}){'; still **less than guessing gives**' if low else ''}.")
+        out.append(f"- `{kind}`: {what} ({figure(gains, '+')}){below}.")
     missing = [f"{key[2]} of seed {seed}" for seed in sorted(ours) for key in ((None, None, "ensemble"), ("image", 10, "shuffled"))
                if seed not in runs.get(key, {})]
     return "\n".join(out) + (f"\n\nNot run yet: {', '.join(missing)}." if missing else "")
@@ -230,35 +232,23 @@ def figures_longer(runs, kinds):
     if not both:
         return "**Not run yet**: stage 0 trained three times as long, which with digits makes up for much of the difference."
     return ("Minus stage 0 of three times the epochs: "
-            + ", ".join(f"`{kind}` {spread([whole(a, kind) - whole(b, kind) for a, b in both], '+')}" for kind in kinds) + ".")
+            + ", ".join(f"`{kind}` {figure([whole(a, kind) - whole(b, kind) for a, b in both], '+')}" for kind in kinds) + ".")
 
 
 def figures_picture(runs, kinds):
     ours = runs[("image", 10, "none")]
-    n = len(next(iter(ours.values()))["stages"])
-    width, height, left, top = 420, 240, 50, 20
-    x = lambda s: left + s * width / max(n - 1, 1)
-    y = lambda v: top + height * (1 - v)
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 230}" height="{top + height + 45}" font-family="sans-serif" font-size="13">',
-           '<rect width="100%" height="100%" fill="#fff"/>']
-    for v in (0, .25, .5, .75, 1):
-        out.append(f'<line x1="{left}" x2="{left + width}" y1="{y(v):.1f}" y2="{y(v):.1f}" stroke="#ddd"/><text x="8" y="{y(v) + 4:.1f}">{v:g}</text>')
-    for s in range(n):
-        out.append(f'<text x="{x(s) - 24:.1f}" y="{top + height + 20}">stage {s}</text>')
-    for i, (kind, colour) in enumerate(zip(kinds, COLOURS)):
+    chart = Chart(len(next(iter(ours.values()))["stages"]), 230)
+    for kind, colour in zip(kinds, COLOURS):
         for run in ours.values():
-            points = " ".join(f"{x(s['stage']):.1f},{y(s['apart'][kind]['value']):.1f}" for s in run["stages"])
-            out.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+            chart.line([s["apart"][kind]["value"] for s in run["stages"]], colour)
         for run in runs.get((None, None, "ensemble"), {}).values():
-            v = y(whole(run, kind))
-            out.append(f'<line x1="{left}" x2="{left + width}" y1="{v:.1f}" y2="{v:.1f}" stroke="{colour}" stroke-dasharray="5 4"/>')
-        out.append(f'<text x="{left + width + 12}" y="{top + 20 + 20 * i}" fill="{colour}">{kind}</text>')
-    out.append(f'<text x="{left + width + 12}" y="{top + 140}" fill="#555">pairs told apart;</text>')
-    out.append(f'<text x="{left + width + 12}" y="{top + 158}" fill="#555">dashed: the ensemble</text>')
-    return "\n".join(out) + "</svg>\n"
+            chart.level(whole(run, kind), colour)
+        chart.note(kind, colour)
+    chart.note("pairs told apart; dashed: the ensemble")
+    return chart.svg()
 
 
-def figures(runs, docs, machine):
+def figures(runs, docs):
     ours = runs[("image", 10, "none")]
     one = ours[min(ours)]
     kinds = known(one)
@@ -280,23 +270,22 @@ All stages together, equal weights, minus the better control:
 
 {figures_longer(runs, kinds)}
 
-Image tower: three convolutions 3 × 3 stride 2 of 32, 64, 64, ReLU, dense 64, with noise of .05; text tower and loss as above. {settings(one)}, 10 clusters of images. On
-{machine}.
+Image tower: three convolutions 3 × 3 stride 2 of 32, 64, 64, ReLU, dense 64, with noise of .05; text tower and loss as above. {settings(one)}, 10 clusters of images. On {machines([r for found in runs.values() for r in found.values()])}.
 
     sh scripts/evidence.sh image_text
 """
 
 
-def section(folder, docs, machine):
+def section(folder, docs):
     found = load(folder)
     parts = []
     for (data, bits, suffix), runs in sorted(found.items(), key=lambda item: (item[0][0] == "figures", item[0][1:])):
         if suffix:
             continue
         if data == "mnist" and bits == 6:
-            parts.append(digits(runs, found.get((data, bits, "-e30"), {}), docs, machine))
+            parts.append(digits(runs, found.get((data, bits, "-e30"), {}), docs))
         elif data == "mnist":
             parts.append(rich(runs, bits))
         elif ("image", 10, "none") in runs:
-            parts.append(figures(runs, docs, machine))
+            parts.append(figures(runs, docs))
     return "\n".join(part for part in parts if part)
