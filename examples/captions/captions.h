@@ -1,0 +1,100 @@
+// captions: your own images and their captions, learnt as CLIP learns them, in stages. Do later
+// stages find more images by their captions, and captions by their images, than stage 0 alone?
+//
+//   options.c   the command line
+//   title.c     the title that a PNG file carries
+//   folder.c    a folder of PNG files as a file of pairs
+//   rows.c      a file of pairs as rows to train on and rows to judge by
+//   train.c     two towers and the stages
+//   judge.c     recall of retrieval, both ways
+//   report.c    JSON and the table
+//
+// Of examples/experiment it shares options, words of the report, and how a control is named.
+#ifndef CAPTIONS_H
+#define CAPTIONS_H
+
+#include "experiment/experiment.h"
+
+enum { SIDES_IMAGE, SIDES_TEXT, SIDES_BOTH }; // whose embeddings are clustered
+extern const char *const sides_names[];
+
+typedef struct options {
+  experiment_options shared;
+  const char *pairs, *folder, *write;
+  long files;   // of the folder; 0: all
+  long holdout; // images; 0: a fifth
+  int sides, heading;
+} options;
+
+// 0: go on; else exit with this code - 1 (--help and --version are no errors).
+int options_parse(options *o, int argc, char **argv);
+
+// Fills err with a message as of printf; -1.
+int fail(mcl_status status, const char *format, ...);
+
+// ---- what is learnt ----------------------------------------------------------------------------
+
+// Bytes that are read of a title. Titles are a line; a text of pages is none.
+enum { MOST_TITLE = 1024, TITLE_ROOM = 2 * MOST_TITLE + 1 };
+// The Title of a PNG file as UTF-8, its control characters as blanks. 0: it has none, or only
+// blanks.
+int png_title(const char *path, char out[TITLE_ROOM]);
+
+// Writes a TSV of the folder's PNG files and their captions.
+int folder_write(const char *folder, const char *tsv, long files);
+
+enum { SIDE = 64 }; // pixels of a row's image
+
+typedef struct rows {
+  mcl_dataset *joined; // images with captions
+  int64_t n, images;   // captions, and their different images
+  uint8_t *pixels;     // what `joined` reads
+  int32_t *tokens;     // likewise
+} rows;
+
+typedef struct world {
+  rows train, test; // of `test` each image has one caption, and no two have the same
+  int32_t vocabulary, context, padding; // of the tokenizer
+  int64_t held_out;                     // images that were never trained on
+} world;
+int world_make(mcl_context *c, const options *o, const char *pairs, world *w);
+void world_free(world *w);
+
+// ---- training ----------------------------------------------------------------------------------
+
+// A training in stages, or one network of an ensemble.
+typedef struct training {
+  mcl_context *context;
+  const options *o;
+  const world *w;
+  uint64_t seed;
+  mcl_multistage *loop;
+  mcl_encoder *last; // of the last stage that has begun
+} training;
+int train(training *t, int stages);
+void training_end(training *t);
+
+// ---- what came of it ---------------------------------------------------------------------------
+
+enum { RANKS = 3 };
+extern const int32_t ranks[RANKS]; // 1, 5, 10
+enum { IMAGE_TO_TEXT, TEXT_TO_IMAGE };
+
+typedef struct recall {
+  double at[2][RANKS];
+} recall;
+
+typedef struct outcome {
+  int stages;
+  recall stage[MAX_STAGES], integrated, plain; // stages weighted by growth^s; with equal weights
+  mcl_stage_report report[MAX_STAGES];
+  double seconds;
+} outcome;
+int judge_stages(const training *t, mcl_integrator *g, outcome *f);
+// Stage `from` of a training is stage `to` of the outcome.
+int judge_clusters(const training *t, int32_t from, int to, outcome *f);
+
+void outcome_print(const options *o, const world *w, const outcome *f);
+int outcome_write(const options *o, const world *w, const outcome *f);
+
+#endif
