@@ -249,6 +249,10 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_create_mlp(mcl_context *context,
                                                     const mcl_mlp_options *options,
                                                     mcl_encoder **out, mcl_error *err);
 
+/** Padding of convolutions, and initial weights: mcl_encoder_create_cnn() has both. */
+enum { MCL_PADDING_SAME = 0, MCL_PADDING_VALID };
+enum { MCL_INIT_FAN_IN = 0, MCL_INIT_GLOROT };
+
 /** A convolutional network for rows of images [height, width, channels], row-major:
  *
  *    `layers` times:  convolution, [batch norm,] ReLU
@@ -270,9 +274,6 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_create_mlp(mcl_context *context,
  *  with the unbiased variance (as PyTorch). Of a view in chunks they move once, towards the mean of the chunks' figures,
  *  weighted by their rows: evaluation then normalises as the chunks were, at a pace that does not depend on how many there
  *  were. A forward whose channel has one number only gives the shift alone and does not count for the running figures. */
-enum { MCL_PADDING_SAME = 0, MCL_PADDING_VALID };
-enum { MCL_INIT_FAN_IN = 0, MCL_INIT_GLOROT };
-
 typedef struct mcl_cnn_options {
   size_t struct_size;
   uint64_t seed;    /**< of the initial weights; default 0 */
