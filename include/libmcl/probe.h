@@ -146,9 +146,8 @@ MCL_API MCL_CHECK mcl_status mcl_probe_zero_shot(mcl_context *context,
  *  prefer their own caption to the other one, by cosine; an exact tie is no preference. Chance is 1/4.
  *
  *  The authors' script asks the other way round, each caption for its image: swap the two arrays to get that figure.
- *  Their files: Questions.csv has the columns Question ID, Type, Statement, two records a pair; the image of a record is
- *  "MLLM_VLM Images/TYPE/ID.jpg", its caption "a photo of " and the statement. As records of such paths and captions
- *  mcl_dataset_create_pairs() reads them, in this order, and the category is the folder in mcl_dataset_name().
+ *  mcl_dataset_create_questions() opens their files, or one's own, as rows in this order; the categories are the labels
+ *  of the even rows.
  *
  *  images, texts [2 p, dim], p >= 1. category [p]: of each pair, 0 .. n_categories - 1; NULL with n_categories 0.
  *  out [1 + n_categories]: each element prepared by mcl_struct_init() with the same size; out[0] is over all pairs,

@@ -291,8 +291,7 @@ mcl_status mcli_directory_make(mcl_context *c, const char *path, mcl_error *err)
     *p = was;
     if (was == 0) break;
   }
-  struct stat st;
-  if (s == MCL_OK && (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)))
+  if (s == MCL_OK && !mcli_is_directory(path))
     s = mcli_fail(err, MCL_E_IO, "%s is not a directory", path);
   mcli_free(c, prefix);
   return s;
@@ -300,6 +299,11 @@ mcl_status mcli_directory_make(mcl_context *c, const char *path, mcl_error *err)
 
 int mcli_file_exists(const char *path) {
   return access(path, F_OK) == 0;
+}
+
+int mcli_is_directory(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 mcl_status mcli_file_remove(const char *path, mcl_error *err) {
@@ -328,14 +332,13 @@ static mcl_status add_entry(mcl_context *c, mcli_listing *l, const char *directo
     if (!larger) return mcli_nomem(err, "a directory's entries");
     l->entries = larger;
   }
-  struct stat st;
   char *path = mcli_path_join(c, directory, name), *copy = mcli_strdup(c, name);
   if (!path || !copy) {
     mcli_free(c, path);
     mcli_free(c, copy);
     return mcli_nomem(err, "a directory's entries");
   }
-  int is_directory = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+  int is_directory = mcli_is_directory(path);
   mcli_free(c, path);
   l->entries[l->n++] = (mcli_entry){copy, is_directory};
   return MCL_OK;

@@ -6,6 +6,8 @@
 // Captions are tokenised before any image is decoded, since that takes seconds where decoding takes
 // hours, and a mistake in the file should be found first. The file's text is kept for the captions;
 // the paths of the different images are copied, each once.
+#include "dataset/pairs.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -13,7 +15,6 @@
 #include "dataset/files.h"
 #include "dataset/groups.h"
 #include "dataset/memory.h"
-#include "dataset/pairs_file.h"
 #include "dataset/tokenizer.h"
 
 // 16 GiB: what fits beside its rows in the memory of a large machine.
@@ -53,8 +54,8 @@ static mcl_status check_range(int64_t value, int64_t low, int64_t high, const ch
                    (long long)value, (long long)low, (long long)high);
 }
 
-static mcl_status read_options(const mcl_pairs_options *from, const char *path,
-                               mcl_pairs_options *o, mcl_error *err) {
+mcl_status mcli_pairs_options_read(const mcl_pairs_options *from, const char *path,
+                                   mcl_pairs_options *o, mcl_error *err) {
   *o = defaults;
   mcl_status s = mcli_options_copy(o, sizeof *o, from, "mcl_pairs_options", err);
   if (s == MCL_OK) s = check_range(o->max_file_bytes, 1, MOST_FILE, "max_file_bytes", err);
@@ -103,7 +104,7 @@ static const mcli_dataset_kind captions_kind = {
 
 typedef struct building {
   mcl_context *context;
-  mcli_pairs_file file;
+  mcli_pairs_file *file;
   int64_t rows;          // of file.pairs; in the end those whose image is good
   int32_t *tokens;       // [rows, length]
   int64_t length;        // of a row of tokens
@@ -113,23 +114,22 @@ typedef struct building {
 
 static void building_free(building *b) {
   for (int i = 0; i < 4; i++) mcl_dataset_unref(b->parts[i]);
-  mcli_pairs_file_free(&b->file);
   mcli_free(b->context, b->tokens);
   mcli_free(b->context, b->image_of);
 }
 
 static mcl_status tokenise(building *b, const mcl_tokenizer *t, mcl_error *err) {
   mcl_error inner;
-  b->rows = b->file.n;
+  b->rows = b->file->n;
   b->length = t->options.context;
   const char **texts = MCLI_NEW(b->context, const char *, b->rows);
   b->tokens = mcli_alloc(b->context, (size_t)b->rows, (size_t)b->length * sizeof *b->tokens);
   mcl_status s = texts && b->tokens ? MCL_OK : mcli_nomem(err, "tokens");
-  for (int64_t i = 0; s == MCL_OK && i < b->rows; i++) texts[i] = b->file.pairs[i].caption;
+  for (int64_t i = 0; s == MCL_OK && i < b->rows; i++) texts[i] = b->file->pairs[i].caption;
   if (s == MCL_OK) {
     s = mcli_tokenizer_rows(t, texts, b->rows, b->tokens, NULL, &inner);
     if (s < 0 && inner.row >= 0)
-      mcli_pairs_file_fail(&b->file, err, s, b->file.pairs[inner.row].line, "%s", inner.message);
+      mcli_line_fail(b->file->path, err, s, b->file->pairs[inner.row].line, "%s", inner.message);
     else if (s < 0)
       mcli_fail(err, s, "%s", inner.message);
   }
@@ -148,11 +148,11 @@ static mcl_status find_equal_paths(building *b, mcl_error *err) {
   b->image_of = MCLI_NEW(b->context, int64_t, b->rows);
   mcl_status s = keys && b->image_of ? MCL_OK : mcli_nomem(err, "file names");
   for (int64_t i = 0; s == MCL_OK && i < b->rows; i++) {
-    const char *image = b->file.pairs[i].image;
+    const char *image = b->file->pairs[i].image;
     keys[i] = (mcli_group_key){mcli_hash(image, strlen(image), 0), i};
   }
   if (s == MCL_OK)
-    s = mcli_group(b->context, keys, b->rows, compare_paths, b->file.pairs, b->image_of, err);
+    s = mcli_group(b->context, keys, b->rows, compare_paths, b->file->pairs, b->image_of, err);
   mcli_free(b->context, keys);
   return s;
 }
@@ -161,7 +161,7 @@ static mcl_status find_equal_paths(building *b, mcl_error *err) {
 static mcl_status list_images(building *b, mcli_file_list *list, int64_t **lines, mcl_error *err) {
   mcl_status s = find_equal_paths(b, err);
   if (s < 0) return s;
-  const mcli_pair *pairs = b->file.pairs;
+  const mcli_pair *pairs = b->file->pairs;
   size_t bytes = 0;
   for (int64_t i = 0; i < b->rows; i++) {
     if (b->image_of[i] != i) continue;
@@ -195,7 +195,7 @@ static void keep_good(building *b, const int64_t *places) {
     int64_t place = places[b->image_of[i]];
     if (place < 0) continue;
     b->image_of[good] = place;
-    b->file.pairs[good] = b->file.pairs[i];
+    b->file->pairs[good] = b->file->pairs[i];
     memmove(b->tokens + good * b->length, b->tokens + i * b->length,
             (size_t)b->length * sizeof *b->tokens);
     good++;
@@ -216,9 +216,9 @@ static char *folder_of(mcl_context *c, const char *path) {
 static mcl_status decode_images(building *b, const mcl_folder_options *o,
                                 const mcl_image_options *image, mcli_watch *watch, mcl_error *err) {
   mcl_context *c = b->context;
-  mcli_file_list list = {.source = b->file.path};
+  mcli_file_list list = {.source = b->file->path};
   int64_t *lines = NULL, *places = NULL;
-  char *root = folder_of(c, b->file.path);
+  char *root = folder_of(c, b->file->path);
   list.root = root;
   mcl_status s = root ? list_images(b, &list, &lines, err) : mcli_nomem(err, "a path");
   if (s == MCL_OK) {
@@ -250,24 +250,25 @@ static mcl_status make_captions(building *b, mcl_error *err) {
   captions_dataset *k = (captions_dataset *)b->parts[3];
   k->captions = MCLI_NEW(c, const char *, b->rows);
   if (!k->captions) return mcli_nomem(err, "captions");
-  for (int64_t i = 0; i < b->rows; i++) k->captions[i] = b->file.pairs[i].caption;
-  k->text = b->file.text;
-  b->file.text = NULL;
+  for (int64_t i = 0; i < b->rows; i++) k->captions[i] = b->file->pairs[i].caption;
+  k->text = b->file->text;
+  b->file->text = NULL;
   b->parts[3]->fingerprint = b->parts[2]->fingerprint;
   return MCL_OK;
 }
 
-static mcl_status build(building *b, const mcl_tokenizer *t, const mcl_pairs_options *o,
-                        const mcl_folder_options *images, const mcl_image_options *image,
-                        mcli_watch *watch, mcl_dataset **out, mcl_error *err) {
-  mcl_status s = mcli_pairs_file_read(&b->file, o, err);
-  if (s == MCL_OK) s = tokenise(b, t, err);
-  if (s == MCL_OK) s = decode_images(b, images, image, watch, err);
-  if (s == MCL_OK) s = make_captions(b, err);
+mcl_status mcli_pairs_create(mcli_pairs_file *f, const mcl_tokenizer *t,
+                             const mcl_folder_options *images, const mcl_image_options *image,
+                             mcli_watch *watch, mcl_dataset **out, mcl_error *err) {
+  building b = {.context = f->context, .file = f};
+  mcl_status s = tokenise(&b, t, err);
+  if (s == MCL_OK) s = decode_images(&b, images, image, watch, err);
+  if (s == MCL_OK) s = make_captions(&b, err);
   if (s == MCL_OK)
-    s = mcl_dataset_create_subset(b->context, b->parts[0], b->image_of, b->rows, &b->parts[1], err);
-  if (s == MCL_OK) s = mcl_dataset_create_joined(b->context, b->parts[1], b->parts[3], out, err);
-  if (s == MCL_OK) (*out)->captions_skipped = b->file.n - b->rows;
+    s = mcl_dataset_create_subset(b.context, b.parts[0], b.image_of, b.rows, &b.parts[1], err);
+  if (s == MCL_OK) s = mcl_dataset_create_joined(b.context, b.parts[1], b.parts[3], out, err);
+  if (s == MCL_OK) (*out)->captions_skipped = f->n - b.rows;
+  building_free(&b);
   return s;
 }
 
@@ -281,13 +282,14 @@ mcl_status mcl_dataset_create_pairs(mcl_context *c, const char *path, const mcl_
   if (!c) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
   if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
   if (!t) return mcli_fail(err, MCL_E_INVALID, "tokenizer is NULL");
-  mcl_status s = read_options(options, path, &o, err);
+  mcl_status s = mcli_pairs_options_read(options, path, &o, err);
   if (s == MCL_OK) s = mcli_files_options_read(o.images, &images, &image, err);
   if (s == MCL_OK) s = mcli_watch_begin(&watch, m, "read", 0, err);
   if (s < 0) return s;
   if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
-  building b = {.context = c, .file = {.context = c, .path = path}};
-  s = build(&b, t, &o, &images, &image, &watch, out, err);
-  building_free(&b);
+  mcli_pairs_file f = {.context = c, .path = path};
+  s = mcli_pairs_file_read(&f, &o, err);
+  if (s == MCL_OK) s = mcli_pairs_create(&f, t, &images, &image, &watch, out, err);
+  mcli_pairs_file_free(&f);
   return s < 0 ? s : mcl_ok(err);
 }

@@ -59,6 +59,14 @@ static void start(uint32_t threads) {
   put_png("f/3.png", 3);
   CHECK_OK(mcli_file_write_all(c, in("f/k1/bad.png"), "bad", 3, &err));
   put_text("pairs.csv", "f/3.png,one,two\nf/k1/bad.png,three\nf/k0/0.png,four\n");
+  put_text("questions.csv", "f/3.png,f/k0/0.png,one,two,k\nf/k1/2.png,f/3.png,three,four,l\n");
+  CHECK_OK(mcli_directory_make(c, in("mmvp/MLLM_VLM Images/k"), &err));
+  for (int i = 1; i <= 4; i++) {
+    char name[64];
+    snprintf(name, sizeof name, "mmvp/MLLM_VLM Images/k/%d.jpg", i);
+    put_png(name, (uint64_t)i);
+  }
+  put_text("mmvp/Questions.csv", "Question ID,Type,Statement\n1,k,a\n2,k,b\n3,k,c\n4,k,d\n");
   put_text("pairs.jsonl", "{\"image\":\"f/3.png\",\"captions\":[\"one\",\"two\",\"three\"]}\n");
   mcl_tokenizer_options o;
   mcl_tokenizer_options_init(&o, sizeof o);
@@ -169,27 +177,36 @@ static mcl_status make_joined(mcl_dataset **out) {
   return s;
 }
 
-static mcl_status make_pairs_of(const char *name, mcl_dataset **out) {
+typedef mcl_status (*opener)(mcl_context *, const char *, const mcl_tokenizer *,
+                             const mcl_pairs_options *, const mcl_monitor *, mcl_dataset **,
+                             mcl_error *);
+static mcl_status make_by(opener open, const char *name, mcl_dataset **out) {
   mcl_folder_options f;
   mcl_pairs_options o;
   mcl_folder_options_init(&f, sizeof f);
   mcl_pairs_options_init(&o, sizeof o);
   f.height = f.width = 5;
   o.images = &f;
-  return mcl_dataset_create_pairs(c, in(name), tokenizer, &o, NULL, out, &err);
+  return open(c, in(name), tokenizer, &o, NULL, out, &err);
 }
 static mcl_status make_pairs(mcl_dataset **out) {
-  return make_pairs_of("pairs.csv", out);
+  return make_by(mcl_dataset_create_pairs, "pairs.csv", out);
 }
 static mcl_status make_json(mcl_dataset **out) {
-  return make_pairs_of("pairs.jsonl", out);
+  return make_by(mcl_dataset_create_pairs, "pairs.jsonl", out);
+}
+static mcl_status make_questions(mcl_dataset **out) {
+  return make_by(mcl_dataset_create_questions, "questions.csv", out);
+}
+static mcl_status make_mmvp(mcl_dataset **out) {
+  return make_by(mcl_dataset_create_questions, "mmvp", out);
 }
 
 typedef mcl_status (*maker)(mcl_dataset **out);
-static const maker makers[] = {make_array,     make_idx,      make_idx_gz,   make_host,
-                               make_bare_host, make_folder,   make_uncached, make_subset,
-                               make_resized,   make_randbits, make_stack,    make_tokens,
-                               make_joined,    make_pairs,    make_json};
+static const maker makers[] = {
+    make_array,    make_idx,    make_idx_gz,  make_host,      make_bare_host, make_folder,
+    make_uncached, make_subset, make_resized, make_randbits,  make_stack,     make_tokens,
+    make_joined,   make_pairs,  make_json,    make_questions, make_mmvp};
 enum { MAKERS = sizeof makers / sizeof *makers };
 
 // How many requests the call makes: each fails in turn.

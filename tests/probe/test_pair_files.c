@@ -1,5 +1,5 @@
-// Pair accuracy the whole way: from images in folders by category and a file of captions, laid out as MMVP-VLM's, through an
-// integrator of two stages, to a table with a line a category.
+// Pair accuracy the whole way: from a folder laid out as MMVP-VLM's through an integrator of two stages to a table with a line a
+// category.
 #include "probe/common.h"
 
 #include <stdio.h>
@@ -26,7 +26,7 @@ static const char *in(const char *name) {
   return path;
 }
 
-// All of one colour; or white dots on black.
+// All of one colour; or white dots on black. PNG under any name, which the decoder does not look at, so that no colour is lost.
 static void put_image(const char *name, int red, int green, int dots) {
   uint8_t x[ROW] = {0};
   mcl_array a;
@@ -40,26 +40,27 @@ static void put_image(const char *name, int red, int green, int dots) {
 
 // Each pair is two records, one after the other.
 static void put_files(void) {
-  static const char *const captions = "image,caption\n"
-                                      "Color and Appearance/1.png,a photo of a red wall\n"
-                                      "Color and Appearance/2.png,a photo of a green wall\n"
-                                      "Quantity and Count/3.png,\"a photo of one dot, white\"\n"
-                                      "Quantity and Count/4.png,\"a photo of two dots, white\"\n"
-                                      "Color and Appearance/5.png,a photo of a green sky\n"
-                                      "Color and Appearance/6.png,a photo of a red sky\n"
-                                      "Quantity and Count/7.png,a photo of two stars\n"
-                                      "Quantity and Count/8.png,a photo of one star\n";
-  CHECK_OK(mcli_directory_make(c, in("Color and Appearance"), &err));
-  CHECK_OK(mcli_directory_make(c, in("Quantity and Count"), &err));
-  put_image("Color and Appearance/1.png", 200, 0, 0);
-  put_image("Color and Appearance/2.png", 0, 200, 0);
-  put_image("Quantity and Count/3.png", 0, 0, 1);
-  put_image("Quantity and Count/4.png", 0, 0, 2);
-  put_image("Color and Appearance/5.png", 20, 90, 0);
-  put_image("Color and Appearance/6.png", 90, 20, 0);
-  put_image("Quantity and Count/7.png", 0, 0, 2);
-  put_image("Quantity and Count/8.png", 0, 0, 1);
-  CHECK_OK(mcli_file_write_all(c, in("captions.csv"), captions, (int64_t)strlen(captions), &err));
+  static const char *const questions = "Question ID,Type,Statement\n"
+                                       "1,Color and Appearance,a red wall\n"
+                                       "2,Color and Appearance,a green wall\n"
+                                       "3,Quantity and Count,\"one dot, white\"\n"
+                                       "4,Quantity and Count,\"two dots, white\"\n"
+                                       "5,Color and Appearance,a green sky\n"
+                                       "6,Color and Appearance,a red sky\n"
+                                       "7,Quantity and Count,two stars\n"
+                                       "8,Quantity and Count,one star\n";
+  CHECK_OK(mcli_directory_make(c, in("MLLM_VLM Images/Color and Appearance"), &err));
+  CHECK_OK(mcli_directory_make(c, in("MLLM_VLM Images/Quantity and Count"), &err));
+  put_image("MLLM_VLM Images/Color and Appearance/1.jpg", 200, 0, 0);
+  put_image("MLLM_VLM Images/Color and Appearance/2.jpg", 0, 200, 0);
+  put_image("MLLM_VLM Images/Quantity and Count/3.jpg", 0, 0, 1);
+  put_image("MLLM_VLM Images/Quantity and Count/4.jpg", 0, 0, 2);
+  put_image("MLLM_VLM Images/Color and Appearance/5.jpg", 20, 90, 0);
+  put_image("MLLM_VLM Images/Color and Appearance/6.jpg", 90, 20, 0);
+  put_image("MLLM_VLM Images/Quantity and Count/7.jpg", 0, 0, 2);
+  put_image("MLLM_VLM Images/Quantity and Count/8.jpg", 0, 0, 1);
+  CHECK_OK(
+      mcli_file_write_all(c, in("Questions.csv"), questions, (int64_t)strlen(questions), &err));
 }
 
 // ---- stages: one knows colours, the other counts ---------------------------------------------------------
@@ -123,18 +124,16 @@ typedef struct table {
   mcl_probe_result results[1 + CATEGORIES];
 } table;
 
-// The category of a pair is the folder of its first image; they are numbered as they come.
 static void find_categories(const mcl_dataset *d, table *t) {
-  t->n = 0;
-  for (int64_t p = 0; p < ROWS / 2; p++) {
-    char name[64];
-    CHECK_OK(mcl_dataset_name(d, 2 * p, name, sizeof name, NULL, &err));
-    *strrchr(name, '/') = 0;
-    int32_t k = 0;
-    while (k < t->n && strcmp(t->names[k], name) != 0) k++;
-    if (k == t->n) strcpy(t->names[t->n++], name);
-    t->category[p] = k;
-  }
+  mcl_dataset_report r;
+  int32_t labels[ROWS];
+  mcl_struct_init(&r, sizeof r);
+  CHECK_OK(mcl_dataset_get_report(d, &r, &err));
+  CHECK_OK(mcl_dataset_labels(d, labels, ROWS, &err));
+  t->n = r.classes;
+  for (int64_t p = 0; p < ROWS / 2; p++) t->category[p] = labels[2 * p];
+  for (int32_t k = 0; k < t->n; k++)
+    CHECK_OK(mcl_dataset_class_name(d, k, t->names[k], sizeof t->names[k], NULL, &err));
 }
 
 static void embed_rows(mcl_dataset *d, mcl_integrator *g, int32_t modality, float *z) {
@@ -179,8 +178,8 @@ START_TEST(what_a_stage_knows_shows_in_its_category) {
   mcl_pairs_options_init(&pairs, sizeof pairs);
   mcl_folder_options_init(&images, sizeof images);
   images.height = images.width = SIDE;
-  pairs.heading = 1, pairs.images = &images;
-  CHECK_OK(mcl_dataset_create_pairs(c, in("captions.csv"), words, &pairs, NULL, &d, &err));
+  pairs.images = &images;
+  CHECK_OK(mcl_dataset_create_questions(c, directory, words, &pairs, NULL, &d, &err));
   ck_assert_int_eq(mcl_dataset_rows(d), ROWS);
 
   mcl_integrator *g = both_stages(), *first = NULL;

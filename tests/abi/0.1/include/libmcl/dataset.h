@@ -235,6 +235,39 @@ MCL_API MCL_CHECK mcl_status mcl_dataset_create_pairs(mcl_context *context, cons
                                                       const mcl_monitor *monitor, mcl_dataset **out,
                                                       mcl_error *err);
 
+/** Questions in pairs, for mcl_probe_pairs(): rows 2 i and 2 i + 1 are two images that are hard to
+ * tell apart, each with its own caption. Rows are those of mcl_dataset_create_pairs(), and so are
+ * names, captions, groups and the fingerprint. The label of both is the pair's category,
+ * mcl_dataset_class_name() gives its name; categories are numbered as they are first named. The
+ * category array of mcl_probe_pairs() is thus the labels of the even rows, and its n_categories
+ * mcl_dataset_report.classes.
+ *
+ * `path` is a file of one's own, TSV or CSV, written as files of pairs are, one record a pair:
+ *
+ *   image A, image B, caption A, caption B[, category]
+ *
+ * with a category in every record or in none; where there is none there are no labels.
+ * Or `path` is a folder laid out as MMVP-VLM's (Tong et al. 2024, "Eyes Wide Shut?", section 3.2):
+ * Questions.csv has the heading Question ID,Type,Statement and two records a pair, one after the
+ * other and of one type, which is the category. A record's image is "MLLM_VLM Images/TYPE/ID.jpg",
+ * its caption "a photo of " and the statement, as in the authors' script.
+ *
+ * `options` as for pairs; NULL: the defaults. Not JSON lines. For a folder `format` and `heading`
+ * have no part. A bad image is an error here whatever images->on_bad_file says, since leaving one
+ * out would break its pair and shift all that follow.
+ * `tokenizer`, and the monitor, as for pairs.
+ *
+ * Errors: those of mcl_dataset_create_pairs(), the file's with its name and the line's number; and
+ * MCL_E_INVALID (JSON lines), MCL_E_NOT_FOUND (an image, or a type's folder), MCL_E_FORMAT (a
+ * record of another number of fields; a category in some records only, or an empty one; of a
+ * folder: another heading, an ID that is no number, a pair cut in half, by the file's end or by two
+ * types). */
+MCL_API MCL_CHECK mcl_status mcl_dataset_create_questions(mcl_context *context, const char *path,
+                                                          const mcl_tokenizer *tokenizer,
+                                                          const mcl_pairs_options *options,
+                                                          const mcl_monitor *monitor,
+                                                          mcl_dataset **out, mcl_error *err);
+
 /** Some rows of another dataset: row i of the new one is row indices[i] of `dataset`. Rows may be
  * named in any order and more than once. `indices`: [n], copied, n >= 1. Labels, names, class names
  * and codes come along.
@@ -360,7 +393,8 @@ MCL_API MCL_CHECK mcl_status mcl_dataset_caption(const mcl_dataset *dataset, int
                                                  char *text, size_t capacity, size_t *wanted,
                                                  mcl_error *err);
 
-/** A class's name, as for mcl_dataset_name(): the sub-folder's, else the number itself.
+/** A class's name, as for mcl_dataset_name(): the sub-folder's or the category's, else the number
+ * itself.
  * Errors: MCL_E_INVALID, MCL_E_NOT_FOUND (it has no labels, or label is not in 0 .. classes - 1),
  * MCL_E_LIMIT. */
 MCL_API MCL_CHECK mcl_status mcl_dataset_class_name(const mcl_dataset *dataset, int32_t label,
