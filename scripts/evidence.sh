@@ -7,6 +7,7 @@
 #   sh scripts/evidence.sh fashion                       RandBits on Fashion-MNIST
 #   sh scripts/evidence.sh attributes                    dominoes of two images, and shapes in colours and textures
 #   sh scripts/evidence.sh --mnist DIR image_text        images and captions: half an hour of one core; without --mnist drawn figures only
+#   sh scripts/evidence.sh captions                      clip art and its titles (Debian's openclipart-png): five minutes of one core
 #   sh scripts/evidence.sh                               only writes the document
 set -eu
 cd "$(dirname "$0")/.."
@@ -150,11 +151,17 @@ image_text() {
   done
 }
 
+captions() {
+  for control in none ensemble; do
+    piece "captions-$control-0" captions --folder /usr/share/openclipart/png --files 3000 --control $control --threads 1
+  done
+}
+
 while [ $# -gt 0 ]; do
   case $1 in
   --mnist) mnist=$2 && shift ;;
-  discover | randbits | fashion | attributes | image_text) $1 ;;
-  *) echo "evidence.sh: $1 is none of discover, randbits, fashion, attributes, image_text" >&2 && exit 1 ;;
+  discover | randbits | fashion | attributes | image_text | captions) $1 ;;
+  *) echo "evidence.sh: $1 is none of discover, randbits, fashion, attributes, image_text, captions" >&2 && exit 1 ;;
   esac
   shift
 done
