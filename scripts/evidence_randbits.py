@@ -88,7 +88,7 @@ has the same .3299 twice, the figures are reported and not judged. *The publicat
 authors' program (`--published`): convolutions without padding, Glorot's initial weights, a penalty of 1e-4 Σw², crops that lie inside
 the image as they are drawn. *Padded*: the network and views of the stages below. What keeps more of the class beside the code, at 10
 bits and temperature .1, where .187 is published: padded .341; without padding and with the larger penalty .271; with Glorot's weights .232; with
-the crops too .209 (Keras's 1e-3 in batch norm changes nothing: .237 for .232). Without bits the online probe stays .05 to .08 below the published
+the crops too .205 (Keras's 1e-3 in batch norm changes nothing: .237 for .232). Without bits the online probe stays .05 to .08 below the published
 value, and .04 to .05 with the padded network and its larger crops, where a converged probe of whole images reads .95 from the same embeddings: the online
 one learns from crops and is judged on whole images, and how their crops differ from ours is not known.
 
