@@ -7,7 +7,8 @@ static const char usage[] =
     "files are IDX, .gz too.\n"
     "\n"
     "  --bits B            0..20 (default: 10)\n"
-    "  --published         views, initial weights, padding and weight decay of the authors' program\n"
+    "  --published         views, initial weights, padding and weight decay of the authors' "
+    "program\n"
     "  --rows N            rows to train on, drawn from the file (default: 0, all)\n"
     "  --head              train a head on the frozen stages too, by the cells of all of them\n"
     "  --quick             2,000 rows, 1,000 test rows, 2 epochs, 3 bits, 8 clusters, 2 stages\n";

@@ -45,7 +45,7 @@ mcl_status mcli_file_write_all(mcl_context *c, const char *path, const void *byt
 mcl_status mcli_directory_make(mcl_context *c, const char *path,
                                mcl_error *err); // parents too; fine when it is there
 int mcli_file_exists(const char *path);
-int mcli_is_directory(const char *path); // or a link to one
+int mcli_is_directory(const char *path);                       // or a link to one
 mcl_status mcli_file_remove(const char *path, mcl_error *err); // fine when it is not there
 // "directory/name", to be freed; NULL without memory.
 char *mcli_path_join(mcl_context *c, const char *directory, const char *name);
