@@ -191,8 +191,8 @@ END_TEST
 START_TEST(line_ends_marks_and_empty_lines_make_no_difference) {
   static const char *const texts[] = {"a.png\tone\nb.png\ttwo\n", "a.png\tone\nb.png\ttwo",
                                       "a.png\tone\r\nb.png\ttwo\r\n", "a.png\tone\r\nb.png\ttwo\r",
-                                      "\xEF\xBB\xBF"
-                                      "a.png\tone\n\n\r\nb.png\ttwo\n\n"};
+                                      ("\xEF\xBB\xBF"
+                                       "a.png\tone\n\n\r\nb.png\ttwo\n\n")};
   const wanted w[] = {{"a.png", "one", 1}, {"b.png", "two", 2}};
   uint64_t fingerprint = 0;
   start(1, "pairs-lines");
