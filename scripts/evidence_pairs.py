@@ -237,7 +237,7 @@ def figures_longer(runs, kinds):
 
 def figures_picture(runs, kinds):
     ours = runs[("image", 10, "none")]
-    chart = Chart(len(next(iter(ours.values()))["stages"]), 230)
+    chart = Chart(len(next(iter(ours.values()))["stages"]), 290)
     for kind, colour in zip(kinds, COLOURS):
         for run in ours.values():
             chart.line([s["apart"][kind]["value"] for s in run["stages"]], colour)
