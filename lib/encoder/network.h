@@ -35,6 +35,15 @@ mcl_status mcli_network_handle(mcli_network *w, const char *name, mcl_encoder **
 // Before the weights are there: none of them is to be trained.
 void mcli_network_freeze(mcli_network *w);
 
+// The options that the transformers of images and texts have in common. hidden 0 has been made 4 embed before they are built.
+typedef struct mcli_transformer {
+  int32_t embed, layers, heads, hidden, gelu, trained_blocks, dim, projection_dim;
+} mcli_transformer;
+mcl_status mcli_transformer_check(const mcli_transformer *t, mcl_error *err);
+// The blocks behind the tokens that the network has, the pooling (MCLI_POOL_*), the dense layer and the head.
+mcl_status mcli_transformer_build(mcli_network *w, const mcli_transformer *t, int causal,
+                                  mcli_pool pooling, mcl_error *err);
+
 // The layers of transformers (vit.c, text.c), their options checked, without weights.
 mcl_status mcli_vit_build(mcl_context *c, const mcl_vit_options *options, mcli_network **out,
                           mcl_error *err);

@@ -4,7 +4,7 @@
 // numbers for a share of the work.
 #include "encoder/network.h"
 
-enum { MAX_WIDTH = 65536, MAX_LAYERS = 64, MAX_VOCABULARY = 1 << 24 };
+enum { MAX_CONTEXT = 65536, MAX_VOCABULARY = 1 << 24 };
 
 static const mcl_text_options defaults = {.struct_size = sizeof defaults,
                                           .embed = 128,
@@ -20,43 +20,37 @@ void mcl_text_options_init(mcl_text_options *options, size_t struct_size) {
   mcli_options_init(options, struct_size, &defaults, sizeof defaults);
 }
 
+static mcli_transformer transformer_of(const mcl_text_options *o) {
+  return (mcli_transformer){.embed = o->embed,
+                            .layers = o->layers,
+                            .heads = o->heads,
+                            .hidden = o->hidden,
+                            .gelu = o->gelu,
+                            .trained_blocks = o->trained_blocks,
+                            .dim = o->dim,
+                            .projection_dim = o->projection_dim};
+}
+
 static mcl_status check(const mcl_text_options *o, mcl_error *err) {
+  mcli_transformer t = transformer_of(o);
   mcl_status s = mcli_network_range(o->vocabulary, 1, MAX_VOCABULARY, "vocabulary", err);
-  if (s == MCL_OK) s = mcli_network_range(o->context, 1, MAX_WIDTH, "context", err);
-  if (s == MCL_OK) s = mcli_network_range(o->embed, 1, MAX_WIDTH, "embed", err);
-  if (s == MCL_OK) s = mcli_network_range(o->layers, 1, MAX_LAYERS, "layers", err);
-  if (s == MCL_OK) s = mcli_network_range(o->heads, 1, o->embed, "heads", err);
-  if (s == MCL_OK && o->embed % o->heads != 0)
-    return mcli_fail(err, MCL_E_INVALID, "options->heads is %d, which does not divide embed, %d",
-                     o->heads, o->embed);
+  if (s == MCL_OK) s = mcli_network_range(o->context, 1, MAX_CONTEXT, "context", err);
+  if (s == MCL_OK) s = mcli_transformer_check(&t, err);
   if (s == MCL_OK) s = mcli_network_range(o->causal, 0, 1, "causal", err);
-  if (s == MCL_OK) s = mcli_network_range(o->gelu, MCL_GELU, MCL_GELU_QUICK, "gelu", err);
   if (s == MCL_OK) s = mcli_network_range(o->padding, -1, o->vocabulary - 1, "padding", err);
   if (s == MCL_OK) s = mcli_network_range(o->end, -1, o->vocabulary - 1, "end", err);
-  if (s == MCL_OK) s = mcli_network_range(o->dim, 0, MAX_WIDTH, "dim", err);
-  if (s == MCL_OK) s = mcli_network_range(o->projection_dim, 0, MAX_WIDTH, "projection_dim", err);
-  if (s == MCL_OK) s = mcli_network_range(o->trained_blocks, -1, o->layers, "trained_blocks", err);
-  if (s == MCL_OK) s = mcli_network_range(o->hidden, 0, 4 * MAX_WIDTH, "hidden", err);
-  if (s == MCL_OK) s = mcli_network_range(o->reserved, 0, 0, "reserved", err);
-  return s;
+  return s < 0 ? s : mcli_network_range(o->reserved, 0, 0, "reserved", err);
 }
 
 static mcl_status build(mcli_network *w, const mcl_text_options *o, mcl_error *err) {
   mcli_net *net = &w->net;
   mcli_tokens tokens = {.vocabulary = o->vocabulary, .padding = o->padding, .end = o->end};
-  mcli_blocks_of blocks = {.layers = o->layers,
-                           .trained = o->trained_blocks,
-                           .heads = o->heads,
-                           .hidden = o->hidden,
-                           .causal = o->causal,
-                           .gelu = o->gelu == MCL_GELU ? MCLI_GELU_ERF : MCLI_GELU_QUICK};
+  mcli_transformer t = transformer_of(o);
   mcl_status s = mcli_net_embedding(net, &tokens, o->embed, err);
   if (s == MCL_OK) mcli_net_begin_normal(net, 0.02);
   if (s == MCL_OK) s = mcli_net_positions(net, err);
   if (s == MCL_OK) mcli_net_begin_normal(net, 0.01);
-  if (s == MCL_OK) s = mcli_net_blocks(net, &blocks, err);
-  if (s == MCL_OK) s = mcli_net_pooled(net, MCLI_POOL_END, o->dim, err);
-  return s < 0 ? s : mcli_network_head(w, o->projection_dim, err);
+  return s < 0 ? s : mcli_transformer_build(w, &t, o->causal, MCLI_POOL_END, err);
 }
 
 static void describe(mcli_network *w, const mcl_text_options *o) {

@@ -9,7 +9,7 @@
 
 #include "encoder/network.h"
 
-enum { MAX_SIDE = 4096, MAX_WIDTH = 65536, MAX_LAYERS = 64 };
+enum { MAX_SIDE = 4096 };
 
 static const mcl_vit_options defaults = {.struct_size = sizeof defaults,
                                          .embed = 128,
@@ -47,22 +47,23 @@ static mcl_status check_image(const mcl_vit_options *o, mcl_error *err) {
   return s;
 }
 
+static mcli_transformer transformer_of(const mcl_vit_options *o) {
+  return (mcli_transformer){.embed = o->embed,
+                            .layers = o->layers,
+                            .heads = o->heads,
+                            .hidden = o->hidden,
+                            .gelu = o->gelu,
+                            .trained_blocks = o->trained_blocks,
+                            .dim = o->dim,
+                            .projection_dim = o->projection_dim};
+}
+
 static mcl_status check(const mcl_vit_options *o, mcl_error *err) {
+  mcli_transformer t = transformer_of(o);
   mcl_status s = check_image(o, err);
-  if (s == MCL_OK) s = mcli_network_range(o->embed, 1, MAX_WIDTH, "embed", err);
-  if (s == MCL_OK) s = mcli_network_range(o->layers, 1, MAX_LAYERS, "layers", err);
-  if (s == MCL_OK) s = mcli_network_range(o->heads, 1, o->embed, "heads", err);
-  if (s == MCL_OK && o->embed % o->heads != 0)
-    return mcli_fail(err, MCL_E_INVALID, "options->heads is %d, which does not divide embed, %d",
-                     o->heads, o->embed);
-  if (s == MCL_OK) s = mcli_network_range(o->hidden, 0, 4 * MAX_WIDTH, "hidden", err);
-  if (s == MCL_OK) s = mcli_network_range(o->gelu, MCL_GELU, MCL_GELU_QUICK, "gelu", err);
+  if (s == MCL_OK) s = mcli_transformer_check(&t, err);
   if (s == MCL_OK) s = mcli_network_range(o->class_token, 0, 1, "class_token", err);
-  if (s == MCL_OK) s = mcli_network_range(o->pre_norm, 0, 1, "pre_norm", err);
-  if (s == MCL_OK) s = mcli_network_range(o->trained_blocks, -1, o->layers, "trained_blocks", err);
-  if (s == MCL_OK) s = mcli_network_range(o->dim, 0, MAX_WIDTH, "dim", err);
-  if (s == MCL_OK) s = mcli_network_range(o->projection_dim, 0, MAX_WIDTH, "projection_dim", err);
-  return s;
+  return s < 0 ? s : mcli_network_range(o->pre_norm, 0, 1, "pre_norm", err);
 }
 
 // ---- layers ----------------------------------------------------------------------------------------
@@ -86,16 +87,10 @@ static mcl_status build_tokens(mcli_net *net, const mcl_vit_options *o, mcl_erro
 }
 
 static mcl_status build(mcli_network *w, const mcl_vit_options *o, mcl_error *err) {
-  mcli_blocks_of blocks = {.layers = o->layers,
-                           .trained = o->trained_blocks,
-                           .heads = o->heads,
-                           .hidden = o->hidden,
-                           .gelu = o->gelu == MCL_GELU ? MCLI_GELU_ERF : MCLI_GELU_QUICK};
+  mcli_transformer t = transformer_of(o);
   mcl_status s = build_tokens(&w->net, o, err);
-  if (s == MCL_OK) s = mcli_net_blocks(&w->net, &blocks, err);
-  if (s == MCL_OK)
-    s = mcli_net_pooled(&w->net, o->class_token ? MCLI_POOL_FIRST : MCLI_POOL_MEAN, o->dim, err);
-  return s < 0 ? s : mcli_network_head(w, o->projection_dim, err);
+  if (s < 0) return s;
+  return mcli_transformer_build(w, &t, 0, o->class_token ? MCLI_POOL_FIRST : MCLI_POOL_MEAN, err);
 }
 
 static void describe(mcli_network *w, const mcl_vit_options *o) {
