@@ -5,18 +5,16 @@
 //   title.c     the title that a PNG file carries
 //   folder.c    a folder of PNG files as a file of pairs
 //   rows.c      a file of pairs as rows to train on and rows to judge by
-//   train.c     two towers and the stages
+//   train.c     two towers
 //   judge.c     recall of retrieval, both ways
 //   report.c    JSON and the table
 //
-// Of examples/experiment it shares options, words of the report, and how a control is named.
+// Of examples/experiment it shares the options, the loop over two towers with its ensemble (pair.h),
+// and words of the report.
 #ifndef CAPTIONS_H
 #define CAPTIONS_H
 
-#include "experiment/experiment.h"
-
-enum { SIDES_IMAGE, SIDES_TEXT, SIDES_BOTH }; // whose embeddings are clustered
-extern const char *const sides_names[];
+#include "experiment/pair.h"
 
 typedef struct options {
   experiment_options shared;
@@ -60,20 +58,6 @@ typedef struct world {
 int world_make(mcl_context *c, const options *o, const char *pairs, world *w);
 void world_free(world *w);
 
-// ---- training ----------------------------------------------------------------------------------
-
-// A training in stages, or one network of an ensemble.
-typedef struct training {
-  mcl_context *context;
-  const options *o;
-  const world *w;
-  uint64_t seed;
-  mcl_multistage *loop;
-  mcl_encoder *last; // of the last stage that has begun
-} training;
-int train(training *t, int stages);
-void training_end(training *t);
-
 // ---- what came of it ---------------------------------------------------------------------------
 
 enum { RANKS = 3 };
@@ -90,9 +74,18 @@ typedef struct outcome {
   mcl_stage_report report[MAX_STAGES];
   double seconds;
 } outcome;
-int judge_stages(const training *t, mcl_integrator *g, outcome *f);
-// Stage `from` of a training is stage `to` of the outcome.
-int judge_clusters(const training *t, int32_t from, int to, outcome *f);
+
+// What is trained and what came of it.
+typedef struct run {
+  mcl_context *context;
+  const options *o;
+  const world *w;
+  outcome found;
+} run;
+// The callbacks of a pair_experiment; `user` is a run.
+mcl_status make_pair(void *user, uint64_t seed, mcl_encoder **out, mcl_error *e);
+int judge(void *user, int of, float *const z[2], int32_t total, int32_t first, int32_t dim);
+int judge_clusters(void *user, mcl_multistage *loop, int32_t from, int to);
 
 void outcome_print(const options *o, const world *w, const outcome *f);
 int outcome_write(const options *o, const world *w, const outcome *f);

@@ -14,56 +14,35 @@ int fail(mcl_status status, const char *format, ...) {
   return -1;
 }
 
-// ---- the controls ------------------------------------------------------------------------------
-
-static int run_stages(mcl_context *c, const options *o, const world *w, outcome *f) {
-  training t = {.context = c, .o = o, .w = w, .seed = (uint64_t)o->shared.seed};
-  mcl_integrator *g = NULL;
-  int s = train(&t, f->stages);
-  if (s == 0) s = mcl_multistage_integrator(t.loop, &g, &err);
-  if (s == 0) s = judge_stages(&t, g, f);
-  for (int i = 0; s == 0 && i < f->stages; i++) s = judge_clusters(&t, i, i, f);
-  mcl_integrator_unref(g);
-  training_end(&t);
-  return s;
-}
-
-// One member of the ensemble: into `all`, and its stage of the outcome.
-static int add_member(training *t, int member, mcl_integrator *all, outcome *f) {
-  int s = train(t, 1);
-  if (s == 0) s = judge_clusters(t, 0, member, f);
-  if (s == 0) s = mcl_integrator_add_stage(all, t->last, 0, 1, &err);
-  training_end(t);
-  return s;
-}
-
-// The first member has the seed of the run, and so is its stage 0; the others' are far from those a
-// user would try next.
-static int run_ensemble(mcl_context *c, const options *o, const world *w, outcome *f) {
-  training t = {.context = c, .o = o, .w = w};
-  mcl_integrator *all = NULL;
-  int s = mcl_integrator_create(c, NULL, &all, &err);
-  for (int i = 0; s == 0 && i < f->stages; i++) {
-    t.seed = (uint64_t)o->shared.seed + 1000003u * (unsigned)i;
-    s = add_member(&t, i, all, f);
-  }
-  if (s == 0) s = judge_stages(&t, all, f);
-  mcl_integrator_unref(all);
-  return s;
-}
-
 // ---- the program -------------------------------------------------------------------------------
 
-static int run(mcl_context *c, const options *o, const world *w) {
-  outcome f;
+// Crops alone: captions speak of colours, and of left and right.
+static void set_views(mcl_augmenter_options *v) {
+  mcl_augmenter_options_init(v, sizeof *v);
+  v->crop_area_min = 0.6;
+  v->flip = v->jitter = v->grey = v->blur = 0;
+}
+
+static int run_all(mcl_context *c, const options *o, const world *w) {
+  run r = {.context = c, .o = o, .w = w};
+  pair_experiment x = {.context = c,
+                       .o = &o->shared,
+                       .sides = o->sides,
+                       .ensemble = o->shared.control != 0,
+                       .train = w->train.joined,
+                       .test = w->test.joined,
+                       .schedule = MCL_SCHEDULE_LINEAR,
+                       .user = &r,
+                       .make = make_pair,
+                       .judge = judge,
+                       .judge_clusters = judge_clusters};
   const double began = now();
-  memset(&f, 0, sizeof f);
-  f.stages = (int)o->shared.stages;
-  int s = (o->shared.control ? run_ensemble : run_stages)(c, o, w, &f);
-  if (s < 0) return s;
-  f.seconds = now() - began;
-  outcome_print(o, w, &f);
-  return outcome_write(o, w, &f);
+  set_views(&x.views);
+  r.found.stages = (int)o->shared.stages;
+  if (pair_run(&x) < 0) return -1;
+  r.found.seconds = now() - began;
+  outcome_print(o, w, &r.found);
+  return outcome_write(o, w, &r.found);
 }
 
 // Where the pairs of a folder go, malloc'ed: pairs.tsv beside the JSON.
@@ -99,7 +78,7 @@ int main(int argc, char **argv) {
   co.threads = (uint32_t)o.shared.threads;
   int s = mcl_context_create(&co, &c, &err);
   if (s == 0) s = open_world(c, &o, &w);
-  if (s == 0) s = run(c, &o, &w);
+  if (s == 0) s = run_all(c, &o, &w);
   if (s < 0) fprintf(stderr, "captions: %s\n", err.message);
   world_free(&w);
   mcl_context_unref(c);

@@ -19,7 +19,6 @@ static const char usage[] =
     "\n"
     "The temperature is where it begins, up to 1; it is learnt.\n";
 
-const char *const sides_names[] = {"image", "text", "both", NULL};
 static const char *const controls[] = {"none", "ensemble", NULL};
 
 static void heading(void *user) {

@@ -3,6 +3,7 @@
 //   run.c       the loop: stages, ensemble, shuffled cells, an untrained network
 //   watched.c   the encoder with an online probe beside it
 //   probes.c    what every stage, and all of them together, know of each attribute
+//   pair.c      two towers instead of one network, for images and their captions (pair.h)
 //   head.c      a head on the frozen stages
 //   report.c    JSON and the table
 //   settings.c  the network, the optimiser and the loop that all experiments share
@@ -80,8 +81,13 @@ void experiment_print(const experiment *x, const findings *f);
 void experiment_json(const experiment *x, const findings *f, FILE *out);
 // The same of a stage's report; `rows`: of the training.
 void experiment_stage_json(const mcl_stage_report *r, int64_t rows, FILE *out);
-// A monitor that says each epoch's loss on standard error.
-int32_t experiment_progress(void *user, const mcl_progress *p);
+// Runs a loop over rows in these views, with encoders that `factory` makes; says each epoch's loss on standard error.
+typedef mcl_status make_fn(void *user, int32_t stage, mcl_encoder **out, mcl_error *e);
+int experiment_train(mcl_context *c, mcl_multistage *loop, mcl_dataset *rows,
+                     const mcl_augmenter_options *views, make_fn *factory, void *user);
+// The first member of an ensemble has the seed of the run, and so is its stage 0; the others' are far from those a user would
+// try next.
+uint64_t ensemble_seed(uint64_t seed, int member);
 
 // One more attribute, of all rows of either dataset.
 void experiment_know(experiment *x, const char *name, const int32_t *train, const int32_t *test,

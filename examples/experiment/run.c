@@ -30,7 +30,7 @@ static mcl_status make(void *user, int32_t stage, mcl_encoder **out, mcl_error *
   return mcl_ok(e);
 }
 
-int32_t experiment_progress(void *user, const mcl_progress *p) {
+static int32_t say(void *user, const mcl_progress *p) {
   (void)user;
   static int32_t stage = -1, epoch = -1;
   if (p->epoch >= 0 && (p->stage != stage || p->epoch != epoch)) {
@@ -39,6 +39,26 @@ int32_t experiment_progress(void *user, const mcl_progress *p) {
             p->loss);
   }
   return 0;
+}
+
+uint64_t ensemble_seed(uint64_t seed, int member) {
+  return seed + 1000003u * (unsigned)member;
+}
+
+int experiment_train(mcl_context *c, mcl_multistage *loop, mcl_dataset *rows,
+                     const mcl_augmenter_options *views, make_fn *factory, void *user) {
+  mcl_augmenter *a = NULL;
+  mcl_encoder_factory f;
+  mcl_monitor m;
+  mcl_struct_init(&f, sizeof f);
+  mcl_struct_init(&m, sizeof m);
+  f.user = user;
+  f.make = factory;
+  m.progress = say;
+  mcl_status s = mcl_augmenter_create(c, views, &a, &err);
+  if (s == MCL_OK) s = mcl_multistage_run(loop, rows, a, &f, &m, &err);
+  mcl_augmenter_unref(a);
+  return s;
 }
 
 // Which row's clusters each row gets.
@@ -63,24 +83,14 @@ static void training_end(training *t) {
 
 static int train(const experiment *x, training *t, int stages) {
   mcl_multistage_options o = x->loop;
-  mcl_augmenter *a = NULL;
-  mcl_encoder_factory f;
-  mcl_monitor m;
-  mcl_struct_init(&f, sizeof f);
-  mcl_struct_init(&m, sizeof m);
-  f.user = t;
-  f.make = make;
-  m.progress = experiment_progress;
   o.seed = t->seed;
   o.stages = stages;
   o.growth = 1; // weights come later, of all kinds
-  mcl_status s = mcl_augmenter_create(x->context, &x->views, &a, &err);
-  if (s == MCL_OK)
-    s = mcl_multistage_create(x->context, &o, mcl_dataset_rows(x->train), NULL, &t->loop, &err);
-  if (s == MCL_OK) s = mcl_multistage_run(t->loop, x->train, a, &f, &m, &err);
+  mcl_status s =
+      mcl_multistage_create(x->context, &o, mcl_dataset_rows(x->train), NULL, &t->loop, &err);
+  if (s == MCL_OK) s = experiment_train(x->context, t->loop, x->train, &x->views, make, t);
   for (int i = 0; i < MAX_STAGES; i++)
     if (t->watched[i]) watched_tell_the_truth(t->watched[i]);
-  mcl_augmenter_unref(a);
   return s;
 }
 
@@ -149,7 +159,6 @@ static int run_stages(const experiment *x, findings *f) {
   return s;
 }
 
-// The first member has the seed of the run, and so is its stage 0; the others' are far from those a user would try next.
 static int run_ensemble(const experiment *x, findings *f) {
   training t[MAX_STAGES] = {{0}};
   representation r = {0};
@@ -157,7 +166,7 @@ static int run_ensemble(const experiment *x, findings *f) {
   f->stages = x->loop.stages;
   mcl_status s = mcl_integrator_create(x->context, NULL, &all, &err);
   for (int i = 0; s == MCL_OK && i < f->stages; i++) {
-    t[i] = (training){.x = x, .seed = x->loop.seed + 1000003u * (unsigned)i};
+    t[i] = (training){.x = x, .seed = ensemble_seed(x->loop.seed, i)};
     s = train(x, &t[i], 1);
     if (s == MCL_OK) s = mcl_integrator_add_stage(all, t[i].encoders[0], 0, 1, &err);
   }

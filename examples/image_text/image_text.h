@@ -5,22 +5,20 @@
 //   classes.c   images of ten classes with random bits
 //   figures.c   drawn shapes of several attributes, with random bits
 //   captions.c  a word for each thing that is known of an image, as token ids beside the images
-//   train.c     two towers, the stages, ensemble and shuffled cells
+//   train.c     two towers, and shuffled cells
 //   judge.c     pairs of images that are told apart by their captions, and what the clusters follow
 //   report.c    JSON and the table
 //
-// Of examples/experiment it shares options, words of the report, and how a control is named. The
-// rest of that is built around one modality: two views of an image, a convolutional network, and
-// probes of labels. Here there are views of neither tower, and the probe is the matching itself.
+// Of examples/experiment it shares the options, the loop over two towers with its ensemble (pair.h),
+// and words of the report. The rest of that is built around one modality: two views of an image, a
+// convolutional network, and probes of labels. Here the probe is the matching itself.
 #ifndef IMAGE_TEXT_H
 #define IMAGE_TEXT_H
 
-#include "experiment/experiment.h"
+#include "experiment/pair.h"
 
 enum { CLASSES, FIGURES };
-extern const char *const data_names[];        // NULL at the end
-enum { SIDES_IMAGE, SIDES_TEXT, SIDES_BOTH }; // whose embeddings are clustered
-extern const char *const sides_names[];
+extern const char *const data_names[]; // NULL at the end
 
 typedef struct options {
   experiment_options shared; // test_rows: pairs to judge by, of each attribute in turn
@@ -65,21 +63,6 @@ int rows_allocate(rows *r, int64_t n, int32_t n_known);
 int captions_make(mcl_context *c, world *w);
 void world_free(world *w);
 
-// A training in stages, or one network of an ensemble.
-typedef struct training {
-  mcl_context *context;
-  const options *o;
-  const world *w;
-  uint64_t seed;
-  // NULL, or: the loop is told the embeddings of row order[i] where it asks for those of row i.
-  int64_t *order;
-  mcl_multistage *loop;
-  mcl_encoder *last; // of the last stage that has begun
-} training;
-int train(training *t, int stages);
-int draw_order(training *t); // of the shuffled control
-void training_end(training *t);
-
 // Shares of pairs told apart: of[0] of all, of[1 + a] of those that differ in thing a.
 typedef struct told {
   mcl_probe_result of[1 + MAX_ATTRIBUTES];
@@ -92,8 +75,23 @@ typedef struct outcome {
   mcl_stage_report report[MAX_STAGES];
   double seconds;
 } outcome;
-int judge_stages(const training *t, mcl_integrator *g, outcome *f);
-int judge_clusters(const training *t, int32_t from, int to, outcome *f);
+
+// What is trained and what came of it.
+typedef struct run {
+  mcl_context *context;
+  const options *o;
+  const world *w;
+  // NULL, or: the loop is told the embeddings of row order[i] where it asks for those of row i.
+  int64_t *order;
+  outcome found;
+} run;
+// The callbacks of a pair_experiment; `user` is a run.
+mcl_status make_pair(void *user, uint64_t seed, mcl_encoder **out, mcl_error *e);
+void tell_the_truth(void *user); // from now on rows are themselves
+int judge(void *user, int of, float *const z[2], int32_t total, int32_t first, int32_t dim);
+int judge_clusters(void *user, mcl_multistage *loop, int32_t from, int to);
+
+int draw_order(run *r); // of the shuffled control
 
 void outcome_print(const options *o, const world *w, const outcome *f);
 int outcome_write(const options *o, const world *w, const outcome *f);

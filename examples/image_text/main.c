@@ -1,56 +1,43 @@
 #include "image_text.h"
 
-#include <string.h>
+#include <stdlib.h>
 
-// ---- the controls --------------------------------------------------------------------------------------
-
-static int run_stages(mcl_context *c, const options *o, const world *w, outcome *f) {
-  training t = {.context = c, .o = o, .w = w, .seed = (uint64_t)o->shared.seed};
-  mcl_integrator *g = NULL;
-  int s = o->shared.control == SHUFFLED ? draw_order(&t) : 0;
-  if (s == 0) s = train(&t, f->stages);
-  if (s == 0) s = mcl_multistage_integrator(t.loop, &g, &err);
-  if (s == 0) s = judge_stages(&t, g, f);
-  for (int i = 0; s == 0 && i < f->stages; i++) s = judge_clusters(&t, i, i, f);
-  mcl_integrator_unref(g);
-  training_end(&t);
-  return s;
+// Noise on all channels of the image, the bits' too; nothing else is changed.
+static void set_views(mcl_augmenter_options *v) {
+  mcl_augmenter_options_init(v, sizeof *v);
+  v->crop_area_min = v->crop_area_max = v->crop_aspect_max = 1;
+  v->flip = v->jitter = v->grey = v->blur = 0;
+  v->noise = 0.05;
 }
 
-// One member of the ensemble: into `all`, and its stage of the outcome.
-static int add_member(training *t, int member, mcl_integrator *all, outcome *f) {
-  int s = train(t, 1);
-  if (s == 0) s = judge_clusters(t, 0, member, f);
-  if (s == 0) s = mcl_integrator_add_stage(all, t->last, 0, 1, &err);
-  training_end(t);
-  return s;
-}
-
-// The first member has the seed of the run, and so is its stage 0; the others' are far from those a
-// user would try next.
-static int run_ensemble(mcl_context *c, const options *o, const world *w, outcome *f) {
-  training t = {.context = c, .o = o, .w = w};
-  mcl_integrator *all = NULL;
-  int s = mcl_integrator_create(c, NULL, &all, &err);
-  for (int i = 0; s == 0 && i < f->stages; i++) {
-    t.seed = (uint64_t)o->shared.seed + 1000003u * (unsigned)i;
-    s = add_member(&t, i, all, f);
-  }
-  if (s == 0) s = judge_stages(&t, all, f);
-  mcl_integrator_unref(all);
-  return s;
-}
-
-static int run(mcl_context *c, const options *o, const world *w) {
-  outcome f;
+static int run_all(mcl_context *c, const options *o, const world *w) {
+  run r = {.context = c, .o = o, .w = w};
+  mcl_loss_options loss;
+  pair_experiment x = {.context = c,
+                       .o = &o->shared,
+                       .sides = o->sides,
+                       .ensemble = o->shared.control == ENSEMBLE,
+                       .train = w->train.joined,
+                       .test = w->test.joined,
+                       .loss = &loss,
+                       .schedule = MCL_SCHEDULE_CONSTANT,
+                       .user = &r,
+                       .make = make_pair,
+                       .trained = tell_the_truth,
+                       .judge = judge,
+                       .judge_clusters = judge_clusters};
   const double began = now();
-  memset(&f, 0, sizeof f);
-  f.stages = (int)o->shared.stages;
-  int s = (o->shared.control == ENSEMBLE ? run_ensemble : run_stages)(c, o, w, &f);
+  set_views(&x.views);
+  mcl_loss_options_init(&loss, sizeof loss);
+  loss.temperature = o->shared.temperature;
+  r.found.stages = (int)o->shared.stages;
+  int s = o->shared.control == SHUFFLED ? draw_order(&r) : 0;
+  if (s == 0) s = pair_run(&x);
+  free(r.order);
   if (s < 0) return s;
-  f.seconds = now() - began;
-  outcome_print(o, w, &f);
-  return outcome_write(o, w, &f);
+  r.found.seconds = now() - began;
+  outcome_print(o, w, &r.found);
+  return outcome_write(o, w, &r.found);
 }
 
 int main(int argc, char **argv) {
@@ -65,7 +52,7 @@ int main(int argc, char **argv) {
   int s = mcl_context_create(&co, &c, &err);
   if (s == 0) s = (o.data == FIGURES ? figures_make : classes_make)(c, &o, &w);
   if (s == 0) s = captions_make(c, &w);
-  if (s == 0) s = run(c, &o, &w);
+  if (s == 0) s = run_all(c, &o, &w);
   if (s < 0) fprintf(stderr, "image_text: %s\n", err.message);
   world_free(&w);
   mcl_context_unref(c);

@@ -19,7 +19,7 @@ static const char usage[] =
     "  --quick             1,500 images, 300 pairs, 4 epochs, 4 bits, 2 stages\n";
 
 const char *const data_names[] = {"classes", "figures", NULL};
-const char *const sides_names[] = {"image", "text", "both", NULL};
+
 static const char *const controls[] = {"none", "ensemble", "shuffled", NULL};
 
 static void quick(void *user) {

@@ -1,4 +1,4 @@
-// Two towers as one encoder, with a temperature that stays; and the loop over them.
+// Two towers as one encoder, with a temperature that stays; and the shuffled control.
 //
 // "Shuffled" is told the embeddings of another row wherever the loop embeds, to be clustered: the
 // clusters are the same, but their rows are drawn at random, so that cells have the same sizes and
@@ -11,7 +11,7 @@ enum { TOWER_DIM = 64 };
 
 // ---- towers --------------------------------------------------------------------------------------------
 
-static mcl_status make_image(const training *t, uint64_t seed, mcl_encoder **out, mcl_error *e) {
+static mcl_status make_image(const run *t, uint64_t seed, mcl_encoder **out, mcl_error *e) {
   mcl_array row;
   mcl_status s = mcl_dataset_shape(t->w->train.images, 0, &row, e);
   if (s < 0) return s;
@@ -34,7 +34,7 @@ static mcl_status make_image(const training *t, uint64_t seed, mcl_encoder **out
   return mcl_encoder_create_mlp(t->context, &o, out, e);
 }
 
-static mcl_status make_text(const training *t, uint64_t seed, mcl_encoder **out, mcl_error *e) {
+static mcl_status make_text(const run *t, uint64_t seed, mcl_encoder **out, mcl_error *e) {
   mcl_bag_options o;
   mcl_bag_options_init(&o, sizeof o);
   o.seed = seed;
@@ -43,7 +43,7 @@ static mcl_status make_text(const training *t, uint64_t seed, mcl_encoder **out,
   return mcl_encoder_create_bag(t->context, &o, out, e);
 }
 
-static mcl_status make_pair(const training *t, uint64_t seed, mcl_encoder **out, mcl_error *e) {
+static mcl_status make_plain(const run *t, uint64_t seed, mcl_encoder **out, mcl_error *e) {
   mcl_encoder *image = NULL, *text = NULL;
   mcl_pair_options o;
   mcl_pair_options_init(&o, sizeof o);
@@ -59,7 +59,7 @@ static mcl_status make_pair(const training *t, uint64_t seed, mcl_encoder **out,
 // ---- the shuffled control ------------------------------------------------------------------------------
 
 typedef struct shuffled {
-  const training *t;
+  const run *t;
   mcl_encoder *pair;
 } shuffled;
 
@@ -105,7 +105,7 @@ static void destroy(void *user) {
   free(user);
 }
 
-static mcl_status shuffle(const training *t, mcl_encoder *pair, mcl_encoder **out, mcl_error *e) {
+static mcl_status shuffle(const run *t, mcl_encoder *pair, mcl_encoder **out, mcl_error *e) {
   mcl_host_encoder table;
   shuffled *u = malloc(sizeof *u);
   if (!u) return mcl_error_set(e, MCL_E_NOMEM, 0, "no memory");
@@ -119,8 +119,8 @@ static mcl_status shuffle(const training *t, mcl_encoder *pair, mcl_encoder **ou
   return mcl_encoder_create_host(t->context, &table, out, e);
 }
 
-int draw_order(training *t) {
-  uint64_t seed = t->seed * 2 + 1;
+int draw_order(run *t) {
+  uint64_t seed = (uint64_t)t->o->shared.seed * 2 + 1;
   t->order = malloc((size_t)t->w->train.n * sizeof *t->order);
   if (!t->order) return out_of_memory();
   for (int64_t i = 0; i < t->w->train.n; i++) {
@@ -131,80 +131,21 @@ int draw_order(training *t) {
   return 0;
 }
 
-// ---- the loop ------------------------------------------------------------------------------------------
-
-static mcl_status make(void *user, int32_t stage, mcl_encoder **out, mcl_error *e) {
-  training *t = user;
+mcl_status make_pair(void *user, uint64_t seed, mcl_encoder **out, mcl_error *e) {
+  const run *t = user;
   mcl_encoder *pair = NULL;
-  mcl_status s = make_pair(t, mcl_multistage_seed(t->seed, stage), &pair, e);
-  if (s == MCL_OK && t->order) {
-    s = shuffle(t, pair, out, e);
-    mcl_encoder_unref(pair);
-  } else if (s == MCL_OK) {
+  mcl_status s = make_plain(t, seed, &pair, e);
+  if (s < 0 || !t->order) {
     *out = pair;
+    return s;
   }
-  if (s < 0) return s;
-  mcl_encoder_unref(t->last);
-  t->last = mcl_encoder_ref(*out);
-  return mcl_ok(e);
-}
-
-// Noise on all channels of the image, the bits' too; nothing else is changed.
-static int make_augmenter(const training *t, mcl_augmenter **out) {
-  mcl_augmenter_options o;
-  mcl_augmenter_options_init(&o, sizeof o);
-  o.crop_area_min = o.crop_area_max = o.crop_aspect_max = 1;
-  o.flip = o.jitter = o.grey = o.blur = 0;
-  o.noise = 0.05;
-  return mcl_augmenter_create(t->context, &o, out, &err);
-}
-
-static int make_loop(training *t, int stages) {
-  const experiment_options *shared = &t->o->shared;
-  mcl_kmeans_options k;
-  mcl_sampler_options s;
-  mcl_loss_options l;
-  mcl_multistage_options m;
-  mcl_kmeans_options_init(&k, sizeof k);
-  mcl_sampler_options_init(&s, sizeof s);
-  mcl_loss_options_init(&l, sizeof l);
-  mcl_multistage_options_init(&m, sizeof m); // Adam's rate is 1e-3, constant
-  k.k = (int32_t)shared->clusters;
-  s.batch_rows = shared->batch;
-  s.batching = MCL_BATCH_PACKED;
-  l.temperature = shared->temperature;
-  m.seed = t->seed;
-  m.stages = stages;
-  m.epochs = (int32_t)shared->epochs;
-  m.modalities = 2;
-  m.cluster_modalities = (uint32_t)t->o->sides + 1; // image: 1, text: 2, both: 3
-  m.loss_kind = MCL_LOSS_INFO_NCE;
-  m.growth = 1; // weights come later
-  m.kmeans = &k, m.sampler = &s, m.loss = &l;
-  return mcl_multistage_create(t->context, &m, t->w->train.n, NULL, &t->loop, &err);
-}
-
-int train(training *t, int stages) {
-  mcl_augmenter *a = NULL;
-  mcl_encoder_factory f;
-  mcl_monitor m;
-  mcl_struct_init(&f, sizeof f);
-  mcl_struct_init(&m, sizeof m);
-  f.user = t;
-  f.make = make;
-  m.progress = experiment_progress;
-  int s = make_augmenter(t, &a);
-  if (s == 0) s = make_loop(t, stages);
-  if (s == 0) s = mcl_multistage_run(t->loop, t->w->train.joined, a, &f, &m, &err);
-  free(t->order);
-  t->order = NULL; // from now on rows are themselves
-  mcl_augmenter_unref(a);
+  s = shuffle(t, pair, out, e);
+  mcl_encoder_unref(pair);
   return s;
 }
 
-void training_end(training *t) {
-  mcl_encoder_unref(t->last);
-  mcl_multistage_unref(t->loop);
+void tell_the_truth(void *user) {
+  run *t = user;
   free(t->order);
-  t->last = NULL, t->loop = NULL, t->order = NULL;
+  t->order = NULL;
 }
