@@ -115,10 +115,15 @@ int watched_create(const experiment *x, uint64_t seed, const int64_t *order, mcl
                    watched **handle);
 // From now on rows are themselves.
 void watched_tell_the_truth(watched *w);
-// Accuracy of the online probe on embeddings [n, dim] of rows whose first attribute is y.
-int watched_accuracy(watched *w, const mcl_array *z, const int32_t *y, double *out);
+// Accuracy of the online probe of the first attribute on the other dataset, from embeddings as the network makes them: that is
+// what it learnt from. A representation's are normalised, and its scores would be of another scale than its biases.
+int watched_accuracy(watched *w, double *out);
 
-// Embeddings of all rows, one stage after the other within a row.
+// Calls `take` with blocks of all images, as they are; `first`: where a block begins.
+typedef mcl_status take_fn(void *user, const mcl_inputs *in, int64_t first);
+int each_block(mcl_dataset *d, take_fn *take, void *user);
+
+// Embeddings of all rows, one stage after the other within a row, each normalised.
 typedef struct representation {
   float *train, *test; // [rows of either dataset, dim]
   int32_t dim;

@@ -10,10 +10,7 @@
 // Rows at a time. A block of images and embeddings stays in cache; more only adds memory.
 enum { BLOCK = 512 };
 
-// Calls `take` with blocks of all images, as they are.
-typedef mcl_status (*take_fn)(void *user, const mcl_inputs *in, int64_t first);
-
-static int each_block(mcl_dataset *d, take_fn take, void *user) {
+int each_block(mcl_dataset *d, take_fn *take, void *user) {
   mcl_array row;
   TRY(mcl_dataset_shape(d, 0, &row, &err));
   int64_t n = mcl_dataset_rows(d), size = row.shape[0] * row.shape[1] * row.shape[2];

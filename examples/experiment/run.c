@@ -96,13 +96,6 @@ static int train(const experiment *x, training *t, int stages) {
 
 // ---- what came out -------------------------------------------------------------------------------------
 
-// Columns first .. first + dim - 1 of rows of `total` numbers.
-static mcl_array columns(float *z, int64_t rows, int32_t total, int32_t first, int32_t dim) {
-  mcl_array a = mcl_matrix_f32(z + first, rows, dim);
-  a.strides[0] = total;
-  return a;
-}
-
 static int judge_clusters(const experiment *x, const training *t, int32_t stage, knowledge *k) {
   int64_t n = mcl_dataset_rows(x->train);
   int32_t *labels = malloc((size_t)n * sizeof *labels);
@@ -120,9 +113,8 @@ static int judge_stage(const experiment *x, const training *t, int from, const r
                        int to, findings *f) {
   knowledge *k = &f->stage[to];
   int32_t first = r->first[to], dim = r->first[to + 1] - first;
-  mcl_array z = columns(r->test, mcl_dataset_rows(x->test), r->dim, first, dim);
   if (probe_columns(x, r, first, dim, k) < 0) return -1;
-  if (watched_accuracy(t->watched[from], &z, x->attributes[0].test, &k->online) < 0) return -1;
+  if (watched_accuracy(t->watched[from], &k->online) < 0) return -1;
   if (!t->order && judge_clusters(x, t, from, k) < 0) return -1;
   mcl_struct_init(&f->report[to], sizeof f->report[to]);
   return mcl_multistage_get_report(t->loop, from, 0, &f->report[to], &err);

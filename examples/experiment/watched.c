@@ -164,24 +164,44 @@ void watched_tell_the_truth(watched *w) {
   w->order = NULL;
 }
 
-int watched_accuracy(watched *w, const mcl_array *z, const int32_t *y, double *out) {
-  int64_t n = z->shape[0], right = 0;
-  rows *made = &w->scores[0];
-  TRY(reserve(made, n, w->values, &err));
-  mcl_array scores = mcl_matrix_f32(made->numbers, n, w->values);
-  mcl_inputs in;
-  mcl_struct_init(&in, sizeof in);
-  in.n = n;
-  in.data = z;
-  in.view = -1;
-  TRY(mcl_encoder_embed(w->probe, &in, &scores, &err));
+static int64_t count_right(const float *scores, int32_t values, const int32_t *y, int64_t n) {
+  int64_t right = 0;
   for (int64_t i = 0; i < n; i++) {
-    const float *s = made->numbers + i * w->values;
+    const float *s = scores + i * values;
     int32_t best = 0;
-    for (int32_t c = 1; c < w->values; c++)
+    for (int32_t c = 1; c < values; c++)
       if (s[c] > s[best]) best = c;
     right += best == y[i];
   }
-  *out = (double)right / (double)n;
+  return right;
+}
+
+typedef struct exam {
+  watched *w;
+  int64_t right;
+} exam;
+
+static mcl_status examine(void *user, const mcl_inputs *in, int64_t first) {
+  exam *of = user;
+  watched *w = of->w;
+  rows *made = &w->scores[0];
+  mcl_status s = reserve(&w->z, in->n, w->dim, &err);
+  if (s == MCL_OK) s = reserve(made, in->n, w->values, &err);
+  if (s < 0) return s;
+  mcl_array z = mcl_matrix_f32(w->z.numbers, in->n, w->dim);
+  mcl_array scores = mcl_matrix_f32(made->numbers, in->n, w->values);
+  mcl_inputs probed = *in;
+  probed.data = &z;
+  s = mcl_encoder_embed(w->network, in, &z, &err);
+  if (s == MCL_OK) s = mcl_encoder_embed(w->probe, &probed, &scores, &err);
+  if (s == MCL_OK)
+    of->right += count_right(made->numbers, w->values, w->x->attributes[0].test + first, in->n);
+  return s;
+}
+
+int watched_accuracy(watched *w, double *out) {
+  exam of = {w, 0};
+  if (each_block(w->x->test, examine, &of) < 0) return -1;
+  *out = (double)of.right / (double)mcl_dataset_rows(w->x->test);
   return 0;
 }
