@@ -217,9 +217,11 @@ MCL_API void mcl_pairs_options_init(mcl_pairs_options *options, size_t struct_si
  * both; its `files` are the different images.
  *
  * `tokenizer` is used here only. Its options say what becomes of long captions. The file must be
- * UTF-8 whatever they say.
+ * UTF-8 whatever they say. NULL: captions are texts alone, and modality 0 is the only one. So a
+ * tokenizer can be learnt from the captions of some rows: mcl_tokenizer_encode() them all then,
+ * and mcl_dataset_create_joined() the rows with those of mcl_dataset_create_tokens().
  * The fingerprint is a hash of the images' (mcl_dataset_create_folder()), of which row has which,
- * and of the tokens.
+ * and of the tokens; without a tokenizer, of the captions.
  * Monitor: phases "read" and "decode" (images).
  *
  * Errors, the file's with its name, the line's number, and what is wrong: MCL_E_INVALID (an option,

@@ -3,6 +3,10 @@
 //   joined( subset( the different images, the image of each caption ),
 //           captions( tokens, texts ) )
 //
+// and without a tokenizer
+//
+//   captions( subset( ... ), texts )
+//
 // Captions are tokenised before any image is decoded, since that takes seconds where decoding takes
 // hours, and a mistake in the file should be found first. The file's text is kept for the captions;
 // the paths of the different images are copied, each once.
@@ -74,7 +78,7 @@ mcl_status mcli_pairs_options_read(const mcl_pairs_options *from, const char *pa
   return MCL_OK;
 }
 
-// ---- captions: tokens and the texts they were made of -------------------------------------------
+// ---- captions: texts beside the rows of another dataset ------------------------------------------
 
 typedef struct captions_dataset {
   mcl_dataset base;
@@ -106,10 +110,10 @@ typedef struct building {
   mcl_context *context;
   mcli_pairs_file *file;
   int64_t rows;          // of file.pairs; in the end those whose image is good
-  int32_t *tokens;       // [rows, length]
+  int32_t *tokens;       // [rows, length]; NULL: there is no tokenizer
   int64_t length;        // of a row of tokens
   int64_t *image_of;     // [rows]: the number of its image among the different ones, then its row
-  mcl_dataset *parts[4]; // images, those of each caption, tokens, captions
+  mcl_dataset *parts[4]; // images, those of each caption, tokens, captions around either
 } building;
 
 static void building_free(building *b) {
@@ -120,7 +124,6 @@ static void building_free(building *b) {
 
 static mcl_status tokenise(building *b, const mcl_tokenizer *t, mcl_error *err) {
   mcl_error inner;
-  b->rows = b->file->n;
   b->length = t->options.context;
   const char **texts = MCLI_NEW(b->context, const char *, b->rows);
   b->tokens = mcli_alloc(b->context, (size_t)b->rows, (size_t)b->length * sizeof *b->tokens);
@@ -196,8 +199,9 @@ static void keep_good(building *b, const int64_t *places) {
     if (place < 0) continue;
     b->image_of[good] = place;
     b->file->pairs[good] = b->file->pairs[i];
-    memmove(b->tokens + good * b->length, b->tokens + i * b->length,
-            (size_t)b->length * sizeof *b->tokens);
+    if (b->tokens)
+      memmove(b->tokens + good * b->length, b->tokens + i * b->length,
+              (size_t)b->length * sizeof *b->tokens);
     good++;
   }
   b->rows = good;
@@ -236,16 +240,19 @@ static mcl_status decode_images(building *b, const mcl_folder_options *o,
   return s;
 }
 
-// The dataset of tokens, and around it that of their texts; both take over what they are made of.
-static mcl_status make_captions(building *b, mcl_error *err) {
-  mcl_context *c = b->context;
+static mcl_status make_tokens(building *b, mcl_error *err) {
   mcl_array tokens;
   mcl_array_init(&tokens, b->tokens, MCL_I32, 2, (int64_t[]){b->rows, b->length});
-  mcl_status s = mcli_memory_create(c, &tokens, b->tokens, &b->parts[2], err);
-  if (s < 0) return s;
-  b->tokens = NULL;
+  mcl_status s = mcli_memory_create(b->context, &tokens, b->tokens, &b->parts[2], err);
+  if (s == MCL_OK) b->tokens = NULL;
+  return s;
+}
+
+// The captions' texts around a dataset of as many rows. They take the file's text over.
+static mcl_status make_captions(building *b, mcl_dataset *around, mcl_error *err) {
+  mcl_context *c = b->context;
   b->parts[3] =
-      mcli_dataset_wrap(c, sizeof(captions_dataset), &captions_kind, b->parts[2], NULL, b->rows);
+      mcli_dataset_wrap(c, sizeof(captions_dataset), &captions_kind, around, NULL, b->rows);
   if (!b->parts[3]) return mcli_nomem(err, "a dataset");
   captions_dataset *k = (captions_dataset *)b->parts[3];
   k->captions = MCLI_NEW(c, const char *, b->rows);
@@ -253,20 +260,41 @@ static mcl_status make_captions(building *b, mcl_error *err) {
   for (int64_t i = 0; i < b->rows; i++) k->captions[i] = b->file->pairs[i].caption;
   k->text = b->file->text;
   b->file->text = NULL;
-  b->parts[3]->fingerprint = b->parts[2]->fingerprint;
+  b->parts[3]->fingerprint = around->fingerprint;
+  return MCL_OK;
+}
+
+// With a NUL behind each, so that no two lists of captions are the same bytes.
+static uint64_t hash_captions(const building *b, uint64_t h) {
+  for (int64_t i = 0; i < b->rows; i++) {
+    const char *caption = b->file->pairs[i].caption;
+    h = mcli_hash(caption, strlen(caption) + 1, h);
+  }
+  return h;
+}
+
+static mcl_status put_together(building *b, mcl_dataset **out, mcl_error *err) {
+  if (b->tokens) {
+    mcl_status s = make_tokens(b, err);
+    if (s == MCL_OK) s = make_captions(b, b->parts[2], err);
+    return s < 0 ? s : mcl_dataset_create_joined(b->context, b->parts[1], b->parts[3], out, err);
+  }
+  mcl_status s = make_captions(b, b->parts[1], err);
+  if (s < 0) return s;
+  b->parts[3]->fingerprint = hash_captions(b, b->parts[3]->fingerprint);
+  *out = mcl_dataset_ref(b->parts[3]);
   return MCL_OK;
 }
 
 mcl_status mcli_pairs_create(mcli_pairs_file *f, const mcl_tokenizer *t,
                              const mcl_folder_options *images, const mcl_image_options *image,
                              mcli_watch *watch, mcl_dataset **out, mcl_error *err) {
-  building b = {.context = f->context, .file = f};
-  mcl_status s = tokenise(&b, t, err);
+  building b = {.context = f->context, .file = f, .rows = f->n};
+  mcl_status s = t ? tokenise(&b, t, err) : MCL_OK;
   if (s == MCL_OK) s = decode_images(&b, images, image, watch, err);
-  if (s == MCL_OK) s = make_captions(&b, err);
   if (s == MCL_OK)
     s = mcl_dataset_create_subset(b.context, b.parts[0], b.image_of, b.rows, &b.parts[1], err);
-  if (s == MCL_OK) s = mcl_dataset_create_joined(b.context, b.parts[1], b.parts[3], out, err);
+  if (s == MCL_OK) s = put_together(&b, out, err);
   if (s == MCL_OK) (*out)->captions_skipped = f->n - b.rows;
   building_free(&b);
   return s;
@@ -281,7 +309,6 @@ mcl_status mcl_dataset_create_pairs(mcl_context *c, const char *path, const mcl_
   mcli_watch watch;
   if (!c) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
   if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
-  if (!t) return mcli_fail(err, MCL_E_INVALID, "tokenizer is NULL");
   mcl_status s = mcli_pairs_options_read(options, path, &o, err);
   if (s == MCL_OK) s = mcli_files_options_read(o.images, &images, &image, err);
   if (s == MCL_OK) s = mcli_watch_begin(&watch, m, "read", 0, err);

@@ -180,14 +180,21 @@ static mcl_status make_joined(mcl_dataset **out) {
 typedef mcl_status (*opener)(mcl_context *, const char *, const mcl_tokenizer *,
                              const mcl_pairs_options *, const mcl_monitor *, mcl_dataset **,
                              mcl_error *);
-static mcl_status make_by(opener open, const char *name, mcl_dataset **out) {
+static mcl_status make_with(opener open, const char *name, const mcl_tokenizer *t,
+                            mcl_dataset **out) {
   mcl_folder_options f;
   mcl_pairs_options o;
   mcl_folder_options_init(&f, sizeof f);
   mcl_pairs_options_init(&o, sizeof o);
   f.height = f.width = 5;
   o.images = &f;
-  return open(c, in(name), tokenizer, &o, NULL, out, &err);
+  return open(c, in(name), t, &o, NULL, out, &err);
+}
+static mcl_status make_by(opener open, const char *name, mcl_dataset **out) {
+  return make_with(open, name, tokenizer, out);
+}
+static mcl_status make_texts(mcl_dataset **out) {
+  return make_with(mcl_dataset_create_pairs, "pairs.csv", NULL, out);
 }
 static mcl_status make_pairs(mcl_dataset **out) {
   return make_by(mcl_dataset_create_pairs, "pairs.csv", out);
@@ -204,9 +211,9 @@ static mcl_status make_mmvp(mcl_dataset **out) {
 
 typedef mcl_status (*maker)(mcl_dataset **out);
 static const maker makers[] = {
-    make_array,    make_idx,    make_idx_gz,  make_host,      make_bare_host, make_folder,
-    make_uncached, make_subset, make_resized, make_randbits,  make_stack,     make_tokens,
-    make_joined,   make_pairs,  make_json,    make_questions, make_mmvp};
+    make_array,    make_idx,    make_idx_gz,  make_host,     make_bare_host, make_folder,
+    make_uncached, make_subset, make_resized, make_randbits, make_stack,     make_tokens,
+    make_joined,   make_pairs,  make_json,    make_texts,    make_questions, make_mmvp};
 enum { MAKERS = sizeof makers / sizeof *makers };
 
 // How many requests the call makes: each fails in turn.

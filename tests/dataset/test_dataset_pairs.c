@@ -690,8 +690,6 @@ START_TEST(bad_options_are_named_before_the_file_is_read) {
               mcl_dataset_create_pairs(NULL, "x.tsv", t, NULL, NULL, &d, &err));
   CHECK_FAILS(MCL_E_INVALID, "path is NULL",
               mcl_dataset_create_pairs(c, NULL, t, NULL, NULL, &d, &err));
-  CHECK_FAILS(MCL_E_INVALID, "tokenizer is NULL",
-              mcl_dataset_create_pairs(c, "x.tsv", NULL, NULL, NULL, &d, &err));
   CHECK_FAILS(MCL_E_INVALID, "out is NULL",
               mcl_dataset_create_pairs(c, "x.tsv", t, NULL, NULL, NULL, &err));
   CHECK_FAILS(MCL_E_NOT_FOUND, "/nowhere.tsv",
