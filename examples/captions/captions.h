@@ -5,15 +5,18 @@
 //   title.c     the title that a PNG file carries
 //   folder.c    a folder of PNG files as a file of pairs
 //   rows.c      a file of pairs as rows to train on and rows to judge by
-//   train.c     two towers
+//   train.c     the image tower
 //   judge.c     recall of retrieval, both ways
 //   report.c    JSON and the table
 //
 // Of examples/experiment it shares the options, the loop over two towers with its ensemble (pair.h),
-// and words of the report.
+// and words of the report; of examples/common how a file of pairs is split, the text tower, and
+// recall (pairs.h, recall.h).
 #ifndef CAPTIONS_H
 #define CAPTIONS_H
 
+#include "common/pairs.h"
+#include "common/recall.h"
 #include "experiment/pair.h"
 
 typedef struct options {
@@ -46,27 +49,19 @@ enum { SIDE = 64 }; // pixels of a row's image
 typedef struct rows {
   mcl_dataset *joined; // images with captions
   int64_t n, images;   // captions, and their different images
-  uint8_t *pixels;     // what `joined` reads
-  int32_t *tokens;     // likewise
+  int32_t *tokens;     // what `joined` reads
 } rows;
 
 typedef struct world {
-  rows train, test; // of `test` each image has one caption, and no two have the same
-  int32_t vocabulary, context, padding; // of the tokenizer
-  int64_t held_out;                     // images that were never trained on
+  rows train, test;    // no two captions of `test` are the same
+  int64_t *test_image; // [test.n]: equal where the image is
+  token_sizes sizes;
+  int64_t held_out; // images that were never trained on
 } world;
 int world_make(mcl_context *c, const options *o, const char *pairs, world *w);
 void world_free(world *w);
 
 // ---- what came of it ---------------------------------------------------------------------------
-
-enum { RANKS = 3 };
-extern const int32_t ranks[RANKS]; // 1, 5, 10
-enum { IMAGE_TO_TEXT, TEXT_TO_IMAGE };
-
-typedef struct recall {
-  double at[2][RANKS];
-} recall;
 
 typedef struct outcome {
   int stages;

@@ -2,29 +2,14 @@
 // terminal.
 #include "captions.h"
 
-static const char *const ways[] = {"image_to_text", "text_to_image"};
-
-static void recalls(FILE *out, const recall *r) {
-  fputs("\"recall\":{", out);
-  for (int way = 0; way < 2; way++) {
-    fprintf(out, "%s\"%s\":{", way ? "," : "", ways[way]);
-    for (int i = 0; i < RANKS; i++) {
-      fprintf(out, "%s\"%d\":", i ? "," : "", ranks[i]);
-      json_number(out, r->at[way][i]);
-    }
-    fputc('}', out);
-  }
-  fputc('}', out);
-}
-
 static void settings(FILE *out, const options *o, const world *w, const outcome *f) {
   const experiment_options *s = &o->shared;
   fprintf(out,
           " \"control\":\"%s\",\"sides\":\"%s\",\"rows\":%lld,\"images\":%lld,\"held_out\":%lld,"
           "\"test_rows\":%lld,\"vocabulary\":%d,\"epochs\":%ld,\"batch\":%ld,",
           s->controls[s->control], sides_names[o->sides], (long long)w->train.n,
-          (long long)w->train.images, (long long)w->held_out, (long long)w->test.n, w->vocabulary,
-          s->epochs, s->batch);
+          (long long)w->train.images, (long long)w->held_out, (long long)w->test.n,
+          w->sizes.vocabulary, s->epochs, s->batch);
   fprintf(out, "\"clusters\":%ld,\"growth\":%g,\"temperature\":%g,\"seed\":%ld,\"seconds\":%.1f}\n",
           s->clusters, s->growth, s->temperature, s->seed, f->seconds);
 }
@@ -36,15 +21,15 @@ int outcome_write(const options *o, const world *w, const outcome *f) {
   fputs("{\"stages\":[", out);
   for (int s = 0; s < f->stages; s++) {
     fprintf(out, "%s\n  {\"stage\":%d,", s ? "," : "", s);
-    recalls(out, &f->stage[s]);
+    recall_json(out, &f->stage[s]);
     fputc(',', out);
     experiment_stage_json(&f->report[s], w->train.n, out);
     fputc('}', out);
   }
   fputs("],\n \"integrated\":{", out);
-  recalls(out, &f->integrated);
+  recall_json(out, &f->integrated);
   fputs("},\n \"equal_weights\":{", out);
-  recalls(out, &f->plain);
+  recall_json(out, &f->plain);
   fputs("},\n", out);
   settings(out, o, w, f);
   int failed = ferror(out) | fclose(out);
@@ -53,24 +38,16 @@ int outcome_write(const options *o, const world *w, const outcome *f) {
 
 // ---- the table ---------------------------------------------------------------------------------
 
-static void line(const char *name, const recall *r) {
-  printf("%-14s", name);
-  for (int way = 0; way < 2; way++)
-    for (int i = 0; i < RANKS; i++) printf("%8.3f", r->at[way][i]);
-  putchar('\n');
-}
-
 static void heading(const options *o, const world *w) {
   const experiment_options *s = &o->shared;
   printf("%lld captions of %lld images, %ld epochs, %ld clusters of %s%s, seed %ld\n",
          (long long)w->train.n, (long long)w->train.images, s->epochs, s->clusters,
          sides_names[o->sides], o->sides == SIDES_BOTH ? ", apart" : "", s->seed);
-  printf("recall among %lld pairs held out; by chance %.3f, %.3f, %.3f\n", (long long)w->test.n,
-         1.0 / (double)w->test.n, 5.0 / (double)w->test.n, 10.0 / (double)w->test.n);
-  printf("%-14s%24s%24s\n%-14s", "", "image to text", "text to image", s->controls[s->control]);
-  for (int i = 0; i < 2 * RANKS; i++)
-    printf("%6s%2d", i % RANKS == 2 ? "@" : " @", ranks[i % RANKS]);
-  putchar('\n');
+  printf("recall among %lld captions of %lld images held out; by chance of a caption's image %.3f, "
+         "%.3f, %.3f\n",
+         (long long)w->test.n, (long long)w->test.images, 1.0 / (double)w->test.images,
+         5.0 / (double)w->test.images, 10.0 / (double)w->test.images);
+  recall_heading(s->controls[s->control]);
 }
 
 void outcome_print(const options *o, const world *w, const outcome *f) {
@@ -78,12 +55,12 @@ void outcome_print(const options *o, const world *w, const outcome *f) {
   heading(o, w);
   for (int i = 0; i < f->stages; i++) {
     snprintf(name, sizeof name, "stage %d", i);
-    line(name, &f->stage[i]);
+    recall_line(name, &f->stage[i]);
   }
-  line("equal weights", &f->plain);
+  recall_line("equal weights", &f->plain);
   if (o->shared.growth != 1) {
     snprintf(name, sizeof name, "%g^s", o->shared.growth);
-    line(name, &f->integrated);
+    recall_line(name, &f->integrated);
   }
   for (int i = 0; i < f->stages; i++)
     printf("after stage %d: %s\n", i, mcl_advice_text(f->report[i].advice));

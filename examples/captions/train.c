@@ -17,25 +17,10 @@ static mcl_status make_image(const run *t, uint64_t seed, mcl_encoder **out, mcl
   return mcl_encoder_create_cnn(t->context, &o, out, e);
 }
 
-static mcl_status make_text(const run *t, uint64_t seed, mcl_encoder **out, mcl_error *e) {
-  mcl_bag_options o;
-  mcl_bag_options_init(&o, sizeof o); // embeddings of 64 numbers, one hidden layer of 128
-  o.seed = seed;
-  o.vocabulary = t->w->vocabulary, o.context = t->w->context, o.padding = t->w->padding;
-  o.dim = TOWER_DIM;
-  return mcl_encoder_create_bag(t->context, &o, out, e);
-}
-
 mcl_status make_pair(void *user, uint64_t seed, mcl_encoder **out, mcl_error *e) {
   const run *t = user;
-  mcl_encoder *image = NULL, *text = NULL;
-  mcl_pair_options o;
-  mcl_pair_options_init(&o, sizeof o);
-  o.temperature = t->o->shared.temperature;
+  mcl_encoder *image = NULL;
   mcl_status s = make_image(t, seed, &image, e);
-  if (s == MCL_OK) s = make_text(t, ~seed, &text, e);
-  if (s == MCL_OK) s = mcl_encoder_create_pair(t->context, &o, image, text, out, e);
-  mcl_encoder_unref(image);
-  mcl_encoder_unref(text);
-  return s;
+  if (s < 0) return s;
+  return pairs_towers(t->context, &t->w->sizes, seed, t->o->shared.temperature, image, out, e);
 }
