@@ -82,9 +82,11 @@ typedef struct mcl_multistage_options {
   int32_t
       loss_kind; /**< MCL_LOSS_NT_XENT (default) or MCL_LOSS_INFO_NCE; with 2 modalities the latter only */
   int32_t schedule; /**< MCL_SCHEDULE_CONSTANT (default) ... */
-  /** mcl_multistage_integrator() weights stage s growth^s. Default 2: by cosine it keeps the largest share of what each stage
-   *  knows, over all attributes (docs/evidence.md). 1: the paper's plain concatenation, of which cosines see little
-   *  but stage 0; linear probes do not mind either. Above 0, and growth^(stages - 1) within 1e-30 .. 1e30. */
+  /** mcl_multistage_integrator() weights stage s growth^s. 0, the default, is 2 with one modality: by cosine that keeps the
+   *  largest share of what each stage knows, over all attributes; and 1 with two: there the matching of image and caption is
+   *  the sum of the stages' cosines, to which every stage has its say (docs/evidence.md). 1 is the paper's plain concatenation, of
+   *  which one modality's cosines see little but stage 0; linear probes do not mind either. Else above 0, and
+   *  growth^(stages - 1) within 1e-30 .. 1e30. */
   double growth;
   /** 0, the default: a batch is forwarded whole. Else batches of more rows come in chunks of at most so many, of even size: all
    *  projections chunk by chunk, the loss on all of them, and each chunk (but the last, which still is held) once more for
@@ -97,6 +99,11 @@ typedef struct mcl_multistage_options {
    *  that come out otherwise the second time, by more than .02 of the row's length, are MCL_E_CALLBACK: a host's dataset or
    *  encoder draws what is no function of mcl_inputs. */
   int64_t chunk_rows;
+  /** The first so many stages are not trained: their encoders know something already, and are only embedded with and clustered.
+   *  So the loop begins behind a model from elsewhere, a CLIP for one (mcl_encoder_create_clip()): in push mode the factory
+   *  makes it for these stages, in pull mode MCL_BEGIN_STAGE is followed by MCL_EMBED_ROWS. Their reports have no rows
+   *  seen, no epochs and no loss. 0, the default, .. stages (.. 64 where that is 0). */
+  int32_t trained_stages;
 } mcl_multistage_options;
 
 MCL_API void mcl_multistage_options_init(mcl_multistage_options *options, size_t struct_size);

@@ -18,7 +18,6 @@ static const mcl_multistage_options defaults = {
     .learning_rate = 1e-3,
     .loss_kind = MCL_LOSS_NT_XENT,
     .schedule = MCL_SCHEDULE_CONSTANT,
-    .growth = 2,
 };
 
 void mcl_multistage_options_init(mcl_multistage_options *o, size_t struct_size) {
@@ -58,10 +57,12 @@ static mcl_status check_options(const mcl_multistage_options *o, mcl_error *err)
                         "MCL_LOSS_INFO_NCE, as two modalities need");
   if (o->schedule < MCL_SCHEDULE_CONSTANT || o->schedule > MCL_SCHEDULE_COSINE)
     return out_of_range(err, "schedule", o->schedule, "one of MCL_SCHEDULE_*");
+  if (o->trained_stages < 0 || o->trained_stages > (o->stages ? o->stages : MCLI_MAX_STAGES))
+    return out_of_range(err, "trained_stages", o->trained_stages, "0..stages");
   double last = pow(o->growth, (o->stages ? o->stages : MCLI_MAX_STAGES) - 1); // NaN is refused too
   if (!(o->growth > 0) || mcli_integrator_weight_check(last, NULL) < 0)
     return out_of_range(err, "growth", o->growth,
-                        "above 0 with growth^(stages - 1) within 1e-30 .. 1e30");
+                        "0, or above it with growth^(stages - 1) within 1e-30 .. 1e30");
   return MCL_OK;
 }
 
@@ -70,6 +71,7 @@ static mcl_status copy_options(mcl_multistage *l, const mcl_multistage_options *
                                mcl_error *err) {
   l->o = defaults;
   mcl_status s = mcli_options_copy(&l->o, sizeof l->o, from, "mcl_multistage_options", err);
+  if (l->o.growth == 0) l->o.growth = l->o.modalities == 2 ? 1 : 2;
   if (s == MCL_OK) s = check_options(&l->o, err);
   if (s < 0) return s;
   mcl_kmeans_options_init(&l->kmeans, sizeof l->kmeans);

@@ -2,7 +2,7 @@
 //
 //   BEGIN -> TRAIN x (epochs x steps) -> EMBED until no row is missing -> [cluster] END -> the next stage's BEGIN
 //
-// The place (stage, epoch, step) is that of the next batch to hand out; there is no other state in training, because a
+// Without TRAIN where a stage comes trained. The place (stage, epoch, step) is that of the next batch to hand out; there is no other state in training, because a
 // batch is a function of the place (sampler.h). So seeking and resuming are assignments.
 #include <string.h>
 
@@ -222,7 +222,8 @@ static void set_event(mcl_event *e, int32_t kind, int32_t stage, int32_t epoch, 
 
 static bool has_no_steps_left(const mcl_multistage *l) {
   // A stage whose cells were all dropped has no step: it is embedded untrained rather than looped over for ever.
-  return l->epoch >= l->o.epochs || mcl_sampler_steps(l->sampler) == 0;
+  return l->stage < l->o.trained_stages || l->epoch >= l->o.epochs ||
+         mcl_sampler_steps(l->sampler) == 0;
 }
 
 mcl_status mcli_loop_next(mcl_multistage *l, const mcl_monitor *m, mcl_event *e, mcl_batch *b,

@@ -201,7 +201,7 @@ static mcl_status report_training(mcl_multistage *l, mcli_cell_order *o, mcl_sta
   r->loss_first = l->tally.loss_first;
   r->loss_last = l->tally.loss_last;
   r->accuracy = l->tally.accuracy_last;
-  r->rows_seen = f.used;
+  r->rows_seen = l->stage < l->o.trained_stages ? 0 : f.used;
   r->cells = f.cells;
   r->smallest_cell = f.smallest;
   r->low_cell = f.low;

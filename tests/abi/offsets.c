@@ -427,7 +427,7 @@ AT(mcl_sampler_report, smallest_cell, 80);
 AT(mcl_sampler_report, median_cell, 88);
 AT(mcl_sampler_report, largest_cell, 96);
 
-SIZE(mcl_multistage_options, 136);
+SIZE(mcl_multistage_options, 144);
 AT(mcl_multistage_options, struct_size, 0);
 AT(mcl_multistage_options, seed, 8);
 AT(mcl_multistage_options, stages, 16);
@@ -448,6 +448,7 @@ AT(mcl_multistage_options, loss_kind, 112);
 AT(mcl_multistage_options, schedule, 116);
 AT(mcl_multistage_options, growth, 120);
 AT(mcl_multistage_options, chunk_rows, 128);
+AT(mcl_multistage_options, trained_stages, 136);
 
 SIZE(mcl_event, 24);
 AT(mcl_event, struct_size, 0);

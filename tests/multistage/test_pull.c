@@ -20,6 +20,8 @@ typedef struct puller {
   int64_t indices[ROWS], cells[ROWS];
 } puller;
 
+static int32_t trained_stages; // of the loops that start
+
 static void start_with(puller *p, int32_t stages, int32_t epochs, const char *directory) {
   mcl_kmeans_options k;
   mcl_sampler_options s;
@@ -31,6 +33,7 @@ static void start_with(puller *p, int32_t stages, int32_t epochs, const char *di
   s.batch_rows = BATCH;
   o.stages = stages;
   o.epochs = epochs;
+  o.trained_stages = trained_stages;
   o.seed = 5;
   o.kmeans = &k;
   o.sampler = &s;
@@ -114,6 +117,33 @@ START_TEST(events_come_in_their_order_and_end_in_done) {
   }
   ck_assert_int_eq(next(&p), MCL_DONE);
   ck_assert_int_eq(next(&p), MCL_DONE);
+  stop(&p);
+}
+END_TEST
+
+START_TEST(a_stage_that_comes_trained_is_embedded_at_once) {
+  puller p;
+  mcl_stage_report r;
+  trained_stages = 1;
+  start(&p, 2, 3);
+  trained_stages = 0;
+  ck_assert_int_eq(next(&p), MCL_BEGIN_STAGE);
+  go_to(&p, MCL_END_STAGE, 0);
+  mcl_struct_init(&r, sizeof r);
+  CHECK_OK(mcl_multistage_get_report(p.l, 0, 0, &r, &err));
+  ck_assert_int_eq(r.rows_seen, 0);
+  ck_assert_int_eq(r.epochs, 0);
+  ck_assert(isnan(r.loss_first) && isnan(r.loss_last));
+  ck_assert_int_eq(next(&p), MCL_BEGIN_STAGE); // the next one is trained as ever, in its cells
+  ck_assert_int_eq(next(&p), MCL_TRAIN_BATCH);
+  ck_assert_int_eq(p.e.stage, 1);
+  for (int64_t i = 1; i < p.b.n; i++) ck_assert_int_eq(p.cells[i], p.cells[0]);
+  go_to(&p, MCL_END_STAGE, 1);
+  CHECK_OK(mcl_multistage_get_report(p.l, 1, 0, &r, &err));
+  ck_assert_int_eq(r.epochs, 3);
+  CHECK_OK(mcl_multistage_seek(p.l, 0, 0, 0, &err));
+  ck_assert_int_eq(next(&p), MCL_BEGIN_STAGE);
+  ck_assert_int_eq(next(&p), MCL_EMBED_ROWS);
   stop(&p);
 }
 END_TEST
@@ -321,7 +351,8 @@ START_TEST(bad_options_are_named) {
   REFUSED(learning_rate, (double)NAN, "learning_rate");
   REFUSED(warm_up, 1, "warm_up");
   REFUSED(loss_kind, 9, "loss_kind");
-  REFUSED(growth, 0, "growth");
+  REFUSED(trained_stages, -1, "trained_stages");
+  REFUSED(trained_stages, 4, "trained_stages");
   REFUSED(growth, -2, "growth");
   REFUSED(growth, (double)NAN, "growth");
   REFUSED(growth, 1e16, "growth"); // its square, of the third stage, is over 1e30
@@ -338,7 +369,8 @@ START_TEST(bad_options_are_named) {
 }
 END_TEST
 
-RUN_TESTS("multistage", events_come_in_their_order_and_end_in_done,
+RUN_TESTS("multistage", a_stage_that_comes_trained_is_embedded_at_once,
+          events_come_in_their_order_and_end_in_done,
           negatives_share_their_cluster_in_every_preceding_stage,
           rows_that_were_not_put_are_asked_for_again_and_silence_is_an_error,
           seek_goes_to_the_very_batch, embeddings_on_disk_give_the_same_labels_as_in_memory,

@@ -84,6 +84,8 @@ static mcl_status make(void *user, int32_t stage, mcl_encoder **out, mcl_error *
   return mcl_ok(e);
 }
 
+static int32_t trained_stages; // of the loops that start
+
 static void start(job *j, uint32_t threads, double begins, double loops, const char *directory) {
   memset(j, 0, sizeof *j);
   j->begins = begins;
@@ -106,6 +108,7 @@ static void start(job *j, uint32_t threads, double begins, double loops, const c
   o.stages = STAGES, o.epochs = EPOCHS, o.modalities = 2, o.cluster_modalities = 3;
   o.kmeans = &k, o.sampler = &s, o.loss = &loss, o.loss_kind = MCL_LOSS_INFO_NCE;
   o.learning_rate = 0.01;
+  o.trained_stages = trained_stages;
   o.save_directory = directory;
   o.save_every_steps = directory ? 1 : 0;
   CHECK_OK(mcl_multistage_create(j->c, &o, ROWS, NULL, &j->l, &err));
@@ -248,7 +251,62 @@ START_TEST(a_cancelled_run_goes_on_from_its_files_with_its_temperature) {
 }
 END_TEST
 
-RUN_TESTS("multistage", the_loss_is_computed_at_the_temperature_that_the_encoder_has_learnt,
+// The encoder of a stage that comes trained is the factory's to the bit, and its clusters are the cells of the next.
+START_TEST(a_trained_stage_keeps_its_weights_and_the_next_is_trained_behind_it) {
+  static outcome found, resumed;
+  char directory[4200];
+  snprintf(directory, sizeof directory, "%s", test_directory("pair-trained"));
+  trained_stages = 1;
+  for (int at = 0; at <= 3; at++) { // 0: not stopped; else resumed by another process
+    job j;
+    start(&j, 2, 0.3, 0.5, directory);
+    j.stop_after = at;
+    if (run(&j) == MCL_E_CANCELLED) {
+      stop(&j);
+      start(&j, 2, 0.3, 0.5, directory);
+      CHECK_OK(mcl_multistage_resume(j.l, directory, &err));
+      CHECK_OK(run(&j));
+    }
+    take(&j, at ? &resumed : &found);
+    if (at) ck_assert_mem_eq(found.z, resumed.z, sizeof found.z);
+    if (!at) {
+      job fresh = {.c = j.c, .begins = 0.3};
+      mcl_encoder *e = NULL;
+      CHECK_OK(make(&fresh, 0, &e, &err));
+      mcl_encoder_unref(j.encoders[0]);
+      j.encoders[0] = e;
+      take(&j, &resumed);
+      ck_assert_mem_eq(found.z[0], resumed.z[0], sizeof found.z[0]);
+      ck_assert_double_eq(found.temperature[0], resumed.temperature[0]);
+      ck_assert(fabs(found.temperature[1] - 0.3) > 0.01);
+      mcl_encoder_unref(fresh.encoders[0]);
+    }
+    stop(&j);
+    test_directory("pair-trained");
+  }
+  trained_stages = 0;
+}
+END_TEST
+
+START_TEST(two_modalities_weigh_stages_equally_by_default) {
+  job j;
+  mcl_integrator *g = NULL;
+  start(&j, 1, 0.3, 0.5, NULL);
+  CHECK_OK(run(&j));
+  CHECK_OK(mcl_multistage_integrator(j.l, &g, &err));
+  for (int32_t s = 0; s < STAGES; s++) {
+    double weight;
+    CHECK_OK(mcl_integrator_get_weight(g, s, &weight, &err));
+    ck_assert_double_eq(weight, 1);
+  }
+  mcl_integrator_unref(g);
+  stop(&j);
+}
+END_TEST
+
+RUN_TESTS("multistage", two_modalities_weigh_stages_equally_by_default,
+          a_trained_stage_keeps_its_weights_and_the_next_is_trained_behind_it,
+          the_loss_is_computed_at_the_temperature_that_the_encoder_has_learnt,
           where_none_is_learnt_the_loops_temperature_holds,
           training_lowers_the_loss_and_every_row_is_seen, any_number_of_threads_gives_the_same_bits,
           a_cancelled_run_goes_on_from_its_files_with_its_temperature)
