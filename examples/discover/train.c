@@ -41,7 +41,7 @@ static int make_augmenter(run *r) {
   a.extra_channels = r->o->randbits;
   a.crop_area_min = 0.36;
   a.crop_aspect_max = 1;
-  a.crop_uniform_side = 1;
+  a.crop_size = MCL_CROP_UNIFORM_SIDE;
   a.noise = 0.05;
   a.blur = 0;
   a.brightness = 0.4;

@@ -79,6 +79,7 @@ static void set_views(mcl_augmenter_options *v, long bits) {
 // crops that lie inside the image as they are drawn.
 static void set_published(experiment *x, experiment_settings *s) {
   x->views.clamped_crop = 0;
+  x->views.crop_size = MCL_CROP_UNIFORM_HEIGHT;
   x->network.padding = MCL_PADDING_VALID;
   x->network.init = MCL_INIT_GLOROT;
   s->optimiser.weight_decay = 5e-5;

@@ -15,9 +15,15 @@
 //   width = sqrt(A r), height = sqrt(A / r), the corner uniform where it fits      (3)
 //   clamped: width = min(sqrt(A r), w), height = min(sqrt(A / r), h)               (4)
 //
+// or as TensorFlow's sample_distorted_bounding_box, which SimCLR's own code calls, without its rounding either:
+//
+//   r = U(1 / max_aspect, max_aspect), width = r height,
+//   height = U(sqrt(min h w / r), least of sqrt(max h w / r), h, w / r)            (5)
+//
 // The draws of an image come from the stream (seed, AUGMENT, index, hash(stage, epoch, view)),
 // always in the same order.
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -102,7 +108,7 @@ static mcl_status check_options(const mcl_augmenter_options *o, mcl_error *err) 
   mcl_status s = check_int("height", o->height, MAX_SIDE, err);
   if (s == MCL_OK) s = check_int("width", o->width, MAX_SIDE, err);
   if (s == MCL_OK) s = check_int("extra_channels", o->extra_channels, MAX_SIDE, err);
-  if (s == MCL_OK) s = check_int("crop_uniform_side", o->crop_uniform_side, 1, err);
+  if (s == MCL_OK) s = check_int("crop_size", o->crop_size, MCL_CROP_UNIFORM_HEIGHT, err);
   if (s == MCL_OK) s = check_int("unclamped_brightness", o->unclamped_brightness, 1, err);
   if (s == MCL_OK) s = check_int("clamped_crop", o->clamped_crop, 1, err);
   for (size_t i = 0; i < sizeof reals / sizeof *reals && s == MCL_OK; i++)
@@ -200,16 +206,35 @@ static mcli_box centre_crop(double h, double w, double aspect_max) {
   return b;
 }
 
+// (5), (3). False: at this aspect none of these areas fits.
+static bool draw_height(const mcl_augmenter_options *o, double h, double w, mcli_rng *rng,
+                        mcli_box *b) {
+  double aspect = mcli_rng_between(rng, 1 / o->crop_aspect_max, o->crop_aspect_max);
+  double low = sqrt(o->crop_area_min * h * w / aspect), fits = h < w / aspect ? h : w / aspect;
+  double high = fmin(sqrt(o->crop_area_max * h * w / aspect), fits);
+  if (low > high) return false;
+  b->height = mcli_rng_between(rng, low, high);
+  b->width = fmin(b->height * aspect, w);
+  b->y = mcli_rng_between(rng, 0, h - b->height);
+  b->x = mcli_rng_between(rng, 0, w - b->width);
+  return true;
+}
+
 static mcli_box draw_crop(const mcl_augmenter_options *o, double h, double w, mcli_rng *rng) {
   if (o->crop_area_min >= 1) return (mcli_box){0, 0, h, w};
   double low = sqrt(o->crop_area_min), high = sqrt(o->crop_area_max);
   double spread = o->crop_aspect_max > 1 ? log(o->crop_aspect_max) : 0;
   for (int i = 0; i < CROP_TRIES; i++) {
-    double side = o->crop_uniform_side
+    mcli_box b;
+    if (o->crop_size == MCL_CROP_UNIFORM_HEIGHT) {
+      if (draw_height(o, h, w, rng, &b)) return b;
+      continue;
+    }
+    double side = o->crop_size == MCL_CROP_UNIFORM_SIDE
                       ? mcli_rng_between(rng, low, high)
                       : sqrt(mcli_rng_between(rng, o->crop_area_min, o->crop_area_max)); // (1)
     double root = spread > 0 ? exp(mcli_rng_between(rng, -spread, spread) / 2) : 1;      // (2)
-    mcli_box b = {.height = side * sqrt(h * w) / root, .width = side * sqrt(h * w) * root};
+    b = (mcli_box){.height = side * sqrt(h * w) / root, .width = side * sqrt(h * w) * root};
     if (o->clamped_crop) { // (4)
       b.height = b.height < h ? b.height : h;
       b.width = b.width < w ? b.width : w;

@@ -306,7 +306,7 @@ START_TEST(square_crops_have_uniform_sides_and_corners) { // EVIDENCE 2
   static seen boxes[MANY];
   static double side[MANY], corner[MANY];
   mcl_augmenter_options o = quiet();
-  o.crop_area_min = .36, o.crop_uniform_side = 1;
+  o.crop_area_min = .36, o.crop_size = MCL_CROP_UNIFORM_SIDE;
   draw_boxes(&o, 32, 32, MANY, boxes);
   for (int i = 0; i < MANY; i++) {
     ck_assert_double_eq_tol(boxes[i].height, boxes[i].width, 1e-3);
@@ -383,6 +383,34 @@ START_TEST(clamped_crops_are_those_that_fit_and_the_others_cut_to_the_image) {
   double p = share_too_wide(), error = sqrt(p * (1 - p) / MANY);
   ck_assert_double_eq_tol((double)wide / MANY, p, 3.3 * error);
   ck_assert_double_eq_tol((double)tall / MANY, p, 3.3 * error);
+}
+END_TEST
+
+// Heights lie evenly on the way from the least to the largest that fits, whatever the aspect; and aspects are uniform.
+START_TEST(heights_are_uniform_among_those_that_fit) {
+  context = test_context(1);
+  enum { MANY = 3000 };
+  static seen boxes[MANY];
+  static double height[MANY], aspect[MANY];
+  mcl_augmenter_options o = quiet();
+  o.crop_area_min = .5, o.crop_aspect_max = 4. / 3, o.crop_size = MCL_CROP_UNIFORM_HEIGHT;
+  draw_boxes(&o, 28, 28, MANY, boxes);
+  for (int i = 0; i < MANY; i++) {
+    double a = boxes[i].width / boxes[i].height, low = 28 * sqrt(.5 / a), high = fmin(28, 28 / a);
+    aspect[i] = a;
+    height[i] = (boxes[i].height - low) / (high - low);
+    ck_assert(boxes[i].y > -1e-3 && boxes[i].y + boxes[i].height < 28 + 1e-3);
+    ck_assert(boxes[i].x > -1e-3 && boxes[i].x + boxes[i].width < 28 + 1e-3);
+  }
+  check_uniform(height, MANY, 0, 1);
+  check_uniform(aspect, MANY, .75, 4. / 3);
+  // Half of an image twice as wide as high, at aspects under 1, is higher than it: another one is drawn.
+  o.crop_area_max = .6;
+  draw_boxes(&o, 20, 40, 100, boxes);
+  for (int i = 0; i < 100; i++) {
+    ck_assert(boxes[i].height < 20 + 1e-3 && boxes[i].width > boxes[i].height);
+    ck_assert(boxes[i].width * boxes[i].height > 400 - 1e-1);
+  }
 }
 END_TEST
 
@@ -473,7 +501,8 @@ START_TEST(the_defaults_are_simclrs) {
   ck_assert(o.crop_area_min == .08 && o.crop_area_max == 1 && o.crop_aspect_max == 4. / 3);
   ck_assert(o.flip == .5 && o.jitter == .8 && o.grey == .2 && o.blur == .5 && o.noise == 0);
   ck_assert(o.brightness == .8 && o.contrast == .8 && o.saturation == .8 && o.hue == .2);
-  ck_assert(o.height == 0 && o.width == 0 && o.extra_channels == 0 && o.crop_uniform_side == 0);
+  ck_assert(o.height == 0 && o.width == 0 && o.extra_channels == 0 &&
+            o.crop_size == MCL_CROP_UNIFORM_AREA);
 }
 END_TEST
 
@@ -491,7 +520,7 @@ START_TEST(each_option_is_checked_and_named) {
   REFUSED(height, -1);
   REFUSED(width, 65536);
   REFUSED(extra_channels, -1);
-  REFUSED(crop_uniform_side, 2);
+  REFUSED(crop_size, 3);
   REFUSED(unclamped_brightness, 2);
   REFUSED(clamped_crop, 2);
   REFUSED(crop_area_min, 0);
@@ -612,6 +641,7 @@ RUN_TESTS("image", without_any_change_a_view_is_the_image,
           crops_have_uniform_areas_and_log_uniform_aspects,
           crops_that_may_not_fit_stay_in_their_ranges,
           clamped_crops_are_those_that_fit_and_the_others_cut_to_the_image,
+          heights_are_uniform_among_those_that_fit,
           a_crop_that_never_fits_is_the_centre_of_an_allowed_aspect,
           brightness_alone_is_a_uniform_factor, probabilities_are_kept,
           noise_comes_last_and_is_not_clamped, the_defaults_are_simclrs,

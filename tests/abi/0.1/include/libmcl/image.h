@@ -91,6 +91,12 @@ MCL_API mcl_augmenter *mcl_augmenter_ref(mcl_augmenter *augmenter);
 /** Gives a reference back. NULL is fine. Any thread. */
 MCL_API void mcl_augmenter_unref(mcl_augmenter *augmenter);
 
+/** What of a crop is drawn uniformly. Its area, as torchvision does; its side, between the square roots of the areas; or its height,
+ *  between the least and the largest of those areas that fit into the image at the aspect drawn, as TensorFlow's
+ *  sample_distorted_bounding_box does, which SimCLR's own code calls. Of the last hardly any is drawn again, and
+ *  clamped_crop does not matter. */
+enum { MCL_CROP_UNIFORM_AREA = 0, MCL_CROP_UNIFORM_SIDE = 1, MCL_CROP_UNIFORM_HEIGHT = 2 };
+
 /** Prepared by mcl_augmenter_options_init() to SimCLR's settings of strength 1. An image goes
  *  through, in this order: crop and resize, flip, colour jitter, grey, blur, noise. `flip`,
  *  `jitter`, `grey` and `blur` are probabilities, 0 .. 1. */
@@ -102,9 +108,7 @@ typedef struct mcl_augmenter_options {
    *  resampled to the output's size where that differs, and otherwise unchanged. Default 0; below
    *  the number of channels. */
   int32_t extra_channels;
-  /** 0, the default: the crop's area is uniform in its range. 1: its side is, between the ranges'
-   *  square roots. */
-  int32_t crop_uniform_side;
+  int32_t crop_size; /**< what of a crop is uniform, MCL_CROP_UNIFORM_*; default 0, its area */
   /** 0, the default: brightness clamps to 0..1 as the other changes do, so that bright images lose their highlights. 1: it
    *  does not, and values reach 1 + brightness. */
   int32_t unclamped_brightness;
@@ -117,8 +121,8 @@ typedef struct mcl_augmenter_options {
    *  tried until one fits, then the largest centred rectangle of an allowed aspect is taken, as by
    *  torchvision (unless clamped_crop). min = max = 1: no crop. */
   double crop_area_min, crop_area_max;
-  /** Width over height of the crop, in pixels, is log-uniform in [1/max, max]; default 4/3, at
-   *  least 1. 1: square crops. */
+  /** Width over height of the crop, in pixels, is log-uniform in [1/max, max], or uniform there with
+   *  MCL_CROP_UNIFORM_HEIGHT; default 4/3, at least 1. 1: square crops. */
   double crop_aspect_max;
   double flip;   /**< left-right mirror; default .5 */
   double jitter; /**< whether the four changes below are made, in random order; default .8 */

@@ -104,6 +104,7 @@ typedef struct mcl_multistage_options {
    *  makes it for these stages, in pull mode MCL_BEGIN_STAGE is followed by MCL_EMBED_ROWS. Their reports have no rows
    *  seen, no epochs and no loss. 0, the default, .. stages (.. 64 where that is 0). */
   int32_t trained_stages;
+  int32_t reserved; /**< 0 */
 } mcl_multistage_options;
 
 MCL_API void mcl_multistage_options_init(mcl_multistage_options *options, size_t struct_size);
