@@ -1,4 +1,4 @@
-// What the larger example programs share: one place for errors, a clock, random numbers, and two
+// What the larger example programs share: one place for errors, a clock, random numbers, and three
 // words of JSON.
 #ifndef COMMON_H
 #define COMMON_H
@@ -22,7 +22,8 @@ double now(void); // seconds since some moment
 uint64_t next_random(uint64_t *state);
 double next_uniform(uint64_t *state, double low, double high);
 
-void json_number(FILE *f, double x);     // NaN is null
-const char *advice_name(int32_t advice); // MCL_ADVICE_... in a word or two
+void json_number(FILE *f, double x);       // NaN is null
+void json_text(FILE *f, const char *text); // in quotes
+const char *advice_name(int32_t advice);   // MCL_ADVICE_... in a word or two
 
 #endif

@@ -15,19 +15,6 @@ static void json_pair(FILE *f, const char *key, double class_value, double bits_
   fputs("}", f);
 }
 
-static void json_string(FILE *f, const char *text) {
-  fputc('"', f);
-  for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-    if (*p == '"' || *p == '\\')
-      fprintf(f, "\\%c", *p);
-    else if (*p < 32)
-      fprintf(f, "\\u%04x", *p);
-    else
-      fputc(*p, f);
-  }
-  fputc('"', f);
-}
-
 static void json_knowledge(FILE *f, const knowledge *k) {
   json_pair(f, "knn", k->knn_class, k->knn_bits);
   fputs(",", f);
@@ -117,7 +104,7 @@ int write_json(const run *r, const table *t) {
     fputs("}", f);
   }
   fputs(",\n \"data\":", f);
-  json_string(f, r->o->data);
+  json_text(f, r->o->data);
   fprintf(f,
           ",\"rows\":%lld,\"holdout\":%lld,\"files\":%lld,\"skipped\":%lld,\"epochs\":%d,"
           "\"randbits\":%d",

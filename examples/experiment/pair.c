@@ -41,6 +41,9 @@ static int make_loop(training *t, int stages) {
   m.cluster_modalities = (uint32_t)t->x->sides + 1; // image: 1, text: 2, both: 3
   m.loss_kind = MCL_LOSS_INFO_NCE;
   m.schedule = t->x->schedule;
+  if (!t->x->ensemble) m.trained_stages = t->x->trained_stages;
+  m.chunk_rows = t->x->chunk_rows;
+  if (t->x->learning_rate > 0) m.learning_rate = t->x->learning_rate;
   m.growth = 1; // weights come later
   m.kmeans = &k, m.sampler = &s, m.loss = t->x->loss;
   return mcl_multistage_create(t->x->context, &m, mcl_dataset_rows(t->x->train), NULL, &t->loop,
@@ -61,26 +64,37 @@ static void training_end(training *t) {
 
 // ---- what came of it -----------------------------------------------------------------------------------
 
+// Rows at a time: a few of what a CLIP looks at fill megabytes.
+enum { BLOCK = 64 };
+
+static int embed_block(const pair_experiment *x, mcl_integrator *g, const mcl_array *row,
+                       mcl_inputs *in, void *room, const mcl_array *z) {
+  mcl_array data;
+  const int64_t shape[4] = {in->n, row->shape[0], row->shape[1], row->shape[2]};
+  mcl_array_init(&data, room, row->dtype, row->ndim + 1, shape);
+  in->data = &data;
+  TRY(mcl_dataset_load(x->test, in->indices, in->n, in->modality, &data, &err));
+  return mcl_integrator_embed(g, in, z, &err);
+}
+
 // Representations of all test rows.
 static int embed_side(const pair_experiment *x, mcl_integrator *g, int32_t modality, float *z) {
-  const int64_t n = mcl_dataset_rows(x->test);
-  mcl_array row, data, out = mcl_matrix_f32(z, n, mcl_integrator_dim(g));
+  const int64_t n = mcl_dataset_rows(x->test), dim = mcl_integrator_dim(g);
+  int64_t indices[BLOCK], size = BLOCK;
+  mcl_array row;
   TRY(mcl_dataset_shape(x->test, modality, &row, &err));
-  const int64_t shape[4] = {n, row.shape[0], row.shape[1], row.shape[2]};
-  int64_t size = n, *indices = malloc((size_t)n * sizeof *indices);
   for (int i = 0; i < row.ndim; i++) size *= row.shape[i];
   int32_t *room = malloc((size_t)size * sizeof *room); // token ids, or pixels, which need less
-  int s = indices && room ? 0 : out_of_memory();
-  if (s == 0) {
+  int s = room ? 0 : out_of_memory();
+  for (int64_t first = 0; s == 0 && first < n; first += BLOCK) {
     mcl_inputs in;
     mcl_struct_init(&in, sizeof in);
-    for (int64_t i = 0; i < n; i++) indices[i] = i;
-    mcl_array_init(&data, room, row.dtype, row.ndim + 1, shape);
-    in.indices = indices, in.n = n, in.data = &data, in.modality = modality, in.view = -1;
-    s = mcl_dataset_load(x->test, indices, n, modality, &data, &err);
-    if (s == 0) s = mcl_integrator_embed(g, &in, &out, &err);
+    in.indices = indices, in.modality = modality, in.view = -1;
+    for (in.n = 0; in.n < BLOCK && first + in.n < n; in.n++) indices[in.n] = first + in.n;
+    mcl_array out = mcl_matrix_f32(z + first * dim, in.n, dim);
+    s = embed_block(x, g, &row, &in, room, &out);
   }
-  free(indices), free(room);
+  free(room);
   return s;
 }
 
@@ -103,7 +117,7 @@ static int judge_stages(const pair_experiment *x, mcl_integrator *g, float *cons
   return 0;
 }
 
-static int judge(const pair_experiment *x, mcl_integrator *g) {
+int pair_judge(const pair_experiment *x, mcl_integrator *g) {
   const size_t rows = (size_t)mcl_dataset_rows(x->test);
   const size_t bytes = rows * (size_t)mcl_integrator_dim(g) * sizeof(float);
   float *z[2] = {malloc(bytes), malloc(bytes)};
@@ -122,7 +136,7 @@ static int run_stages(const pair_experiment *x) {
   mcl_integrator *g = NULL;
   int s = train(&t, (int)x->o->stages);
   if (s == 0) s = mcl_multistage_integrator(t.loop, &g, &err);
-  if (s == 0) s = judge(x, g);
+  if (s == 0) s = pair_judge(x, g);
   for (int i = 0; s == 0 && i < x->o->stages; i++) s = x->judge_clusters(x->user, t.loop, i, i);
   mcl_integrator_unref(g);
   training_end(&t);
@@ -142,7 +156,7 @@ static int run_ensemble(const pair_experiment *x) {
   mcl_integrator *all = NULL;
   int s = mcl_integrator_create(x->context, NULL, &all, &err);
   for (int i = 0; s == 0 && i < x->o->stages; i++) s = add_member(x, i, all);
-  if (s == 0) s = judge(x, all);
+  if (s == 0) s = pair_judge(x, all);
   mcl_integrator_unref(all);
   return s;
 }

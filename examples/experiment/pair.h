@@ -19,6 +19,9 @@ typedef struct pair_experiment {
   mcl_augmenter_options views;
   const mcl_loss_options *loss; // NULL: the defaults
   int32_t schedule;             // MCL_SCHEDULE_*
+  int32_t trained_stages;       // of the loop: how many stages come trained from `make`
+  int64_t chunk_rows;           // as in mcl_multistage_options
+  double learning_rate;         // 0: the default
   void *user;
   // A pair with fresh weights.
   mcl_status (*make)(void *user, uint64_t seed, mcl_encoder **out, mcl_error *e);
@@ -32,5 +35,7 @@ typedef struct pair_experiment {
 
 // Trains and judges o->stages stages, or as many members of an ensemble.
 int pair_run(const pair_experiment *x);
+// Judges a representation that is there already.
+int pair_judge(const pair_experiment *x, mcl_integrator *g);
 
 #endif

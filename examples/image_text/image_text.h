@@ -8,6 +8,7 @@
 //   train.c     two towers, and shuffled cells
 //   judge.c     pairs of images that are told apart by their captions, and what the clusters follow
 //   report.c    JSON and the table
+//   clip.h      --clip: the same of a model that was trained elsewhere
 //
 // Of examples/experiment it shares the options, the loop over two towers with its ensemble (pair.h),
 // and words of the report. The rest of that is built around one modality: two views of an image, a
@@ -25,6 +26,12 @@ typedef struct options {
   const char *images, *labels;
   int data, sides;
   long bits;
+  const char *pairs; // as it was given: a number, or with --clip a file
+  // Of --clip alone (clip.h).
+  const char *clip, *vocab, *merges, *mmvp;
+  int gelu, heading;
+  long blocks, chunk;
+  double learning_rate;
 } options;
 
 // 0: go on; else exit with this code - 1 (--help and --version are no errors).

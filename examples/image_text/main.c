@@ -1,4 +1,4 @@
-#include "image_text.h"
+#include "clip.h"
 
 #include <stdlib.h>
 
@@ -40,9 +40,17 @@ static int run_all(mcl_context *c, const options *o, const world *w) {
   return outcome_write(o, w, &r.found);
 }
 
+static int run_world(mcl_context *c, const options *o) {
+  world w = {0};
+  int s = (o->data == FIGURES ? figures_make : classes_make)(c, o, &w);
+  if (s == 0) s = captions_make(c, &w);
+  if (s == 0) s = run_all(c, o, &w);
+  world_free(&w);
+  return s;
+}
+
 int main(int argc, char **argv) {
   options o;
-  world w = {0};
   int code = options_parse(&o, argc, argv);
   if (code) return code - 1;
   mcl_context_options co;
@@ -50,11 +58,8 @@ int main(int argc, char **argv) {
   mcl_context_options_init(&co, sizeof co);
   co.threads = (uint32_t)o.shared.threads;
   int s = mcl_context_create(&co, &c, &err);
-  if (s == 0) s = (o.data == FIGURES ? figures_make : classes_make)(c, &o, &w);
-  if (s == 0) s = captions_make(c, &w);
-  if (s == 0) s = run_all(c, &o, &w);
+  if (s == 0) s = (o.clip ? clip_run : run_world)(c, &o);
   if (s < 0) fprintf(stderr, "image_text: %s\n", err.message);
-  world_free(&w);
   mcl_context_unref(c);
   return s < 0;
 }

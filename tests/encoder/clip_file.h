@@ -8,13 +8,17 @@
 
 #include "math/array.h"
 
+#ifndef CLIP_VOCABULARY
+#define CLIP_VOCABULARY 50 // of clip.py
+#endif
+
 enum {
   SIDE = 32,
   PATCH = 8,
   IMAGE_WIDTH = 128,
   TEXT_WIDTH = 64,
   BLOCKS = 2,
-  VOCABULARY = 50,
+  VOCABULARY = CLIP_VOCABULARY,
   CONTEXT = 12,
   WIDTH = 48, // of the projections
   TENSORS = 5 + 2 + 2 + 2 + 3 + 2 * 12 * BLOCKS
