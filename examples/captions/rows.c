@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int open_file(mcl_context *c, const options *o, const char *path, pairs *p) {
+static int open_file(mcl_context *c, const options *o, const char *path, pairs_file *p) {
   mcl_folder_options f;
   mcl_pairs_options as;
   mcl_dataset_report report;
@@ -25,7 +25,7 @@ static int open_file(mcl_context *c, const options *o, const char *path, pairs *
   return 0;
 }
 
-static int count_held_out(const pairs *p, const options *o, world *w) {
+static int count_held_out(const pairs_file *p, const options *o, world *w) {
   w->held_out = o->holdout ? o->holdout : p->images / 5;
   // Two captions are the least that can be mistaken for each other; a batch has four rows.
   if (w->held_out >= 2 && p->images - w->held_out >= 4) return 0;
@@ -33,7 +33,7 @@ static int count_held_out(const pairs *p, const options *o, world *w) {
               (long long)w->held_out, (long long)p->images);
 }
 
-static int make_train(const pairs *p, int64_t *chosen, mcl_tokenizer **t, world *w) {
+static int make_train(const pairs_file *p, int64_t *chosen, mcl_tokenizer **t, world *w) {
   rows *r = &w->train;
   r->images = p->images - w->held_out;
   r->n = pairs_rows(p, w->held_out, p->images, chosen);
@@ -42,7 +42,7 @@ static int make_train(const pairs *p, int64_t *chosen, mcl_tokenizer **t, world 
   return pairs_join(p, *t, chosen, r->n, &r->tokens, &r->joined);
 }
 
-static int make_test(const pairs *p, int64_t *chosen, const mcl_tokenizer *t, world *w) {
+static int make_test(const pairs_file *p, int64_t *chosen, const mcl_tokenizer *t, world *w) {
   rows *r = &w->test;
   const int64_t n = pairs_rows(p, 0, w->held_out, chosen);
   if (pairs_judged(p, t, chosen, n, &r->n) < 0) return -1;
@@ -56,7 +56,7 @@ static int make_test(const pairs *p, int64_t *chosen, const mcl_tokenizer *t, wo
 }
 
 int world_make(mcl_context *c, const options *o, const char *path, world *w) {
-  pairs p = {0};
+  pairs_file p = {0};
   mcl_tokenizer *t = NULL;
   int64_t *chosen = NULL;
   int s = open_file(c, o, path, &p);

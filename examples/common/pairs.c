@@ -9,7 +9,7 @@ enum { MOST_TOKENS = 8192 };
 
 // ---- the file ----------------------------------------------------------------------------------
 
-static int read_captions(pairs *p) {
+static int read_captions(pairs_file *p) {
   for (int64_t i = 0; i < p->n; i++) {
     size_t wanted = 0;
     if (mcl_dataset_caption(p->file, i, NULL, 0, &wanted, &err) != MCL_E_LIMIT) return -1;
@@ -21,7 +21,7 @@ static int read_captions(pairs *p) {
   return 0;
 }
 
-static int draw_order(pairs *p, uint64_t seed) {
+static int draw_order(pairs_file *p, uint64_t seed) {
   TRY(mcl_dataset_groups(p->file, 0, p->image, p->n, &err));
   for (int64_t i = 0; i < p->n; i++) {
     if (p->image[i] != i) continue;
@@ -33,7 +33,7 @@ static int draw_order(pairs *p, uint64_t seed) {
 }
 
 // From the last row on, so that the first row of each image is known to head its chain.
-static int chain_rows(pairs *p) {
+static int chain_rows(pairs_file *p) {
   int64_t *later = malloc((size_t)p->n * sizeof *later); // by the image's first row
   if (!later) return out_of_memory();
   for (int64_t i = 0; i < p->n; i++) later[i] = -1;
@@ -45,9 +45,9 @@ static int chain_rows(pairs *p) {
   return 0;
 }
 
-int pairs_open(pairs *p, mcl_context *c, const char *path, const mcl_pairs_options *o,
+int pairs_open(pairs_file *p, mcl_context *c, const char *path, const mcl_pairs_options *o,
                const mcl_monitor *m, uint64_t seed) {
-  *p = (pairs){.context = c};
+  *p = (pairs_file){.context = c};
   TRY(mcl_dataset_create_pairs(c, path, NULL, o, m, &p->file, &err));
   p->n = mcl_dataset_rows(p->file);
   p->image = malloc((size_t)p->n * sizeof *p->image);
@@ -59,7 +59,7 @@ int pairs_open(pairs *p, mcl_context *c, const char *path, const mcl_pairs_optio
   return chain_rows(p);
 }
 
-void pairs_close(pairs *p) {
+void pairs_close(pairs_file *p) {
   for (int64_t i = 0; p->texts && i < p->n; i++) free((void *)(uintptr_t)p->texts[i]);
   free(p->texts), free(p->image), free(p->order), free(p->next);
   mcl_dataset_unref(p->file);
@@ -67,7 +67,7 @@ void pairs_close(pairs *p) {
 
 // ---- some of its rows --------------------------------------------------------------------------
 
-int64_t pairs_rows(const pairs *p, int64_t from, int64_t to, int64_t *rows) {
+int64_t pairs_rows(const pairs_file *p, int64_t from, int64_t to, int64_t *rows) {
   int64_t n = 0;
   for (int64_t i = from; i < to; i++)
     for (int64_t row = p->order[i]; row >= 0; row = p->next[row]) rows[n++] = row;
@@ -84,13 +84,13 @@ void pairs_sort(int64_t *rows, int64_t n) {
 }
 
 // The captions of some rows, malloc'ed; the texts stay p's.
-static const char **pick_texts(const pairs *p, const int64_t *rows, int64_t n) {
+static const char **pick_texts(const pairs_file *p, const int64_t *rows, int64_t n) {
   const char **texts = malloc((size_t)n * sizeof *texts);
   for (int64_t i = 0; texts && i < n; i++) texts[i] = p->texts[rows[i]];
   return texts;
 }
 
-int pairs_tokenizer(const pairs *p, const int64_t *rows, int64_t n, mcl_tokenizer **out,
+int pairs_tokenizer(const pairs_file *p, const int64_t *rows, int64_t n, mcl_tokenizer **out,
                     token_sizes *sizes) {
   mcl_tokenizer_options o;
   mcl_tokenizer_options_init(&o, sizeof o); // 77 tokens a row
@@ -105,7 +105,7 @@ int pairs_tokenizer(const pairs *p, const int64_t *rows, int64_t n, mcl_tokenize
   return s;
 }
 
-static int make_tokens(const pairs *p, const mcl_tokenizer *t, const int64_t *rows, int64_t n,
+static int make_tokens(const pairs_file *p, const mcl_tokenizer *t, const int64_t *rows, int64_t n,
                        int32_t **tokens, mcl_dataset **out) {
   const int64_t shape[2] = {n, mcl_tokenizer_context(t)};
   const char **texts = pick_texts(p, rows, n);
@@ -119,7 +119,7 @@ static int make_tokens(const pairs *p, const mcl_tokenizer *t, const int64_t *ro
   return s;
 }
 
-int pairs_join(const pairs *p, const mcl_tokenizer *t, const int64_t *rows, int64_t n,
+int pairs_join(const pairs_file *p, const mcl_tokenizer *t, const int64_t *rows, int64_t n,
                int32_t **tokens, mcl_dataset **out) {
   mcl_dataset *images = NULL, *captions = NULL;
   mcl_status s = mcl_dataset_create_subset(p->context, p->file, rows, n, &images, &err);
@@ -130,7 +130,7 @@ int pairs_join(const pairs *p, const mcl_tokenizer *t, const int64_t *rows, int6
   return s;
 }
 
-int pairs_judged(const pairs *p, const mcl_tokenizer *t, int64_t *rows, int64_t n,
+int pairs_judged(const pairs_file *p, const mcl_tokenizer *t, int64_t *rows, int64_t n,
                  int64_t *judged) {
   int32_t *tokens = NULL;
   mcl_dataset *captions = NULL;

@@ -46,15 +46,13 @@ static mcl_status open_source(mcl_context *c, const options *o, mcl_dataset **ou
   return s;
 }
 
-// How many rows to train on and to hold out, of n.
-static int split(data *d, const options *o, int64_t n) {
-  d->holdout = o->holdout >= 0 ? o->holdout : n / 6 < 2000 ? n / 6 : 2000;
-  d->rows = o->rows ? o->rows : n - d->holdout;
-  if (d->rows >= 8 && d->rows + d->holdout <= n) return 0;
+int data_split(const options *o, int64_t n, const char *what, int64_t *rows, int64_t *holdout) {
+  *holdout = o->holdout >= 0 ? o->holdout : n / 6 < 2000 ? n / 6 : 2000;
+  *rows = o->rows ? o->rows : n - *holdout;
+  if (*rows >= 8 && *rows + *holdout <= n) return 0;
   char text[200];
-  snprintf(text, sizeof text,
-           "%lld rows to train on (at least 8) and %lld held out, but %s has %lld",
-           (long long)d->rows, (long long)d->holdout, o->data, (long long)n);
+  snprintf(text, sizeof text, "%lld %s to train on (at least 8) and %lld held out, but %s has %lld",
+           (long long)*rows, what, (long long)*holdout, o->data, (long long)n);
   return mcl_error_set(&err, MCL_E_INVALID, 0, text);
 }
 
@@ -81,7 +79,7 @@ static int read_classes(data *d) {
 
 static int take_rows(data *d, mcl_context *c, const options *o, mcl_dataset *source) {
   int64_t n = mcl_dataset_rows(source);
-  if (split(d, o, n) < 0) return -1;
+  if (data_split(o, n, "rows", &d->rows, &d->holdout) < 0) return -1;
   int64_t *order = permutation(n, o->seed);
   if (!order) return out_of_memory();
   mcl_status s = mcl_dataset_create_subset(c, source, order, d->rows + d->holdout, &d->all, &err);
@@ -92,6 +90,7 @@ static int take_rows(data *d, mcl_context *c, const options *o, mcl_dataset *sou
 }
 
 int data_open(data *d, mcl_context *c, const options *o) {
+  if (o->pairs) return data_open_pairs(d, c, o);
   mcl_dataset *source = NULL, *with_bits = NULL;
   mcl_array row;
   mcl_dataset_report report;
@@ -125,4 +124,6 @@ void data_close(data *d) {
   mcl_dataset_unref(d->all);
   free(d->class_of);
   free(d->code_of);
+  free(d->tokens);
+  free(d->image);
 }

@@ -15,7 +15,7 @@ static const char style[] =
     "img{max-width:100%;image-rendering:pixelated}p.note{color:#555}"
     "svg text{font:12px system-ui,sans-serif}</style>";
 
-static void escaped(FILE *f, const char *text) {
+void html_escaped(FILE *f, const char *text) {
   for (; *text; text++) {
     if (*text == '<')
       fputs("&lt;", f);
@@ -28,7 +28,7 @@ static void escaped(FILE *f, const char *text) {
   }
 }
 
-static int picture(FILE *f, const char *path, const char *what) {
+int html_picture(FILE *f, const char *path, const char *what) {
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   FILE *in = fopen(path, "rb");
   if (!in) return mcl_error_set(&err, MCL_E_IO, 0, "a picture that was just written is gone");
@@ -44,7 +44,7 @@ static int picture(FILE *f, const char *path, const char *what) {
   return 0;
 }
 
-static void td(FILE *f, double x) {
+void html_number(FILE *f, double x) {
   if (isnan(x))
     fputs("<td>–</td>", f);
   else
@@ -60,45 +60,71 @@ static void write_table(FILE *f, const table *t) {
     const knowledge *k = &t->rows[i];
     fprintf(f, "<tr%s><td>%s</td>", strncmp(k->name, "stage", 5) ? "" : " class=\"stage\"",
             k->name);
-    td(f, k->knn_class), td(f, k->knn_bits), td(f, k->linear_class), td(f, k->linear_bits);
-    td(f, k->nmi_class), td(f, k->nmi_bits);
+    html_number(f, k->knn_class), html_number(f, k->knn_bits), html_number(f, k->linear_class),
+        html_number(f, k->linear_bits);
+    html_number(f, k->nmi_class), html_number(f, k->nmi_bits);
     fputs("</tr>\n", f);
   }
   fputs("</table>\n", f);
 }
 
-// Horizontal bars from 0 to 1, two to a row of the table: kNN of class and of bits.
-static void write_bars(FILE *f, const table *t, int has_bits) {
+// What the two bars of a row are: kNN of class and of bits, of pairs recall at the last rank.
+static double bar(const run *r, const knowledge *k, int which) {
+  if (r->o->pairs) return k->recall.at[which][RANKS - 1];
+  return which ? k->knn_bits : k->knn_class;
+}
+
+// Horizontal bars from 0 to 1, two to a row of the table.
+static void write_bars(FILE *f, const run *r, const table *t, const char *const names[2]) {
   enum { LINE = 34, LEFT = 110, WIDTH = 480 };
-  fprintf(f, "<svg width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"kNN accuracy\">\n",
-          LEFT + WIDTH + 60, t->n * LINE + 24);
+  fprintf(f, "<svg width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"%s\">\n", LEFT + WIDTH + 60,
+          t->n * LINE + 24, r->o->pairs ? "recall" : "kNN accuracy");
   for (int i = 0; i < t->n; i++) {
     const knowledge *k = &t->rows[i];
+    const double upper = bar(r, k, 0), lower = bar(r, k, 1);
     fprintf(f, "<text x=\"0\" y=\"%d\">%s</text>", i * LINE + 16, k->name);
-    if (!isnan(k->knn_class))
+    if (!isnan(upper))
       fprintf(f,
               "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"12\" fill=\"#2f6db5\"/><text "
               "x=\"%.1f\" y=\"%d\">%.3f</text>\n",
-              LEFT, i * LINE + 4, WIDTH * k->knn_class, LEFT + WIDTH * k->knn_class + 4,
-              i * LINE + 14, k->knn_class);
-    if (has_bits && !isnan(k->knn_bits))
+              LEFT, i * LINE + 4, WIDTH * upper, LEFT + WIDTH * upper + 4, i * LINE + 14, upper);
+    if (names[1] && !isnan(lower))
       fprintf(f,
               "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"8\" fill=\"#c83c28\" "
               "opacity=\".75\"/>\n",
-              LEFT, i * LINE + 17, WIDTH * k->knn_bits);
+              LEFT, i * LINE + 17, WIDTH * lower);
   }
-  fprintf(f, "<text x=\"%d\" y=\"%d\" fill=\"#2f6db5\">class</text>", LEFT, t->n * LINE + 16);
-  if (has_bits)
-    fprintf(f, "<text x=\"%d\" y=\"%d\" fill=\"#c83c28\">bits</text>", LEFT + 60, t->n * LINE + 16);
+  fprintf(f, "<text x=\"%d\" y=\"%d\" fill=\"#2f6db5\">%s</text>", LEFT, t->n * LINE + 16,
+          names[0]);
+  if (names[1])
+    fprintf(f, "<text x=\"%d\" y=\"%d\" fill=\"#c83c28\">%s</text>",
+            LEFT + (r->o->pairs ? 160 : 60), t->n * LINE + 16, names[1]);
   fputs("</svg>\n", f);
+}
+
+// The sheets of the clusters that a stage has.
+static int write_clusters(FILE *f, const run *r, int s) {
+  static const char *const of[] = {" of images", " of captions"};
+  char path[4200];
+  for (int m = 0; m < 2; m++) {
+    if (!r->labels[m][s]) continue;
+    fprintf(f,
+            "<p class=\"note\">Its %d clusters%s, one a line, largest first; sixteen rows spread "
+            "over each%s.</p>\n",
+            r->clusters[m][s], r->o->pairs ? of[m] : "",
+            r->o->randbits ? ", with their random bits below" : "");
+    if (draw_clusters(r, s, m, path, sizeof path) < 0) return -1;
+    if (html_picture(f, path, "contact sheet of the clusters") < 0) return -1;
+  }
+  return 0;
 }
 
 static int write_stage(FILE *f, const run *r, int s) {
   const mcl_stage_report *m = &r->report[s];
-  char path[4200];
   fprintf(f, "<h2>Stage %d</h2><p>", s);
   if (s == 0)
-    fputs("Trained on all rows: an ordinary contrastive network. ", f);
+    fprintf(f, "Trained on all rows: an ordinary contrastive %s. ",
+            r->o->pairs ? "pair of networks" : "network");
   else
     fprintf(f,
             "Trained in %lld cells of %lld to %lld rows (median %lld); an epoch saw %.1f %% of the "
@@ -110,8 +136,9 @@ static int write_stage(FILE *f, const run *r, int s) {
   fprintf(f,
           "Mean loss went from %.3f in the first epoch to %.3f in the last, where %.1f %% of the "
           "anchors found their "
-          "own other view. Two rows of one cell have a mean cosine of %.3f here. ",
-          m->loss_first, m->loss_last, 100 * m->accuracy, m->cell_cosine);
+          "own %s. Two rows of one cell have a mean cosine of %.3f here. ",
+          m->loss_first, m->loss_last, 100 * m->accuracy, r->o->pairs ? "partner" : "other view",
+          m->cell_cosine);
   if (s > 0)
     fprintf(f,
             "Its clusters share NMI %.3f with those of stage %d, and are %.0f %% news to the cells "
@@ -128,12 +155,7 @@ static int write_stage(FILE *f, const run *r, int s) {
       "<p><b>%s</b></p>",
       (long long)m->next_cells, 100 * m->next_enough_negatives, (int)MCL_ENOUGH_NEGATIVES,
       mcl_advice_text(m->advice));
-  fprintf(f,
-          "<p class=\"note\">Its %d clusters, one a line, largest first; sixteen rows spread "
-          "over each%s.</p>\n",
-          m->k_effective, r->o->randbits ? ", with their random bits below" : "");
-  if (draw_clusters(r, s, path, sizeof path) < 0) return -1;
-  return picture(f, path, "contact sheet of the clusters");
+  return write_clusters(f, r, s);
 }
 
 static int write_pairs(FILE *f, const run *r) {
@@ -153,7 +175,7 @@ static int write_pairs(FILE *f, const run *r) {
           "%lld pairs are "
           "the ones farthest apart in stage %d.</p>\n",
           (long long)n, r->stages - 1);
-  return picture(f, path, "blind pairs");
+  return html_picture(f, path, "blind pairs");
 }
 
 static void write_settings(FILE *f, const run *r) {
@@ -161,19 +183,43 @@ static void write_settings(FILE *f, const run *r) {
   char line[600];
   fputs("<h2>Settings</h2><p>", f);
   fprintf(f, "Data <code>");
-  escaped(f, o->data);
+  html_escaped(f, o->data);
   fprintf(f,
           "</code>, images of %d × %d × %d, %d random bits. %lld rows trained on and clustered, "
           "%lld held out for "
-          "the probes. %d stages of %d epochs, %d clusters, batches of %d rows (%s), temperature "
-          "%g, Adam %g, "
-          "encoder %s, seed %llu. %.0f seconds.</p>\n<p class=\"note\">",
+          "the probes%s. %d stages of %d epochs, %d clusters, batches of %d rows (%s), temperature "
+          "%g%s, Adam %g, "
+          "encoder %s%s, seed %llu. %.0f seconds.</p>\n<p class=\"note\">",
           r->data.height, r->data.width, r->data.image_channels, o->randbits,
-          (long long)r->data.rows, (long long)r->data.holdout, r->stages, o->epochs, o->clusters,
+          (long long)r->data.rows, (long long)r->data.holdout,
+          o->pairs ? ", none of whose images is trained on" : "", r->stages, o->epochs, o->clusters,
           o->batch, o->batching == MCL_BATCH_ONE_CELL ? "one cell each" : "cells packed",
-          o->temperature, o->learning_rate, o->mlp ? "MLP" : "CNN", o->seed, now() - r->began);
-  if (mcl_context_describe(r->context, line, sizeof line, NULL, &err) == MCL_OK) escaped(f, line);
+          o->temperature, o->pairs ? " at first, learnt" : "", o->learning_rate,
+          o->mlp ? "MLP" : "CNN", o->pairs ? " and a bag of embeddings" : "", o->seed,
+          now() - r->began);
+  if (mcl_context_describe(r->context, line, sizeof line, NULL, &err) == MCL_OK)
+    html_escaped(f, line);
   fputs("</p>\n", f);
+}
+
+static void write_probes(FILE *f, const run *r, const table *t) {
+  const char *const of_pairs[] = {"image to text @10", "text to image @10"};
+  const char *const of_rows[] = {"class", r->data.code_of ? "bits" : NULL};
+  if (r->data.judged) {
+    write_bars(f, r, t, of_pairs);
+    html_recalls(f, t);
+  }
+  if (!r->data.holdout || (!r->data.class_of && !r->data.code_of)) return;
+  write_bars(f, r, t, of_rows);
+  fputs("<p class=\"note\">kNN accuracy on held-out rows. Below, all probes: kNN of 20 "
+        "neighbours by cosine, and a "
+        "converged linear probe; NMI of each stage's clusters with the attribute. Controls: the "
+        "ensemble is as many "
+        "independently seeded stage-0 networks as there are stages; shuffled has cells of the "
+        "same sizes with rows "
+        "at random.</p>\n",
+        f);
+  write_table(f, t);
 }
 
 int write_html(const run *r, const table *t) {
@@ -187,24 +233,13 @@ int write_html(const run *r, const table *t) {
           "learnt</title>%s\n"
           "<h1>What each stage learnt</h1><p>",
           style);
-  escaped(f, text);
+  html_escaped(f, text);
   fputs("</p>\n", f);
-  int known = r->data.holdout && (r->data.class_of || r->data.code_of);
-  if (known) {
-    write_bars(f, t, r->data.code_of != NULL);
-    fputs("<p class=\"note\">kNN accuracy on held-out rows. Below, all probes: kNN of 20 "
-          "neighbours by cosine, and a "
-          "converged linear probe; NMI of each stage's clusters with the attribute. Controls: the "
-          "ensemble is as many "
-          "independently seeded stage-0 networks as there are stages; shuffled has cells of the "
-          "same sizes with rows "
-          "at random.</p>\n",
-          f);
-    write_table(f, t);
-  }
+  write_probes(f, r, t);
   int status = 0;
   for (int s = 0; s < r->stages && status == 0; s++) status = write_stage(f, r, s);
   if (status == 0) status = write_pairs(f, r);
+  if (status == 0 && r->data.judged) status = html_found(f, r);
   write_settings(f, r);
   fputs("</html>\n", f);
   int bad = ferror(f);

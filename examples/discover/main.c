@@ -75,9 +75,9 @@ int main(int argc, char **argv) {
     fprintf(stderr, "\ndiscover: stopped; --resume goes on from here\n");
   else if (code < 0)
     fprintf(stderr, "discover: %s\n", err.message);
-  for (int s = 0; s < MAX_STAGES; s++) free(r.labels[s]);
-  free(r.integrated.z), free(r.ensemble.z), free(r.shuffled.z), free(r.untrained.z),
-      free(r.pixels.z);
+  for (int s = 0; s < MAX_STAGES; s++) free(r.labels[0][s]), free(r.labels[1][s]);
+  representation *const all[] = {&r.integrated, &r.ensemble, &r.shuffled, &r.untrained, &r.pixels};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) representation_free(all[i]);
   mcl_multistage_unref(r.loop);
   mcl_augmenter_unref(r.augmenter);
   data_close(&r.data);

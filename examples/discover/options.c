@@ -6,31 +6,41 @@
 
 static const char usage[] =
     "usage: discover [options] DATA\n"
+    "       discover [options] --pairs FILE\n"
     "\n"
     "Trains a multistage representation on images and reports what each stage learnt.\n"
     "DATA is a folder of PNG and JPEG files (sub-folders are classes), or an IDX image file (.gz "
     "too).\n"
+    "FILE names images and holds their captions; two towers learn to match them, and recall of "
+    "retrieval is reported.\n"
     "\n"
+    "  --pairs FILE        an image and its captions a line: .tsv, .csv, .jsonl, also with .gz\n"
+    "  --heading           the first line of FILE is a heading\n"
+    "  --sides image|text|both   of pairs: which embeddings are clustered, both apart (default: "
+    "image)\n"
     "  --labels FILE       IDX labels of an IDX image file (default: none)\n"
     "  --out DIR           where the report goes (default: discover-out)\n"
-    "  --rows N            rows to train on (default: all that are not held out)\n"
-    "  --holdout N         rows never trained on or clustered, for the probes (default: a sixth, "
-    "at most 2000)\n"
+    "  --rows N            rows to train on, of pairs images (default: all that are not held "
+    "out)\n"
+    "  --holdout N         rows, of pairs images, never trained on or clustered, for the probes "
+    "(default: a sixth, at most 2000)\n"
     "  --stages N          1..64 (default: 3); 0: until the advice after a stage is to stop\n"
     "  --clusters K        clusters a stage (default: 10)\n"
     "  --epochs N          epochs a stage (default: 8)\n"
     "  --batch N           rows a step (default: 256)\n"
-    "  --temperature T     of NT-Xent (default: 0.5)\n"
+    "  --temperature T     of NT-Xent (default: 0.5); of pairs where it begins, .01 to 1: it is "
+    "learnt (default: 0.07)\n"
     "  --learning-rate X   of Adam, constant (default: 0.001)\n"
-    "  --encoder mlp|cnn   (default: cnn)\n"
+    "  --encoder mlp|cnn   of images (default: cnn); of captions it is a bag of embeddings\n"
     "  --size PIXELS       images are brought to this side (default: 32; IDX images stay as they "
     "are)\n"
     "  --randbits B        append B random bit channels, the feature to be suppressed by (default: "
     "0)\n"
     "  --small-cells back-off|keep|drop   cells under 4 rows (default: back-off)\n"
-    "  --batching one|packed   cells in a batch: one, or as many as fit (default: one)\n"
+    "  --batching one|packed   cells in a batch: one, or as many as fit (default: one, of "
+    "pairs packed)\n"
     "  --controls          also train and probe an ensemble, shuffled cells, an untrained network; "
-    "raw pixels\n"
+    "raw pixels, but not of pairs\n"
     "  --seed S            (default: 0)\n"
     "  --threads N         0: all cores (default: 0)\n"
     "  --resume            go on where a stopped run with the same options left off\n"
@@ -38,6 +48,9 @@ static const char usage[] =
 
 enum {
   LABELS = 256,
+  PAIRS,
+  HEADING,
+  SIDES,
   OUT,
   ROWS,
   HOLDOUT,
@@ -60,7 +73,12 @@ enum {
   VERSION
 };
 
+const char *const sides_names[] = {"image", "text", "both", NULL};
+
 static const struct option long_options[] = {{"labels", 1, 0, LABELS},
+                                             {"pairs", 1, 0, PAIRS},
+                                             {"heading", 0, 0, HEADING},
+                                             {"sides", 1, 0, SIDES},
                                              {"out", 1, 0, OUT},
                                              {"rows", 1, 0, ROWS},
                                              {"holdout", 1, 0, HOLDOUT},
@@ -128,6 +146,14 @@ static int take(options *o, int option, const char *name, const char *value) {
   case LABELS:
     o->labels = value;
     break;
+  case PAIRS:
+    o->data = value, o->pairs = 1;
+    break;
+  case HEADING:
+    o->heading = 1;
+    break;
+  case SIDES:
+    return word(name, value, sides_names, &o->sides);
   case OUT:
     o->out = value;
     break;
@@ -188,6 +214,26 @@ static int take(options *o, int option, const char *name, const char *value) {
   return code;
 }
 
+static int wrong(const char *what) {
+  fprintf(stderr, "discover: %s\n", what);
+  return 3;
+}
+
+// What goes with pairs and what does not, and the defaults that depend on them.
+static int settle(options *o) {
+  if (o->pairs && o->labels)
+    return wrong("--labels goes with an IDX file, not with --pairs: captions have no classes");
+  if (o->pairs && o->randbits) return wrong("--randbits goes with images alone, not with --pairs");
+  if (o->pairs && o->temperature != 0 && (o->temperature < 0.01 || o->temperature > 1))
+    return wrong("--temperature: with --pairs it is learnt, and begins between 0.01 and 1");
+  if (!o->pairs && o->heading) return wrong("--heading goes with --pairs");
+  if (!o->pairs && o->sides >= 0) return wrong("--sides goes with --pairs");
+  if (o->sides < 0) o->sides = SIDES_IMAGE;
+  if (o->temperature == 0) o->temperature = o->pairs ? 0.07 : 0.5;
+  if (!o->batching) o->batching = o->pairs ? MCL_BATCH_PACKED : MCL_BATCH_ONE_CELL;
+  return 0;
+}
+
 int options_parse(options *o, int argc, char **argv) {
   *o = (options){.out = "discover-out",
                  .holdout = -1,
@@ -195,20 +241,25 @@ int options_parse(options *o, int argc, char **argv) {
                  .clusters = 10,
                  .epochs = 8,
                  .batch = 256,
-                 .temperature = 0.5,
                  .learning_rate = 1e-3,
                  .small_cells = MCL_SMALL_BACK_OFF,
-                 .batching = MCL_BATCH_ONE_CELL};
+                 .sides = -1};
   int option, index = 0;
   while ((option = getopt_long(argc, argv, "", long_options, &index)) != -1) {
     int code = take(o, option, long_options[index].name, optarg);
     if (code) return code;
   }
-  if (argc - optind != 1) {
-    fprintf(stderr, "discover: one folder or IDX image file is wanted, %d were given\n%s",
-            argc - optind, usage);
+  const int given = argc - optind;
+  if (o->pairs && given) {
+    fprintf(stderr, "discover: --pairs %s is the data, and so no DATA goes with it: not %s\n",
+            o->data, argv[optind]);
     return 3;
   }
-  o->data = argv[optind];
-  return 0;
+  if (!o->pairs && given != 1) {
+    fprintf(stderr, "discover: one folder or IDX image file is wanted, %d were given\n%s", given,
+            usage);
+    return 3;
+  }
+  if (!o->pairs) o->data = argv[optind];
+  return settle(o);
 }

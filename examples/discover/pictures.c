@@ -1,5 +1,5 @@
-// Contact sheets, drawn from the dataset's own pixels: what a stage's clusters hold, and pairs that stage 0 cannot tell
-// apart. Random bits are shown as a strip of small squares under each image.
+// Contact sheets, drawn from the dataset's own pixels: what a stage's clusters hold, and pairs that
+// stage 0 cannot tell apart. Random bits are shown as a strip of small squares under each image.
 #include "discover.h"
 
 #include <math.h>
@@ -71,28 +71,54 @@ static int sheet_write(const run *r, sheet *s, const char *path) {
   return status;
 }
 
-// Members spread evenly over a cluster, largest clusters first: a fair sample, not the best of it.
-int draw_clusters(const run *r, int stage, char *path, size_t size) {
-  int32_t k = r->report[stage].k_effective, shown = k < MOST_CLUSTERS ? k : MOST_CLUSTERS;
+int draw_row(const run *r, int64_t row, char *path, size_t size) {
+  sheet s;
+  snprintf(path, size, "%s/pictures/row-%lld.png", r->o->out, (long long)row);
+  if (sheet_make(r, &s, 1, 1) < 0) return -1;
+  if (draw_image(r, &s, row, 0, 0) == MCL_OK) return sheet_write(r, &s, path);
+  free(s.pixels);
+  return -1;
+}
+
+// ---- clusters -----------------------------------------------------------------------------------
+
+// An image with several captions is one member of a cluster of images.
+static int is_member(const run *r, int modality, int64_t row) {
+  return modality || !r->data.image || r->data.image[row] == row;
+}
+
+// Members spread evenly over a cluster: a fair sample, not the best of it.
+static int draw_members(const run *r, sheet *s, const int32_t *labels, int modality,
+                        int32_t cluster, int64_t n, int32_t line) {
+  int64_t seen = 0, drawn = 0;
+  int status = 0;
+  for (int64_t i = 0; i < r->data.rows && status == 0 && drawn < COLUMNS; i++) {
+    if (labels[i] != cluster || !is_member(r, modality, i)) continue;
+    if (seen++ >= drawn * n / COLUMNS) status = draw_image(r, s, i, line, drawn++);
+  }
+  return status;
+}
+
+// Largest clusters first.
+int draw_clusters(const run *r, int stage, int modality, char *path, size_t size) {
+  const int32_t *labels = r->labels[modality][stage], k = r->clusters[modality][stage];
+  int32_t shown = k < MOST_CLUSTERS ? k : MOST_CLUSTERS;
   int64_t *count = calloc((size_t)k, sizeof *count);
   sheet s;
-  snprintf(path, size, "%s/pictures/stage-%d-clusters.png", r->o->out, stage);
+  snprintf(path, size, "%s/pictures/stage-%d%s-clusters.png", r->o->out, stage,
+           modality ? "-text" : "");
   if (!count) return out_of_memory();
   if (sheet_make(r, &s, shown, COLUMNS) < 0) {
     free(count);
     return -1;
   }
-  for (int64_t i = 0; i < r->data.rows; i++) count[r->labels[stage][i]]++;
+  for (int64_t i = 0; i < r->data.rows; i++) count[labels[i]] += is_member(r, modality, i);
   int status = 0;
   for (int32_t line = 0; line < shown && status == 0; line++) {
     int32_t best = 0;
     for (int32_t c = 1; c < k; c++)
       if (count[c] > count[best]) best = c;
-    int64_t n = count[best], seen = 0, drawn = 0;
-    for (int64_t i = 0; i < r->data.rows && status == 0 && drawn < COLUMNS; i++) {
-      if (r->labels[stage][i] != best) continue;
-      if (seen++ >= drawn * n / COLUMNS) status = draw_image(r, &s, i, line, drawn++);
-    }
+    status = draw_members(r, &s, labels, modality, best, count[best], line);
     count[best] = -1;
   }
   free(count);
@@ -101,27 +127,65 @@ int draw_clusters(const run *r, int stage, char *path, size_t size) {
   return status;
 }
 
-// Held-out rows where there are enough, else training rows: pairs that stage 0 sees as one, farthest apart in the last.
-int draw_blind_pairs(const run *r, char *path, size_t size, int64_t *pairs) {
+// ---- pairs that stage 0 cannot tell apart -------------------------------------------------------
+
+// Rows of two stages, those with images met before left out.
+typedef struct looked_at {
+  int64_t *row; // [n], of all rows
+  float *before, *after;
+  int64_t n;
+} looked_at;
+
+static void copy_row(const run *r, float *out, int64_t to, int64_t row, int stage) {
+  const int32_t first = r->first[stage], dim = r->first[stage + 1] - first;
+  memcpy(out + to * dim, r->integrated.z + row * r->integrated.dim + first,
+         (size_t)dim * sizeof *out);
+}
+
+// Held-out rows where there are enough, else training rows.
+static int look_at(const run *r, looked_at *l) {
   const data *d = &r->data;
-  int64_t first = d->holdout >= 100 ? d->rows : 0, n = first ? d->holdout : d->rows,
-          found[2 * PAIRS];
-  int32_t last = r->stages - 1;
-  mcl_array before = mcl_matrix_f32(r->integrated.z + first * r->integrated.dim, n, r->first[1]);
-  mcl_array after = mcl_matrix_f32(r->integrated.z + first * r->integrated.dim + r->first[last], n,
-                                   r->first[last + 1] - r->first[last]);
-  before.strides[0] = after.strides[0] = r->integrated.dim;
-  *pairs = 0;
-  TRY(mcl_probe_blind_pairs(r->context, &before, &after, 0.95, found, PAIRS, pairs, &err));
-  if (*pairs == 0) return 0;
+  const int32_t last = r->stages - 1;
+  int64_t first = d->holdout >= 100 ? d->rows : 0, n = first ? d->holdout : d->rows;
+  l->row = malloc((size_t)n * sizeof *l->row);
+  l->before = malloc((size_t)(n * r->first[1]) * sizeof *l->before);
+  l->after = malloc((size_t)(n * (r->first[last + 1] - r->first[last])) * sizeof *l->after);
+  if (!l->row || !l->before || !l->after) return out_of_memory();
+  for (int64_t i = first; i < first + n; i++) {
+    if (!is_member(r, 0, i)) continue;
+    copy_row(r, l->before, l->n, i, 0);
+    copy_row(r, l->after, l->n, i, last);
+    l->row[l->n++] = i;
+  }
+  return 0;
+}
+
+static int draw_found(const run *r, const looked_at *l, const int64_t *found, int64_t pairs,
+                      const char *path) {
   sheet s;
-  snprintf(path, size, "%s/pictures/blind-pairs.png", r->o->out);
-  if (sheet_make(r, &s, 2, *pairs) < 0) return -1;
-  for (int64_t i = 0; i < *pairs; i++)
+  if (sheet_make(r, &s, 2, pairs) < 0) return -1;
+  for (int64_t i = 0; i < pairs; i++)
     for (int64_t side = 0; side < 2; side++)
-      if (draw_image(r, &s, first + found[2 * i + side], side, i) < 0) {
+      if (draw_image(r, &s, l->row[found[2 * i + side]], side, i) < 0) {
         free(s.pixels);
         return -1;
       }
   return sheet_write(r, &s, path);
+}
+
+// Pairs that stage 0 sees as one, farthest apart in the last.
+int draw_blind_pairs(const run *r, char *path, size_t size, int64_t *pairs) {
+  const int32_t last = r->stages - 1;
+  looked_at l = {0};
+  int64_t found[2 * PAIRS];
+  *pairs = 0;
+  int s = look_at(r, &l);
+  mcl_array before = mcl_matrix_f32(l.before, l.n, r->first[1]);
+  mcl_array after = mcl_matrix_f32(l.after, l.n, r->first[last + 1] - r->first[last]);
+  if (s == 0)
+    s = mcl_probe_blind_pairs(r->context, &before, &after, 0.95, found, PAIRS, pairs, &err);
+  snprintf(path, size, "%s/pictures/blind-pairs.png", r->o->out);
+  if (s == 0 && *pairs) s = draw_found(r, &l, found, *pairs, path);
+  free(l.row), free(l.before), free(l.after);
+  return s;
 }

@@ -39,6 +39,7 @@ static int probe_row(const run *r, table *t, const char *name, const representat
   const data *d = &r->data;
   snprintf(k->name, sizeof k->name, "%s", name);
   k->nmi_class = k->nmi_bits = NAN;
+  if (probe_recall(r, z, first, dim, &k->recall) < 0) return -1;
   if (probe(r, mcl_probe_knn, z, first, dim, d->class_of, &k->knn_class) < 0) return -1;
   if (probe(r, mcl_probe_knn, z, first, dim, d->code_of, &k->knn_bits) < 0) return -1;
   if (probe(r, mcl_probe_linear, z, first, dim, d->class_of, &k->linear_class) < 0) return -1;
@@ -50,11 +51,11 @@ static int probe_row(const run *r, table *t, const char *name, const representat
 static int add_nmi(const run *r, int stage, knowledge *k) {
   const data *d = &r->data;
   if (d->class_of)
-    TRY(mcl_probe_agreement(r->context, r->labels[stage], d->class_of, d->rows, &k->nmi_class, NULL,
-                            NULL, &err));
+    TRY(mcl_probe_agreement(r->context, r->labels[0][stage], d->class_of, d->rows, &k->nmi_class,
+                            NULL, NULL, &err));
   if (d->code_of)
-    TRY(mcl_probe_agreement(r->context, r->labels[stage], d->code_of, d->rows, &k->nmi_bits, NULL,
-                            NULL, &err));
+    TRY(mcl_probe_agreement(r->context, r->labels[0][stage], d->code_of, d->rows, &k->nmi_bits,
+                            NULL, NULL, &err));
   return 0;
 }
 
@@ -79,4 +80,10 @@ const knowledge *find_row(const table *t, const char *name) {
   for (int i = 0; i < t->n; i++)
     if (!strcmp(t->rows[i].name, name)) return &t->rows[i];
   return NULL;
+}
+
+const knowledge *last_stage(const run *r, const table *t) {
+  char name[32];
+  snprintf(name, sizeof name, "stage %d", r->stages - 1);
+  return find_row(t, name);
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---- JSON ----------------------------------------------------------------------------------------------
+// ---- JSON ---------------------------------------------------------------------------------------
 
 static void json_pair(FILE *f, const char *key, double class_value, double bits_value) {
   fprintf(f, "\"%s\":{\"class\":", key);
@@ -15,7 +15,11 @@ static void json_pair(FILE *f, const char *key, double class_value, double bits_
   fputs("}", f);
 }
 
-static void json_knowledge(FILE *f, const knowledge *k) {
+static void json_knowledge(FILE *f, const run *r, const knowledge *k) {
+  if (r->o->pairs) {
+    recall_json(f, &k->recall);
+    return;
+  }
   json_pair(f, "knn", k->knn_class, k->knn_bits);
   fputs(",", f);
   json_pair(f, "linear", k->linear_class, k->linear_bits);
@@ -42,9 +46,9 @@ static void json_cells(FILE *f, const char *key, int64_t count, int64_t smallest
 static void json_stage(FILE *f, const run *r, int s, const knowledge *k) {
   const mcl_stage_report *m = &r->report[s];
   fprintf(f, "  {\"stage\":%d,", s);
-  json_knowledge(f, k);
-  fputs(",", f);
-  json_pair(f, "nmi", k->nmi_class, k->nmi_bits);
+  json_knowledge(f, r, k);
+  if (!r->o->pairs) fputs(",", f);
+  if (!r->o->pairs) json_pair(f, "nmi", k->nmi_class, k->nmi_bits);
   json_member(f, "rows_seen", (double)m->rows_seen / (double)r->data.rows);
   json_member(f, "clusters", m->k_effective);
   json_cells(f, "cells", m->cells, m->smallest_cell, m->low_cell, m->median_cell, m->high_cell,
@@ -100,7 +104,7 @@ int write_json(const run *r, const table *t) {
     const knowledge *k = find_row(t, whole[i]);
     if (!k) continue;
     fprintf(f, ",\n \"%s\":{", whole[i]);
-    json_knowledge(f, k);
+    json_knowledge(f, r, k);
     fputs("}", f);
   }
   fputs(",\n \"data\":", f);
@@ -110,11 +114,17 @@ int write_json(const run *r, const table *t) {
           "\"randbits\":%d",
           (long long)r->data.rows, (long long)r->data.holdout, (long long)r->data.files,
           (long long)r->data.skipped, r->o->epochs, r->o->randbits);
+  if (r->o->pairs)
+    fprintf(f,
+            ",\"sides\":\"%s\",\"images\":%lld,\"held_images\":%lld,\"judged\":%lld,"
+            "\"judged_images\":%lld",
+            sides_names[r->o->sides], (long long)r->data.images, (long long)r->data.held_images,
+            (long long)r->data.judged, (long long)r->data.judged_images);
   fprintf(f, ",\n \"seed\":%llu,\"seconds\":%.1f}\n", r->o->seed, now() - r->began);
   return close_out(f, "report.json");
 }
 
-// ---- labels and embeddings -----------------------------------------------------------------------------
+// ---- labels and embeddings ----------------------------------------------------------------------
 
 static void csv_text(FILE *f, const char *text) {
   fputc('"', f);
@@ -125,33 +135,58 @@ static void csv_text(FILE *f, const char *text) {
   fputc('"', f);
 }
 
-// One line a row, in the order of the embeddings' rows. Held-out rows have no cluster.
-int write_labels(const run *r) {
-  const data *d = &r->data;
-  FILE *f = open_out(r, "labels.csv");
-  if (!f) return -1;
-  fputs("row,name,held_out", f);
-  if (d->class_of) fputs(",class", f);
-  if (d->code_of) fputs(",code", f);
-  for (int s = 0; s < r->stages; s++) fprintf(f, ",stage%d", s);
+static int csv_caption(FILE *f, const data *d, int64_t row) {
+  char *text = data_caption(d, row);
+  if (!text) return -1;
+  fputc(',', f);
+  csv_text(f, text);
+  free(text);
+  return 0;
+}
+
+static void csv_heading(FILE *f, const run *r) {
+  static const char *const of[] = {"_image", "_text"};
+  fputs(r->o->pairs ? "row,name,caption,held_out" : "row,name,held_out", f);
+  if (r->data.class_of) fputs(",class", f);
+  if (r->data.code_of) fputs(",code", f);
+  for (int s = 0; s < r->stages; s++)
+    for (int m = 0; m < 2; m++)
+      if (r->labels[m][s]) fprintf(f, ",stage%d%s", s, r->o->pairs ? of[m] : "");
   fputc('\n', f);
-  for (int64_t i = 0; i < d->rows + d->holdout; i++) {
-    char name[4096];
-    mcl_status s = mcl_dataset_name(d->all, i, name, sizeof name, NULL, &err);
-    fprintf(f, "%lld,", (long long)i);
-    csv_text(f, s == MCL_OK ? name : "");
-    fprintf(f, ",%d", i >= d->rows);
-    if (d->class_of) fprintf(f, ",%d", d->class_of[i]);
-    if (d->code_of) fprintf(f, ",%d", d->code_of[i]);
-    for (int k = 0; k < r->stages; k++) {
+}
+
+static int csv_row(FILE *f, const run *r, int64_t i) {
+  const data *d = &r->data;
+  char name[4096];
+  mcl_status s = mcl_dataset_name(d->all, i, name, sizeof name, NULL, &err);
+  fprintf(f, "%lld,", (long long)i);
+  csv_text(f, s == MCL_OK ? name : "");
+  if (r->o->pairs && csv_caption(f, d, i) < 0) return -1;
+  fprintf(f, ",%d", i >= d->rows);
+  if (d->class_of) fprintf(f, ",%d", d->class_of[i]);
+  if (d->code_of) fprintf(f, ",%d", d->code_of[i]);
+  for (int k = 0; k < r->stages; k++)
+    for (int m = 0; m < 2; m++) {
+      if (!r->labels[m][k]) continue;
       if (i < d->rows)
-        fprintf(f, ",%d", r->labels[k][i]);
+        fprintf(f, ",%d", r->labels[m][k][i]);
       else
         fputc(',', f);
     }
-    fputc('\n', f);
-  }
-  return close_out(f, "labels.csv");
+  fputc('\n', f);
+  return 0;
+}
+
+// One line a row, in the order of the embeddings' rows. Held-out rows have no cluster.
+int write_labels(const run *r) {
+  FILE *f = open_out(r, "labels.csv");
+  if (!f) return -1;
+  csv_heading(f, r);
+  int s = 0;
+  for (int64_t i = 0; s == 0 && i < r->data.rows + r->data.holdout; i++) s = csv_row(f, r, i);
+  if (s == 0) return close_out(f, "labels.csv");
+  fclose(f);
+  return -1;
 }
 
 static int write_npy(const run *r, const char *name, const mcl_array *z) {
@@ -167,21 +202,29 @@ static int write_npy(const run *r, const char *name, const mcl_array *z) {
   return s;
 }
 
-int write_embeddings(const run *r) {
+// Of one modality; `of` behind the names.
+static int write_side(const run *r, int modality, const char *of) {
   int64_t n = r->data.rows + r->data.holdout;
-  mcl_array all = mcl_matrix_f32(r->integrated.z, n, r->integrated.dim);
-  TRY(write_npy(r, "integrated.npy", &all));
+  float *side = representation_of(&r->integrated, modality);
+  char name[48];
+  mcl_array all = mcl_matrix_f32(side, n, r->integrated.dim);
+  snprintf(name, sizeof name, "integrated%s.npy", of);
+  TRY(write_npy(r, name, &all));
   for (int s = 0; s < r->stages; s++) {
-    char name[32];
-    mcl_array z = mcl_matrix_f32(r->integrated.z + r->first[s], n, r->first[s + 1] - r->first[s]);
+    mcl_array z = mcl_matrix_f32(side + r->first[s], n, r->first[s + 1] - r->first[s]);
     z.strides[0] = r->integrated.dim;
-    snprintf(name, sizeof name, "stage-%d.npy", s);
+    snprintf(name, sizeof name, "stage-%d%s.npy", s, of);
     TRY(write_npy(r, name, &z));
   }
   return 0;
 }
 
-// ---- the table -----------------------------------------------------------------------------------------
+int write_embeddings(const run *r) {
+  if (write_side(r, 0, "") < 0) return -1;
+  return r->o->pairs ? write_side(r, 1, "-text") : 0;
+}
+
+// ---- the table ----------------------------------------------------------------------------------
 
 static void cell(double x) {
   if (isnan(x))
@@ -190,7 +233,19 @@ static void cell(double x) {
     printf("%9.3f", x);
 }
 
+static void print_recalls(const run *r, const table *t) {
+  if (!r->data.judged) return;
+  putchar('\n');
+  recall_heading("recall");
+  for (int i = 0; i < t->n; i++) recall_line(t->rows[i].name, &t->rows[i].recall);
+  putchar('\n');
+}
+
 void print_table(const run *r, const table *t) {
+  if (r->o->pairs) {
+    print_recalls(r, t);
+    return;
+  }
   int has_class = r->data.class_of != NULL, has_bits = r->data.code_of != NULL;
   if (!r->data.holdout || (!has_class && !has_bits)) return;
   printf("\n%-12s%18s%18s%18s\n", "", "kNN", "linear", "NMI of clusters");
@@ -214,9 +269,11 @@ void print_advice(const run *r) {
 
 // Says what the numbers say, also where they speak against the method.
 void verdict(const run *r, const table *t, char *text, size_t size) {
-  char last_name[32];
-  snprintf(last_name, sizeof last_name, "stage %d", r->stages - 1);
-  const knowledge *first = find_row(t, "stage 0"), *last = find_row(t, last_name);
+  if (r->o->pairs) {
+    verdict_of_pairs(r, t, text, size);
+    return;
+  }
+  const knowledge *first = find_row(t, "stage 0"), *last = last_stage(r, t);
   const knowledge *ensemble = find_row(t, "ensemble"), *pixels = find_row(t, "pixels");
   const knowledge *all = find_row(t, "integrated");
   if (!first || !last || isnan(first->knn_class)) {
