@@ -33,13 +33,14 @@ def views(n, dim):
     return (torch.tensor(z.astype(np.float32).astype(np.float64), requires_grad=True) for z in (za, zb))
 
 
-def apart(n, cells, copies):
-    """[n, n]: whether two rows may not be each other's negatives. Cells and ids as in test_golden.c."""
+def apart(n, cells, copies, others):
+    """[n, n]: whether two rows may not be each other's negatives. Cells and ids of both kinds as in test_golden_loss.c."""
     i = np.arange(n)
     cell, copy = i * i % cells, np.where(i % 3 > 0, i // copies if copies else -1, -1)
     if not copies:
         copy = np.full(n, -1)
-    return torch.tensor((cell[:, None] != cell) | ((copy[:, None] == copy) & (copy >= 0)))
+    other = i % others if others else np.arange(n)
+    return torch.tensor((cell[:, None] != cell) | ((copy[:, None] == copy) & (copy >= 0)) | (other[:, None] == other))
 
 
 def nt_xent(za, zb, tau, no):
@@ -62,21 +63,21 @@ def clip(za, zb, tau, no):
     return (F.cross_entropy(s, torch.arange(n)) + F.cross_entropy(s.T, torch.arange(n))) / 2
 
 
-def case(name, loss, n, dim, tau, cells=1, copies=0):
+def case(name, loss, n, dim, tau, cells=1, copies=0, others=0):
     za, zb = views(n, dim)
     log_tau = torch.tensor(np.log(tau), dtype=torch.float64, requires_grad=True)
-    value = loss(za, zb, log_tau.exp(), apart(n, cells, copies))
+    value = loss(za, zb, log_tau.exp(), apart(n, cells, copies, others))
     value.backward()
     rows = np.linspace(0, n - 1, KEPT_ROWS).astype(int)
     kept = [z.grad.numpy()[rows, :KEPT_COLUMNS].ravel() for z in (za, zb)]
     numbers = ["{" + ", ".join(f"{x:.9g}" for x in k) + "}" for k in kept]
-    print(f"  {{\"{name}\", {int(loss is nt_xent)}, {n}, {dim}, {cells}, {copies}, {tau}, {value.item():.12g}, "
+    print(f"  {{\"{name}\", {int(loss is nt_xent)}, {n}, {dim}, {cells}, {copies}, {others}, {tau}, {value.item():.12g}, "
           f"{log_tau.grad.item():.12g},\n   {numbers[0]},\n   {numbers[1]}}},")
 
 
 print("// Made by tests/golden/loss.py with PyTorch: do not edit.")
 print(f"enum {{ KEPT_ROWS = {KEPT_ROWS}, KEPT_COLUMNS = {KEPT_COLUMNS} }};")
-print("static const struct {\n  const char *name;\n  int nt_xent, n, dim, cells, copies;\n  double tau, loss, d_log_temperature;\n"
+print("static const struct {\n  const char *name;\n  int nt_xent, n, dim, cells, copies, others;\n  double tau, loss, d_log_temperature;\n"
       "  double dza[KEPT_ROWS * KEPT_COLUMNS], dzb[KEPT_ROWS * KEPT_COLUMNS];\n} golden_loss[] = {")
 for loss, word in ((nt_xent, "NT-Xent"), (clip, "CLIP")):
     case(f"{word}, a small batch", loss, 24, 24, 0.5)
@@ -84,4 +85,5 @@ for loss, word in ((nt_xent, "NT-Xent"), (clip, "CLIP")):
     case(f"{word}, CLIP's lowest temperature", loss, 700, 32, 0.01)
     case(f"{word}, cells", loss, 600, 24, 0.1, cells=11)
     case(f"{word}, cells and duplicates", loss, 600, 24, 0.1, cells=5, copies=12)
+    case(f"{word}, cells and duplicates of two kinds", loss, 600, 24, 0.1, cells=3, copies=12, others=70)
 print("};")

@@ -48,9 +48,11 @@ static void check_case(mcl_context *c, int i) {
   float *a = view(n, dim, 2), *b = view(n, dim, 3);
   float *da = malloc((size_t)(n * dim) * sizeof *da), *db = malloc((size_t)(n * dim) * sizeof *db);
   int64_t *cells = malloc((size_t)n * sizeof *cells), *copies = malloc((size_t)n * sizeof *copies);
+  int64_t *others = malloc((size_t)n * sizeof *others);
   for (int64_t k = 0; k < n; k++) {
     cells[k] = k * k % golden_loss[i].cells;
     copies[k] = golden_loss[i].copies && k % 3 ? k / golden_loss[i].copies : -1;
+    others[k] = golden_loss[i].others ? k % golden_loss[i].others : -1;
   }
   mcl_array za = mcl_matrix_f32(a, n, dim), zb = mcl_matrix_f32(b, n, dim);
   mcl_array dza = mcl_matrix_f32(da, n, dim), dzb = mcl_matrix_f32(db, n, dim);
@@ -62,7 +64,7 @@ static void check_case(mcl_context *c, int i) {
   mcl_struct_init(&r, sizeof r);
   o.temperature = golden_loss[i].tau;
   in.za = &za, in.zb = &zb, in.dza = &dza, in.dzb = &dzb;
-  in.cells = cells, in.duplicates = copies;
+  in.cells = cells, in.duplicates = copies, in.other_duplicates = others;
   CHECK_OK(golden_loss[i].nt_xent ? mcl_loss_nt_xent(c, &o, &in, &r, &err)
                                   : mcl_loss_info_nce(c, &o, &in, &r, &err));
   const char *name = golden_loss[i].name;
@@ -74,7 +76,7 @@ static void check_case(mcl_context *c, int i) {
   double worst_b = apart(db, golden_loss[i].dzb, n, dim);
   ck_assert_msg(worst_a <= 1e-5 && worst_b <= 1e-5, "%s: gradients differ by %.2g and %.2g", name,
                 worst_a, worst_b);
-  free(a), free(b), free(da), free(db), free(cells), free(copies);
+  free(a), free(b), free(da), free(db), free(cells), free(copies), free(others);
 }
 
 START_TEST(losses_and_gradients_are_pytorchs_to_1e_5) {
