@@ -80,16 +80,17 @@ static const double LEAST_FOUND = 0.5;
 
 // A stage of K clusters takes away log2 K bits at most. Up to there what is left of the old
 // features is not in the way; beyond it, it is what the stage learns first.
-static bool found_nothing(const mcl_stage_report *r) {
-  return bits(r->told) < bits(r->told_before) + LEAST_FOUND &&
-         bits(r->told_before) <= log2(r->k_effective) && !isnan(r->told) && !isnan(r->told_before);
+static bool found_nothing(const mcl_stage_report *r, double k) {
+  return bits(r->told) < bits(r->told_before) + LEAST_FOUND && bits(r->told_before) <= log2(k) &&
+         !isnan(r->told) && !isnan(r->told_before);
 }
 
-static int32_t advise(const mcl_stage_report *r) {
+// k: clusters of all modalities, as they split the cells together.
+static int32_t advise(const mcl_stage_report *r, double k) {
   if (!(r->next_enough_negatives >= LEAST_ENOUGH)) return MCL_ADVICE_CELLS_TOO_SMALL;
   if (r->k_effective < 2 || r->entropy_given_previous < LEAST_NEWS) return MCL_ADVICE_NOTHING_NEW;
-  if (found_nothing(r)) return MCL_ADVICE_NOTHING_NEW;
-  if (bits(r->told_next) > MOST_STAGES * log2(r->k_effective)) return MCL_ADVICE_RAISE_K;
+  if (found_nothing(r, k)) return MCL_ADVICE_NOTHING_NEW;
+  if (bits(r->told_next) > MOST_STAGES * log2(k)) return MCL_ADVICE_RAISE_K;
   return MCL_ADVICE_GO_ON;
 }
 
@@ -99,10 +100,14 @@ static double news(const mcl_stage_report *r) {
 
 void mcli_advise(mcli_stage_result *r) {
   int most = -1;
-  for (int m = 0; m < MCLI_MAX_MODALITIES; m++)
-    if (r->labels[m] && (most < 0 || news(&r->report[m]) > news(&r->report[most]))) most = m;
+  double k = 1;
+  for (int m = 0; m < MCLI_MAX_MODALITIES; m++) {
+    if (!r->labels[m]) continue;
+    k *= r->report[m].k_effective;
+    if (most < 0 || news(&r->report[m]) > news(&r->report[most])) most = m;
+  }
   for (int m = 0; most >= 0 && m < MCLI_MAX_MODALITIES; m++)
-    r->report[m].advice = advise(&r->report[most]);
+    r->report[m].advice = advise(&r->report[most], k);
 }
 
 bool mcli_advice_is_to_stop(int32_t advice) {

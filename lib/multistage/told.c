@@ -7,6 +7,10 @@
 //   t_i  = sum over j != i of ([s_ii > s_ij] + [s_ii = s_ij] / 2) / (m - 1)             (2)
 //   told = mean over rows of t_i                                                        (3)
 //
+// With two modalities a is a view of the image and b its text, where the loss compares the embeddings
+// themselves: those of a head's input need not lie in one space, and nothing is said then. Rows of
+// one image or one text are not set against each other, as the loss does not.
+//
 // 1/2 is chance. (1) is, but for a factor, the cosine of the stages' concatenation with equal
 // weights. It is a rank, so it does not depend on the size of a cell nor on a temperature, as a
 // loss would; and it is of views that were never trained on, so that an encoder which knows its
@@ -77,7 +81,8 @@ static mcl_status embed(telling *t, mcli_prepared *b, int32_t stage, mcl_error *
     mcl_inputs in;
     mcl_array data = mcli_views_batch(&b->view_shape[v], b->view[v], b->n);
     mcl_array z = mcl_matrix_f32(t->z[v], b->n, dim);
-    mcli_views_inputs(t->views, &in, b->indices, b->n, 0, v, stage, b->epoch);
+    mcli_views_inputs(t->views, &in, b->indices, b->n, mcli_views_modality(t->views, v), v, stage,
+                      b->epoch);
     in.data = t->views->has_data ? &data : NULL;
     s = mcl_encoder_embed(e, &in, &z, err);
   }
@@ -88,15 +93,25 @@ static mcl_status embed(telling *t, mcli_prepared *b, int32_t stage, mcl_error *
   return MCL_OK;
 }
 
+static bool are_same(const mcli_views *p, int64_t i, int64_t j) {
+  for (int m = 0; m < MCLI_MAX_MODALITIES; m++)
+    if (p->groups[m] && p->groups[m][i] == p->groups[m][j]) return true;
+  return false;
+}
+
 // (2) and (3)
-static void tell(telling *t, int64_t n, double weight) {
+static void tell(telling *t, const int64_t *rows, int64_t n, double weight) {
   double won = 0;
+  int64_t pairs = 0;
   for (int64_t i = 0; i < n; i++)
     for (int64_t j = 0; j < n; j++) {
       double own = t->score[i * n + i], other = t->score[i * n + j];
-      if (i != j) won += own > other ? 1 : own == other ? 0.5 : 0;
+      if (i == j || are_same(t->views, rows[i], rows[j])) continue;
+      won += own > other ? 1 : own == other ? 0.5 : 0;
+      pairs++;
     }
-  t->told += weight * won / (double)(n * (n - 1));
+  if (!pairs) return;
+  t->told += weight * won / (double)pairs;
   t->weight += weight;
 }
 
@@ -117,7 +132,7 @@ static mcl_status look_at(telling *t, const int64_t *rows, int64_t n, double wei
     s = mcli_views_make(t->views, b, v, v, err);
   for (int32_t stage = t->first_stage; s == MCL_OK && stage <= t->l->stage; stage++)
     s = embed(t, b, stage, err);
-  if (s == MCL_OK) tell(t, n, weight);
+  if (s == MCL_OK) tell(t, b->indices, n, weight);
   return s;
 }
 
@@ -173,8 +188,10 @@ static mcl_status look_at_some(telling *t, mcli_cell_order *o, mcli_rng *r, mcl_
 mcl_status mcli_told(const mcl_multistage *l, mcli_cell_order *o, int32_t first_stage, double *out,
                      mcl_error *err) {
   *out = (double)NAN;
-  // Embeddings of two modalities need not lie in one space, and one modality of two has one view.
-  if (!l->views || l->o.modalities > 1 || o->n == 0) return MCL_OK;
+  if (!l->views || o->n == 0) return MCL_OK;
+  for (int32_t s = first_stage; s <= l->stage && l->o.modalities == 2; s++)
+    if (mcl_encoder_projection_dim(l->encoders[s]) != mcl_encoder_dim(l->encoders[s]))
+      return MCL_OK;
   telling t = {.l = l, .views = l->views, .first_stage = first_stage};
   t.piece = l->views->capacity < PIECE ? l->views->capacity : PIECE;
   int32_t dim = 0;

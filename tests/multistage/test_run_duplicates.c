@@ -25,6 +25,7 @@ typedef struct bench {
   float gradient[2][BATCH * D];
   int ignored;         // bit m: the dataset does not say it of modality m
   double loss;         // sum over the batches
+  double told;         // of the report
   int batches, shared; // pairs of a batch that the loss must not set against each other
 } bench;
 
@@ -108,6 +109,7 @@ static double run(bench *b) {
   CHECK_OK(mcl_multistage_run(l, b->d, NULL, &f, NULL, &err));
   CHECK_OK(mcl_multistage_get_report(l, 0, 0, &r, &err));
   mcl_multistage_unref(l);
+  b->told = r.told;
   return r.loss_last;
 }
 
@@ -140,6 +142,29 @@ static void stop(bench *b) {
   mcl_dataset_unref(b->d);
   mcl_context_unref(b->c);
 }
+
+// Embeddings of what two rows may share and of nothing else: in any group of rows each is told from all that do not share it,
+// and from those that do not at all.
+START_TEST(told_leaves_out_pairs_of_one_image_or_one_caption) {
+  static const float way[CAPTIONS][D] = {
+      {1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}, {-1, 0, 0, 0}};
+  for (int by_image = 0; by_image < 2; by_image++)
+    for (int32_t modalities = 1 + !by_image; modalities <= 2; modalities++) {
+      static bench b;
+      start(&b, modalities);
+      for (int64_t i = 0; i < ROWS; i++)
+        for (int v = 0; v < 2; v++) {
+          float *z = b.z[v] + i * D;
+          memcpy(z, way[caption_of(i)], sizeof way[0]);
+          if (by_image) test_fill_normal(z, D, 50 + (uint64_t)image_of(i));
+          for (int k = 0; v && k < D; k++) z[k] *= 2; // the views differ
+        }
+      run(&b);
+      ck_assert_double_eq(b.told, 1);
+      stop(&b);
+    }
+}
+END_TEST
 
 START_TEST(rows_of_one_image_or_one_caption_are_not_set_against_each_other) {
   static bench b;
@@ -220,5 +245,6 @@ START_TEST(a_host_that_fails_to_say_it_fails_the_run) {
 END_TEST
 
 RUN_TESTS("multistage", rows_of_one_image_or_one_caption_are_not_set_against_each_other,
+          told_leaves_out_pairs_of_one_image_or_one_caption,
           with_one_modality_views_of_one_image_are_not_set_against_each_other,
           a_host_says_which_rows_are_the_same, a_host_that_fails_to_say_it_fails_the_run)

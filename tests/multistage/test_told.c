@@ -247,10 +247,17 @@ START_TEST(equal_scores_are_chance_and_equal_views_tell_nothing) {
 }
 END_TEST
 
-START_TEST(two_modalities_are_not_compared) {
+// Modality 0 is viewed as view 0, modality 1 as view 1: the definition's a and b.
+START_TEST(of_two_modalities_each_is_a_view) {
   fixed f;
-  mcl_multistage *l = run_fixed(&f, ROWS, 1, 3, 2, noisy);
-  ck_assert(isnan(report_of(l, 0, 0).told) && isnan(report_of(l, 0, 0).told_next));
+  mcl_multistage *l = run_fixed(&f, ROWS, 2, 6, 2, noisy);
+  int32_t cell[ROWS];
+  CHECK_OK(mcl_multistage_labels(l, 0, 0, cell, ROWS, &err));
+  mcl_stage_report a = report_of(l, 0, 0), b = report_of(l, 1, 0);
+  ck_assert_int_eq(a.next_largest_cell, 24);
+  ck_assert_double_eq_tol(a.told_next, told_by_definition(cell, noisy, 0, 0), 1e-12);
+  ck_assert_double_eq_tol(b.told, told_by_definition(cell, noisy, 1, 1), 1e-12);
+  ck_assert(b.told_before == a.told_next);
   mcl_multistage_unref(l);
   mcl_context_unref(f.c);
 }
@@ -259,4 +266,4 @@ END_TEST
 RUN_TESTS("multistage", told_is_what_its_definition_says,
           a_report_that_ran_out_of_memory_is_the_same_when_asked_for_again,
           bits_that_survive_both_views_are_counted,
-          equal_scores_are_chance_and_equal_views_tell_nothing, two_modalities_are_not_compared)
+          equal_scores_are_chance_and_equal_views_tell_nothing, of_two_modalities_each_is_a_view)
