@@ -5,6 +5,7 @@
 // had before any number changes.
 #include "encoder/network.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -297,4 +298,27 @@ void mcli_network_describe(mcli_network *w, const char *format, ...) {
   va_start(arguments, format);
   vsnprintf(w->description + used, sizeof w->description - used, format, arguments);
   va_end(arguments);
+}
+
+// ---- pixels to scale -------------------------------------------------------------------------------
+
+mcl_status mcli_scale_check(const double *mean, const double *deviation, int32_t channels,
+                            mcl_error *err) {
+  for (int32_t k = 0; k < channels; k++) {
+    if (mean && !isfinite((float)mean[k]))
+      return mcli_fail(err, MCL_E_INVALID, "options->mean[%d] is %g", k, mean[k]);
+    if (deviation && !((float)deviation[k] > 0 && isfinite((float)deviation[k])))
+      return mcli_fail(err, MCL_E_INVALID, "options->deviation[%d] is %g, not above 0", k,
+                       deviation[k]);
+  }
+  return MCL_OK;
+}
+
+void mcli_scale_begin(const mcli_network *w, const double *mean, const double *deviation,
+                      int32_t channels) {
+  const mcli_layer *l = &w->net.layers[0];
+  for (int32_t k = 0; k < channels; k++) {
+    mcli_param_value(&w->net.params, l->mean)[k] = mean ? (float)mean[k] : 0;
+    mcli_param_value(&w->net.params, l->scale)[k] = deviation ? (float)deviation[k] : 1;
+  }
 }

@@ -37,14 +37,7 @@ static mcl_status check_image(const mcl_vit_options *o, mcl_error *err) {
     return mcli_fail(err, MCL_E_INVALID,
                      "options->patch is %d, which does not divide height and width, %d x %d",
                      o->patch, o->height, o->width);
-  for (int32_t k = 0; s == MCL_OK && k < o->channels; k++) {
-    if (o->mean && !isfinite((float)o->mean[k]))
-      s = mcli_fail(err, MCL_E_INVALID, "options->mean[%d] is %g", k, o->mean[k]);
-    else if (o->deviation && !((float)o->deviation[k] > 0 && isfinite((float)o->deviation[k])))
-      s = mcli_fail(err, MCL_E_INVALID, "options->deviation[%d] is %g, not above 0", k,
-                    o->deviation[k]);
-  }
-  return s;
+  return s < 0 ? s : mcli_scale_check(o->mean, o->deviation, o->channels, err);
 }
 
 static mcli_transformer transformer_of(const mcl_vit_options *o) {
@@ -104,12 +97,7 @@ static void describe(mcli_network *w, const mcl_vit_options *o) {
 }
 
 void mcli_vit_begin_scale(const mcli_network *w, const mcl_vit_options *o) {
-  if (!has_scale(o)) return;
-  const mcli_layer *l = &w->net.layers[0];
-  for (int32_t k = 0; k < o->channels; k++) {
-    mcli_param_value(&w->net.params, l->mean)[k] = o->mean ? (float)o->mean[k] : 0;
-    mcli_param_value(&w->net.params, l->scale)[k] = o->deviation ? (float)o->deviation[k] : 1;
-  }
+  if (has_scale(o)) mcli_scale_begin(w, o->mean, o->deviation, o->channels);
 }
 
 mcl_status mcli_vit_build(mcl_context *c, const mcl_vit_options *options, mcli_network **out,

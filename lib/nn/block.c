@@ -21,13 +21,13 @@ static mcl_status add_block(mcli_net *net, const mcli_blocks_of *b, mcl_error *e
   if (s == MCL_OK) s = add_dense(net, 3 * width, inner, err);
   if (s == MCL_OK) s = mcli_net_attention(net, b->heads, b->causal, err);
   if (s == MCL_OK) s = add_dense(net, width, last, err);
-  if (s == MCL_OK) s = mcli_net_sum(net, from, err);
+  if (s == MCL_OK) s = mcli_net_sum(net, from, 0, err);
   from = net->n_layers;
   if (s == MCL_OK) s = mcli_net_layer_norm(net, err);
   if (s == MCL_OK) s = add_dense(net, b->hidden, inner / sqrt(2.0), err);
   if (s == MCL_OK) s = mcli_net_gelu(net, b->gelu, err);
   if (s == MCL_OK) s = add_dense(net, width, last, err);
-  return s < 0 ? s : mcli_net_sum(net, from, err);
+  return s < 0 ? s : mcli_net_sum(net, from, 0, err);
 }
 
 mcl_status mcli_net_blocks(mcli_net *net, const mcli_blocks_of *b, mcl_error *err) {

@@ -50,6 +50,20 @@ mcli_conv mcli_conv_make(int32_t height, int32_t width, int32_t channels, int32_
   return v;
 }
 
+mcli_conv mcli_conv_padded(int32_t height, int32_t width, int32_t channels, int32_t filters,
+                           int32_t kernel, int32_t stride, int32_t padding) {
+  return (mcli_conv){.height = height,
+                     .width = width,
+                     .channels = channels,
+                     .filters = filters,
+                     .kernel = kernel,
+                     .stride = stride,
+                     .out_height = (height + 2 * padding - kernel) / stride + 1,
+                     .out_width = (width + 2 * padding - kernel) / stride + 1,
+                     .pad_top = padding,
+                     .pad_left = padding};
+}
+
 // ---- sizes -----------------------------------------------------------------------------------------
 
 static int64_t pixels_of(const mcli_conv *v) {

@@ -18,6 +18,10 @@ typedef struct mcli_conv {
 mcli_conv mcli_conv_make(int32_t height, int32_t width, int32_t channels, int32_t filters,
                          int32_t kernel, int32_t stride, int32_t padding);
 
+// `padding` zeros on all sides: out = floor((in + 2 padding - kernel) / stride) + 1.
+mcli_conv mcli_conv_padded(int32_t height, int32_t width, int32_t channels, int32_t filters,
+                           int32_t kernel, int32_t stride, int32_t padding);
+
 // Floats of workspace that forward and backward need for n images on this context.
 int64_t mcli_conv_workspace(mcl_context *c, const mcli_conv *v, int64_t n);
 

@@ -21,7 +21,7 @@ void mcli_net_free(mcli_net *net) {
   if (!c) return;
   mcli_params_free(c, &net->params);
   mcli_free(c, net->layers);
-  for (int i = 0; i < 3; i++) mcli_free(c, net->gradients[i]);
+  for (int i = 0; i < MCLI_GRADIENTS; i++) mcli_free(c, net->gradients[i]);
   mcli_free(c, net->workspace);
   *net = (mcli_net){0};
 }
@@ -55,12 +55,15 @@ static mcl_status append(mcli_net *net, const mcli_layer *layer, mcl_error *err)
     net->capacity = capacity;
   }
   net->layers[net->n_layers++] = *layer;
+  net->branch = 0;
   return MCL_OK;
 }
 
 static mcli_layer new_layer(const mcli_net *net, mcli_layer_kind kind, int flags) {
-  mcli_shape in = mcli_net_shape(net, net->n_layers);
+  int32_t input = net->branch ? net->branch : net->n_layers;
+  mcli_shape in = mcli_net_shape(net, input);
   return (mcli_layer){.kind = kind,
+                      .input = input,
                       .relu = (flags & MCLI_WITH_RELU) != 0,
                       .kernel = -1,
                       .bias = -1,
@@ -82,21 +85,51 @@ static mcl_status add_vector(mcli_net *net, const mcli_layer *l, const char *kin
                          flags, index, err);
 }
 
+static mcl_status add_conv(mcli_net *net, mcli_layer *l, int flags, mcl_error *err) {
+  const mcli_conv *v = &l->conv;
+  l->out = (mcli_shape){v->out_height, v->out_width, v->filters};
+  int64_t shape[4] = {v->kernel, v->kernel, l->in.channels, v->filters};
+  mcl_status s = mcli_params_add(net->context, &net->params, "conv", count(net, MCLI_CONV),
+                                 "kernel", 4, shape, MCLI_KERNEL, &l->kernel, err);
+  if (s == MCL_OK && (flags & MCLI_WITH_BIAS))
+    s = add_vector(net, l, "conv", "bias", 0, &l->bias, err);
+  return s < 0 ? s : append(net, l, err);
+}
+
+static mcl_status does_not_fit(const mcli_net *net, const mcli_layer *l, int32_t kernel,
+                               mcl_error *err) {
+  return mcli_fail(err, MCL_E_SHAPE, "a kernel of %d does not fit into the %d x %d that %s%d sees",
+                   kernel, l->in.height, l->in.width, "conv", count(net, MCLI_CONV));
+}
+
 mcl_status mcli_net_conv(mcli_net *net, int32_t filters, int32_t kernel, int32_t stride,
                          int32_t padding, int flags, mcl_error *err) {
   mcli_layer l = new_layer(net, MCLI_CONV, flags);
   if (padding == MCL_PADDING_VALID && (kernel > l.in.height || kernel > l.in.width))
-    return mcli_fail(err, MCL_E_SHAPE,
-                     "a kernel of %d does not fit into the %d x %d that %s%d sees", kernel,
-                     l.in.height, l.in.width, "conv", count(net, MCLI_CONV));
+    return does_not_fit(net, &l, kernel, err);
   l.conv = mcli_conv_make(l.in.height, l.in.width, l.in.channels, filters, kernel, stride, padding);
-  l.out = (mcli_shape){l.conv.out_height, l.conv.out_width, filters};
-  int64_t shape[4] = {kernel, kernel, l.in.channels, filters};
-  mcl_status s = mcli_params_add(net->context, &net->params, "conv", count(net, MCLI_CONV),
-                                 "kernel", 4, shape, MCLI_KERNEL, &l.kernel, err);
-  if (s == MCL_OK && (flags & MCLI_WITH_BIAS))
-    s = add_vector(net, &l, "conv", "bias", 0, &l.bias, err);
-  return s < 0 ? s : append(net, &l, err);
+  return add_conv(net, &l, flags, err);
+}
+
+mcl_status mcli_net_conv_padded(mcli_net *net, int32_t filters, int32_t kernel, int32_t stride,
+                                int32_t padding, int flags, mcl_error *err) {
+  mcli_layer l = new_layer(net, MCLI_CONV, flags);
+  if (kernel > l.in.height + 2 * padding || kernel > l.in.width + 2 * padding)
+    return does_not_fit(net, &l, kernel, err);
+  l.conv =
+      mcli_conv_padded(l.in.height, l.in.width, l.in.channels, filters, kernel, stride, padding);
+  return add_conv(net, &l, flags, err);
+}
+
+mcl_status mcli_net_max_pool(mcli_net *net, int32_t kernel, int32_t stride, int32_t padding,
+                             mcl_error *err) {
+  mcli_layer l = new_layer(net, MCLI_MAX_POOL, 0);
+  if (kernel > l.in.height + 2 * padding || kernel > l.in.width + 2 * padding)
+    return does_not_fit(net, &l, kernel, err);
+  l.conv = mcli_conv_padded(l.in.height, l.in.width, l.in.channels, l.in.channels, kernel, stride,
+                            padding);
+  l.out = (mcli_shape){l.conv.out_height, l.conv.out_width, l.in.channels};
+  return append(net, &l, err);
 }
 
 mcl_status mcli_net_linear(mcli_net *net, int32_t outputs, int flags, mcl_error *err) {
@@ -188,10 +221,14 @@ mcl_status mcli_net_attention(mcli_net *net, int32_t heads, int causal, mcl_erro
   return append(net, &l, err);
 }
 
-mcl_status mcli_net_sum(mcli_net *net, int32_t from, mcl_error *err) {
-  mcli_layer l = new_layer(net, MCLI_SUM, 0);
+mcl_status mcli_net_sum(mcli_net *net, int32_t from, int flags, mcl_error *err) {
+  mcli_layer l = new_layer(net, MCLI_SUM, flags);
   l.from = from;
   return append(net, &l, err);
+}
+
+void mcli_net_branch(mcli_net *net, int32_t value) {
+  net->branch = value;
 }
 
 mcl_status mcli_net_pool(mcli_net *net, mcli_pool which, mcl_error *err) {
@@ -299,7 +336,7 @@ static mcl_status enlarge_gradients(mcli_net *net, int64_t n, mcl_error *err) {
     if (row > widest) widest = row;
   }
   if (!mcli_mul(widest, n, &size)) return mcli_nomem(err, "gradients");
-  int buffers = count(net, MCLI_SUM) > 0 ? 3 : 2;
+  int buffers = count(net, MCLI_SUM) > 0 ? MCLI_GRADIENTS : 2;
   mcl_status s = MCL_OK;
   for (int i = 0; s == MCL_OK && i < buffers; i++) {
     int64_t had = net->gradients_size;

@@ -1,7 +1,7 @@
-// A network: a chain of layers over images, rows or tokens, and the tapes that remember what a backward pass needs.
+// A network: layers over images, rows or tokens, and the tapes that remember what a backward pass needs.
 //
-// Value 0 is the input; layer i (from 0) makes value i + 1 of value i, and a sum adds an earlier value to it. A tape holds
-// the values of one batch, so one network can hold several views at once. Nothing here allocates once tapes have their size.
+// Value 0 is the input; layer i (from 0) makes value i + 1, of value i unless it begins a branch, and a sum adds an earlier
+// value to it. A tape holds the values of one batch, so one network can hold several views at once. Nothing here allocates once tapes have their size.
 //
 // net.c builds, block.c transformers; pass.c computes.
 #ifndef MCL_NN_NET_H
@@ -32,11 +32,13 @@ typedef enum {
   MCLI_SUM,
   MCLI_POOL,
   MCLI_STANDARDISE,
-  MCLI_CLASS
+  MCLI_CLASS,
+  MCLI_MAX_POOL
 } mcli_layer_kind;
 
 typedef struct mcli_layer {
   mcli_layer_kind kind;
+  int32_t input;                                      // the value that it reads
   int32_t relu;                                       // applied to the layer's output
   int32_t kernel, bias, scale, shift, mean, variance; // tensors; -1: none
   mcli_shape in, out;
@@ -51,6 +53,8 @@ typedef struct mcli_layer {
   double deviation; // of its normal initial weights; 0: uniform ones
 } mcli_layer;
 
+enum { MCLI_GRADIENTS = 3 };
+
 typedef struct mcli_net {
   mcl_context *context;
   mcli_params params;
@@ -58,13 +62,14 @@ typedef struct mcli_net {
   int32_t init; // MCL_INIT_*
   mcli_layer *layers;
   int32_t n_layers, capacity;
+  int32_t branch; // what the next layer reads, 0: the last value
   int32_t
       lowest; // the first layer with a tensor that is trained: backward stops there; n_layers: none is
   mcli_tokens
       tokens; // vocabulary 0: the input is numbers, else int32 ids in the place of value 0's floats
   int64_t figures; // floats that the batch norms keep of one forward pass
   float *gradients
-      [3]; // d loss / d value, of the layer at work and the one below; of what a sum above has added
+      [MCLI_GRADIENTS]; // d loss / d value, of the layer at work, of its input, and of one more
   float *workspace;
   int64_t gradients_size, workspace_size;
 } mcli_net;
@@ -87,6 +92,12 @@ void mcli_net_free(mcli_net *net);
 enum { MCLI_WITH_BIAS = 1, MCLI_WITH_RELU = 2, MCLI_PER_PLACE = 4 };
 mcl_status mcli_net_conv(mcli_net *net, int32_t filters, int32_t kernel, int32_t stride,
                          int32_t padding, int flags, mcl_error *err);
+// `padding` zeros on all four sides, as PyTorch pads.
+mcl_status mcli_net_conv_padded(mcli_net *net, int32_t filters, int32_t kernel, int32_t stride,
+                                int32_t padding, int flags, mcl_error *err);
+// The largest of kernel x kernel pixels, padded likewise with what is never the largest.
+mcl_status mcli_net_max_pool(mcli_net *net, int32_t kernel, int32_t stride, int32_t padding,
+                             mcl_error *err);
 mcl_status mcli_net_linear(mcli_net *net, int32_t outputs, int flags, mcl_error *err);
 mcl_status mcli_net_norm(mcli_net *net, int flags, mcl_error *err);
 mcl_status mcli_net_relu(mcli_net *net, mcl_error *err);
@@ -103,7 +114,10 @@ mcl_status mcli_net_gelu(mcli_net *net, mcli_gelu kind, mcl_error *err);
 // Of queries, keys and values side by side: a third of the channels comes out.
 mcl_status mcli_net_attention(mcli_net *net, int32_t heads, int causal, mcl_error *err);
 // Adds an earlier value of the same shape: a residual. Not one from before the last sum: they do not nest.
-mcl_status mcli_net_sum(mcli_net *net, int32_t from, mcl_error *err);
+mcl_status mcli_net_sum(mcli_net *net, int32_t from, int flags, mcl_error *err);
+// The next layer reads this value instead of the last one, which a sum adds later: a shortcut with layers of its own comes
+// first, the residual it belongs to behind it. value > 0.
+void mcli_net_branch(mcli_net *net, int32_t value);
 // The token that stands for its row: the one that ends it, the first, or the mean of all.
 typedef enum { MCLI_POOL_END, MCLI_POOL_FIRST, MCLI_POOL_MEAN } mcli_pool;
 mcl_status mcli_net_pool(mcli_net *net, mcli_pool which, mcl_error *err);

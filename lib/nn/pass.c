@@ -1,9 +1,9 @@
 // What a network computes.
 //
-// Forward fills a tape, layer by layer, each cut into tasks of its own; backward walks the chain in reverse with two
-// buffers that change places: the gradient by a layer's output and that by its input. The input of the lowest layer that is
+// Forward fills a tape, layer by layer, each cut into tasks of its own; backward walks the layers in reverse, with buffers for
+// the gradients by the values that are not done with: that of a layer's output, that of its input, and one for a value
+// that a sum has added or that a branch began at, until the walk arrives there. The input of the lowest layer that is
 // trained needs none, and the walk ends there.
-// At a sum a third buffer keeps the gradient by the value that was added, until the walk arrives there.
 //
 // Rejected: running a chunk of images through all layers in one task. It would save some cache misses, but batch norm
 // needs every row's value before it can go on, and small dense layers do best as one product.
@@ -16,6 +16,7 @@
 #include "nn/net.h"
 #include "nn/norm.h"
 #include "nn/patches.h"
+#include "nn/pool.h"
 
 // The ids of a tape's rows, or its patches.
 static mcli_tokens tokens_of(const mcli_net *net, const mcli_layer *l, const mcli_tape *tape) {
@@ -74,6 +75,14 @@ static mcl_status tokens_forward(mcli_net *net, const mcli_layer *l, const mcli_
   }
 }
 
+static mcl_status sum_forward(const mcli_net *net, const mcli_layer *l, const mcli_tape *tape,
+                              const float *x, float *y, mcl_error *err) {
+  int64_t size = tape->n * mcli_shape_size(l->out);
+  mcl_status s = mcli_sum(net->context, size, x, mcli_tape_value(net, tape, l->from), y, err);
+  if (s == MCL_OK && l->relu) mcli_nn_kernels_of(net->context)->relu(y, y, size);
+  return s;
+}
+
 static mcl_status layer_forward(mcli_net *net, const mcli_layer *l, mcli_tape *tape, int training,
                                 const float *x, float *y, mcl_error *err) {
   const mcli_params *p = &net->params;
@@ -102,7 +111,9 @@ static mcl_status layer_forward(mcli_net *net, const mcli_layer *l, mcli_tape *t
     return mcli_standardise(c, mcli_layer_rows(l, n), l->out.channels, x,
                             mcli_param_value(p, l->mean), mcli_param_value(p, l->scale), y, err);
   case MCLI_SUM:
-    return mcli_sum(c, n * mcli_shape_size(l->out), x, mcli_tape_value(net, tape, l->from), y, err);
+    return sum_forward(net, l, tape, x, y, err);
+  case MCLI_MAX_POOL:
+    return mcli_max_forward(c, &l->conv, n, x, y, err);
   default:
     return tokens_forward(net, l, tape, x, y, err);
   }
@@ -112,9 +123,10 @@ mcl_status mcli_net_forward(mcli_net *net, mcli_tape *tape, int64_t n, int32_t l
                             mcl_error *err) {
   tape->n = n;
   for (int32_t i = 0; i < layers && n > 0; i++) {
-    mcl_status s =
-        layer_forward(net, &net->layers[i], tape, training, mcli_tape_value(net, tape, i),
-                      mcli_tape_value(net, tape, i + 1), err);
+    const mcli_layer *l = &net->layers[i];
+    // What is frozen does not follow the batches.
+    mcl_status s = layer_forward(net, l, tape, training && i >= net->lowest, mcli_tape_value(net, tape, l->input),
+                                 mcli_tape_value(net, tape, i + 1), err);
     if (s < 0) return s;
   }
   return MCL_OK;
@@ -191,35 +203,73 @@ static mcl_status layer_backward(mcli_net *net, const mcli_layer *l, const mcli_
         mcli_param_gradient(p, l->scale), mcli_param_gradient(p, l->shift), net->workspace, err);
   case MCLI_GELU:
     return mcli_gelu_backward(c, (mcli_gelu)l->option, size, x, dy, dx, err);
+  case MCLI_MAX_POOL:
+    return dx ? mcli_max_backward(c, &l->conv, n, x, y, dy, dx, err) : MCL_OK;
   default:
     return tokens_backward(net, l, tape, x, dy, dx, err);
   }
 }
 
+// Gradients by the values that are not done with.
+typedef struct flow {
+  float *buffer[MCLI_GRADIENTS];
+  int32_t value[MCLI_GRADIENTS]; // -1: free
+} flow;
+
+static int find(const flow *f, int32_t value) {
+  for (int i = 0; i < MCLI_GRADIENTS; i++)
+    if (f->value[i] == value) return i;
+  return -1;
+}
+
+// What buffer b holds is d loss / d value by one of the layers that read the value. Those of another may be there already.
+static mcl_status arrive(const mcli_net *net, flow *f, int b, int32_t value, int64_t n,
+                         mcl_error *err) {
+  int other = find(f, value);
+  f->value[b] = value;
+  if (other < 0) return MCL_OK;
+  f->value[other] = -1;
+  return mcli_sum(net->context, n * mcli_shape_size(mcli_net_shape(net, value)), f->buffer[b],
+                  f->buffer[other], f->buffer[b], err);
+}
+
+// dy is the gradient of both values that are added.
+static mcl_status sum_backward(const mcli_net *net, const mcli_layer *l, const mcli_tape *tape,
+                               flow *f, int b, const float *y, mcl_error *err) {
+  int64_t size = tape->n * mcli_shape_size(l->out);
+  if (l->relu) mcli_nn_kernels_of(net->context)->relu_backward(y, f->buffer[b], size);
+  mcl_status s = MCL_OK;
+  if (l->from > net->lowest) {
+    int copy = find(f, -1);
+    memcpy(f->buffer[copy], f->buffer[b], (size_t)size * sizeof(float));
+    s = arrive(net, f, copy, l->from, tape->n, err);
+  }
+  f->value[b] = -1;
+  return s == MCL_OK && l->input > net->lowest ? arrive(net, f, b, l->input, tape->n, err) : s;
+}
+
 mcl_status mcli_net_backward(mcli_net *net, const mcli_tape *tape, const float *grad,
                              mcl_error *err) {
   if (tape->n == 0) return MCL_OK;
-  float *dy = net->gradients[0], *dx = net->gradients[1], *added = net->gradients[2];
+  flow f;
   int64_t outputs = mcli_shape_size(mcli_net_shape(net, net->n_layers));
-  int32_t from = -1; // the value whose gradient `added` is a part of
-  memcpy(dy, grad, (size_t)(tape->n * outputs) * sizeof *dy);
+  for (int b = 0; b < MCLI_GRADIENTS; b++) f.buffer[b] = net->gradients[b], f.value[b] = -1;
+  memcpy(f.buffer[0], grad, (size_t)(tape->n * outputs) * sizeof *grad);
+  f.value[0] = net->n_layers;
   for (int32_t i = net->n_layers - 1; i >= net->lowest; i--) {
     const mcli_layer *l = &net->layers[i];
-    int64_t size = tape->n * mcli_shape_size(l->in);
-    if (l->kind == MCLI_SUM) { // dy is the gradient of both that it adds
-      memcpy(added, dy, (size_t)size * sizeof *dy);
-      from = l->from;
-      continue;
+    const float *x = mcli_tape_value(net, tape, l->input), *y = mcli_tape_value(net, tape, i + 1);
+    int b = find(&f, i + 1), wanted = l->input > net->lowest;
+    mcl_status s = MCL_OK;
+    if (l->kind == MCLI_SUM) {
+      s = sum_backward(net, l, tape, &f, b, y, err);
+    } else {
+      int below = find(&f, -1);
+      s = layer_backward(net, l, tape, x, y, f.buffer[b], wanted ? f.buffer[below] : NULL, err);
+      f.value[b] = -1;
+      if (s == MCL_OK && wanted) s = arrive(net, &f, below, l->input, tape->n, err);
     }
-    mcl_status s =
-        layer_backward(net, l, tape, mcli_tape_value(net, tape, i),
-                       mcli_tape_value(net, tape, i + 1), dy, i > net->lowest ? dx : NULL, err);
-    if (s == MCL_OK && i == from && i > net->lowest)
-      s = mcli_sum(net->context, size, dx, added, dx, err);
     if (s < 0) return s;
-    float *done = dy;
-    dy = dx;
-    dx = done;
   }
   return MCL_OK;
 }
@@ -227,7 +277,7 @@ mcl_status mcli_net_backward(mcli_net *net, const mcli_tape *tape, const float *
 // ---- running figures -------------------------------------------------------------------------------
 
 void mcli_net_gather(const mcli_net *net, const mcli_tape *tape) {
-  for (int32_t i = 0; i < net->n_layers; i++) {
+  for (int32_t i = net->lowest; i < net->n_layers; i++) {
     const mcli_layer *l = &net->layers[i];
     if (l->kind != MCLI_NORM) continue;
     mcli_norm_figures chunk = mcli_norm_figures_at(tape->figures + l->figures, l->out.channels);
@@ -240,7 +290,7 @@ void mcli_net_gather(const mcli_net *net, const mcli_tape *tape) {
 void mcli_net_run(mcli_net *net, const mcli_tape *tape) {
   const mcli_params *p = &net->params;
   if (!tape->gathered_rows) return; // never used
-  for (int32_t i = 0; i < net->n_layers; i++) {
+  for (int32_t i = net->lowest; i < net->n_layers; i++) {
     const mcli_layer *l = &net->layers[i];
     if (l->kind != MCLI_NORM) continue;
     mcli_norm_figures mean = mcli_norm_figures_at(tape->gathered + l->figures, l->out.channels);

@@ -79,11 +79,12 @@ static inline void check_samples(const golden *g, const char *what, const mcli_p
   size_t at = 0;
   for (int32_t t = 0; t < p->n_tensors; t++) {
     const mcli_param *tensor = &p->tensors[t];
-    if (trained_only && (tensor->flags & MCLI_RUNNING)) continue;
+    if (trained_only && !mcli_param_is_trained(p, t)) continue;
     float got[SAMPLES];
+    int64_t first = tensor->first - (trained_only ? p->frozen : 0); // of gradients
     int64_t samples = tensor->n < SAMPLES ? tensor->n : SAMPLES;
     for (int64_t i = 0; i < samples; i++)
-      got[i] = block[tensor->first + (tensor->n <= SAMPLES ? i : i * tensor->n / SAMPLES)];
+      got[i] = block[first + (tensor->n <= SAMPLES ? i : i * tensor->n / SAMPLES)];
     char name[64];
     snprintf(name, sizeof name, "%s of %s", what, tensor->name);
     check_near(g, name, got, wanted + at, samples);
@@ -92,6 +93,7 @@ static inline void check_samples(const golden *g, const char *what, const mcli_p
   ck_assert_uint_eq(at, n);
 }
 
+static double rate = 1e-3; // of the steps
 static mcl_context *context;
 static mcli_network *network; // behind the encoder at work: for its weights and gradients
 
@@ -104,7 +106,7 @@ static inline void check_training(const golden *g, mcl_encoder *e, const mcl_arr
   in.n = g->n;
   mcl_step s;
   mcl_struct_init(&s, sizeof s);
-  s.learning_rate = 1e-3;
+  s.learning_rate = rate;
   mcl_array grads[2], out = mcl_matrix_f32(z, g->n, outputs),
                       embedding = mcl_matrix_f32(z, g->n, dim);
   for (uint64_t v = 0; v < 2; v++) {

@@ -5,8 +5,11 @@
 
 static mcl_error err;
 
+enum { OF = 100 };
+
 typedef struct shape {
-  int32_t height, width, channels, filters, kernel, stride, n, relu, bias, padding;
+  int32_t height, width, channels, filters, kernel, stride, n, relu, bias;
+  int32_t padding; // MCL_PADDING_*, or OF and the zeros on all sides
 } shape;
 
 static const shape shapes[] = {
@@ -20,6 +23,8 @@ static const shape shapes[] = {
     {2, 2, 1, 2, 1, 3, 2, 0, 1},
     {6, 5, 2, 3, 3, 2, 2, 1, 1, MCL_PADDING_VALID}, // a row that no patch reads
     {3, 4, 2, 2, 3, 1, 2, 0, 1, MCL_PADDING_VALID},
+    {6, 5, 2, 3, 3, 2, 2, 1, 0, OF + 1},
+    {3, 4, 1, 2, 7, 2, 2, 0, 1, OF + 3},
     {14, 14, 5, 32, 5, 2, 37, 1, 1},
     {7, 7, 32, 64, 3, 2, 18, 1, 1},
     {4, 4, 64, 64, 3, 1, 9, 1, 1},
@@ -27,7 +32,7 @@ static const shape shapes[] = {
     {2, 3, 2, 3, 3, 1, 300, 1, 1},
     {13, 13, 32, 64, 3, 2, 18, 1, 1, MCL_PADDING_VALID},
 };
-enum { SHAPES = sizeof shapes / sizeof *shapes, SMALL = 10 };
+enum { SHAPES = sizeof shapes / sizeof *shapes, SMALL = 12 };
 
 // One layer's numbers, ours and the twin's.
 typedef struct layer {
@@ -39,9 +44,12 @@ typedef struct layer {
 } layer;
 
 static layer layer_of(mcl_context *c, const shape *s) {
+  twin_padding = s->padding >= OF ? s->padding - OF : -1;
   layer l = {.n = s->n, .relu = s->relu, .bias = s->bias};
-  l.v = mcli_conv_make(s->height, s->width, s->channels, s->filters, s->kernel, s->stride,
-                       s->padding);
+  l.v = s->padding >= OF ? mcli_conv_padded(s->height, s->width, s->channels, s->filters, s->kernel,
+                                            s->stride, s->padding - OF)
+                         : mcli_conv_make(s->height, s->width, s->channels, s->filters, s->kernel,
+                                          s->stride, s->padding);
   l.in = (int64_t)s->height * s->width * s->channels * s->n;
   l.out = (int64_t)l.v.out_height * l.v.out_width * s->filters * s->n;
   l.weights = (int64_t)s->kernel * s->kernel * s->channels * s->filters;

@@ -70,12 +70,15 @@ static inline void twin_relu_backward(const double *y, double *dy, int64_t n) {
     if (!(y[i] > 0)) dy[i] = 0;
 }
 
+static int twin_padding = -1; // zeros on all four sides; -1: as "same" shares them out
+
 // The input pixel under kernel cell (ky, kx) of output (oy, ox), -1 outside.
 static inline int64_t twin_pixel(const mcli_conv *v, int oy, int ox, int ky, int kx) {
   int down = (v->out_height - 1) * v->stride + v->kernel - v->height;
   int across = (v->out_width - 1) * v->stride + v->kernel - v->width;
-  int y = oy * v->stride + ky - (down > 0 ? down / 2 : 0);
-  int x = ox * v->stride + kx - (across > 0 ? across / 2 : 0);
+  int top = twin_padding >= 0 ? twin_padding : down > 0 ? down / 2 : 0;
+  int left = twin_padding >= 0 ? twin_padding : across > 0 ? across / 2 : 0;
+  int y = oy * v->stride + ky - top, x = ox * v->stride + kx - left;
   if (y < 0 || y >= v->height || x < 0 || x >= v->width) return -1;
   return (int64_t)y * v->width + x;
 }

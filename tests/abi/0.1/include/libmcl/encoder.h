@@ -1,7 +1,7 @@
 /* Encoders: what turns rows into embeddings, and learns to.
  *
  * A handle is either the host's own network behind a table of callbacks (mcl_encoder_create_host) or one of the networks
- * built in (mcl_encoder_create_mlp, _cnn, _vit, _bag, _text, or _pair of two others, or _clip from a file); everything else is the same for both. An encoder gives two
+ * built in (mcl_encoder_create_mlp, _cnn, _resnet, _vit, _bag, _text, or _pair of two others, or _clip from a file); everything else is the same for both. An encoder gives two
  * things of two widths: the *embedding*, which is clustered, integrated and kept, and the *projection*, which the loss
  * sees during training (Chen et al. 2020, "A Simple Framework for Contrastive Learning", section 4.2). Neither is
  * L2-normalised: the loss, the clusterer and the integrator normalise what they are given.
@@ -309,6 +309,59 @@ MCL_API void mcl_cnn_options_init(mcl_cnn_options *options, size_t struct_size);
 MCL_API MCL_CHECK mcl_status mcl_encoder_create_cnn(mcl_context *context,
                                                     const mcl_cnn_options *options,
                                                     mcl_encoder **out, mcl_error *err);
+
+/** What a residual network begins with. MCL_STEM_IMAGENET: a convolution 7 x 7 of stride 2, batch norm, ReLU, and the largest of
+ *  3 x 3 pixels at stride 2. MCL_STEM_CIFAR: a convolution 3 x 3 of stride 1, batch norm and ReLU, for images of some 32
+ *  pixels a side (Chen et al. 2020, SimCLR, appendix B.9). */
+enum { MCL_STEM_IMAGENET = 0, MCL_STEM_CIFAR = 1 };
+
+/** A residual network for rows of images [height, width, channels], row-major (He et al. 2016, "Deep Residual Learning for Image
+ *  Recognition", sections 3.3 and 4.1, table 1), layer for layer torchvision's:
+ *
+ *    (image - mean) / deviation, of each channel, where either is given
+ *    the stem
+ *    four groups of blocks, of f, 2 f, 4 f and 8 f filters, f = `filters`; the first block of the last three has stride 2
+ *    the mean of all pixels                                           = the embedding, 8 f numbers, or 32 f with depth 50
+ *    where projection_dim > 0:  projection_layers - 1 times (dense `projection_hidden`, batch norm, ReLU), dense projection_dim
+ *                                                                     = the projection
+ *
+ *  A block is ReLU(x + F(x)). With depth 18 (2, 2, 2, 2 blocks) and 34 (3, 4, 6, 3) F is two convolutions 3 x 3; with depth 50
+ *  (3, 4, 6, 3) it is 1 x 1, 3 x 3 and 1 x 1 of 4 times the filters, and the stride is the 3 x 3's. Batch norm follows each, and
+ *  ReLU all but the last. Where stride or filters change, x passes through a convolution 1 x 1 and batch norm of its own.
+ *  Convolutions have no bias and are padded with kernel / 2 zeros on all four sides. Batch norm is that of
+ *  mcl_encoder_create_cnn(). The head is SimCLR's (Chen et al. 2020, section 2.1), deeper as in SimCLR v2 (Chen et al. 2020b,
+ *  section 3). Prepared by mcl_resnet_options_init(). */
+typedef struct mcl_resnet_options {
+  size_t struct_size;
+  uint64_t seed;    /**< of the initial weights; default 0 */
+  int32_t height;   /**< 1 .. 4096; must be set; so must the next two */
+  int32_t width;    /**< 1 .. 4096 */
+  int32_t channels; /**< 1 .. 4096 */
+  int32_t depth;    /**< 18 (the default), 34 or 50 */
+  int32_t stem;     /**< MCL_STEM_IMAGENET (the default) or MCL_STEM_CIFAR */
+  int32_t filters;  /**< of the first group, 1 .. 1024; default 64 */
+  /** -1, the default: all weights are trained. n, 0 .. all blocks: the last n blocks and the head are, while stem and blocks
+   *  before keep weights and running figures to the bit: their batch norms work by these in training too, and they cost neither
+   *  a backward pass nor memory for gradients and moments. */
+  int32_t trained_blocks;
+  int32_t projection_layers; /**< dense layers of the head, 1 .. 8; default 2 */
+  int32_t projection_hidden; /**< 0 .. 65536; default 0: as wide as the embedding */
+  int32_t projection_dim;    /**< 0 .. 65536; default 128; 0: no head, forward gives the embedding */
+  const double *mean;        /**< [channels], finite, copied; NULL, the default: 0 */
+  const double *deviation;   /**< [channels], above 0, copied; NULL, the default: 1 */
+  const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
+} mcl_resnet_options;
+
+MCL_API void mcl_resnet_options_init(mcl_resnet_options *options, size_t struct_size);
+
+/** Makes a residual network. Initial weights: convolutions normal with deviation sqrt(2 / (kernel kernel filters)) (He et al. 2015,
+ *  "Delving Deep into Rectifiers", section 2.2, backward; as torchvision), scales 1, shifts 0, the head as in
+ *  mcl_encoder_create_cnn(). mean and deviation are kept in the file that mcl_encoder_save() writes, and mcl_encoder_load()
+ *  reads them. Weight decay holds for kernels.
+ *  Errors: as mcl_encoder_create_cnn(); MCL_E_SHAPE too where a convolution is left with no pixel. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_create_resnet(mcl_context *context,
+                                                       const mcl_resnet_options *options,
+                                                       mcl_encoder **out, mcl_error *err);
 
 /** Gaussian error linear units (Hendrycks & Gimpel 2016): x Phi(x), and x / (1 + exp(-1.702 x)), which CLIP was trained
  *  with. */

@@ -129,7 +129,8 @@ typedef struct mcl_event {
 } mcl_event;
 
 /** What to do after a stage. The rule, of quantities of its report alone (no label is used), the first that holds; K is
- *  k_effective, and of several clustered modalities the one whose clusters are the most news counts:
+ *  k_effective; of two clustered modalities it is the product of both, and the rest is of the one whose clusters are the most
+ *  news:
  *
  *    CELLS_TOO_SMALL   next_enough_negatives < 1/2
  *    NOTHING_NEW       K is 1, or entropy_given_previous < 0.1,
@@ -205,7 +206,10 @@ typedef struct mcl_stage_report {
    *  cos(e(a_i), e(b_i)) > cos(e(a_i), e(b_j)), half for equal; 1/2 is chance. Of at most 2048 rows, in groups of up to 32 of
    *  a cell. `told`: by this stage, in the cells it trained in. `told_before`: by the representation of the stages before, equal
    *  weights, in the same cells; NaN in stage 0. `told_next`: by that of all stages so far, in the next stage's cells.
-   *  NaN in pull mode, with two modalities, where no cell has two rows, and where the two views of every row are one. */
+   *  With two modalities a is view 0 of modality 0 and b view 1 of modality 1, and rows that are the same in either
+   *  (mcl_dataset_groups()) are not set against each other, with one modality neither. NaN in pull mode, where no cell has two
+   *  rows, where the two views of every row are one, and with two modalities where projection_dim is not dim: then the
+   *  loss compares something else than embeddings. */
   double told_before;
   double told;
   double told_next;
@@ -287,8 +291,8 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_seek(mcl_multistage *loop, int32_t s
  *  `factory` makes an encoder a stage; where it learns a temperature (mcl_encoder_temperature()), each batch's loss is
  *  computed at that one instead of loss->temperature, and its gradient goes back to it. `monitor` hears of "train" (done:
  *  steps of the stage), "embed" and the phases of mcl_clusterer_fit(). At the end of a stage the encoders of all stages so
- *  far embed views 0 and 1 of up to 4096 rows of modality 0 too, at epoch `epochs`, which is never trained on: for told,
- *  told_next. With two modalities they do not.
+ *  far embed views 0 and 1 of up to 4096 rows too (with two modalities the view that each is trained on), at epoch `epochs`,
+ *  which is never trained on: for told, told_next.
  *
  *  Rows that are the same in a modality of the loop (mcl_dataset_groups()) are not each other's negatives: the loss gets
  *  the groups of modality 0 as duplicates and those of modality 1 as other_duplicates. Where no two rows are the same, or

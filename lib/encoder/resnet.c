@@ -1,0 +1,157 @@
+// Residual networks of images (He et al. 2016), layer for layer torchvision's.
+//
+// A block whose shortcut has a convolution of its own has that first: a branch begins at the block's input again for the rest,
+// and the sum adds the shortcut. So the sum's gradient waits for it in one buffer, as that of a plain residual does.
+#include <math.h>
+
+#include "encoder/network.h"
+
+enum { MAX_SIDE = 4096, GROUPS = 4, WIDER = 4 };
+
+static const mcl_resnet_options defaults = {.struct_size = sizeof defaults,
+                                            .depth = 18,
+                                            .filters = 64,
+                                            .trained_blocks = -1,
+                                            .projection_layers = 2,
+                                            .projection_dim = 128};
+
+void mcl_resnet_options_init(mcl_resnet_options *options, size_t struct_size) {
+  mcli_options_init(options, struct_size, &defaults, sizeof defaults);
+}
+
+// ---- options ---------------------------------------------------------------------------------------
+
+static const int32_t *blocks_of(int32_t depth) {
+  static const int32_t blocks[2][GROUPS] = {{2, 2, 2, 2}, {3, 4, 6, 3}};
+  return blocks[depth != 18];
+}
+
+static int32_t count_blocks(int32_t depth) {
+  int32_t n = 0;
+  for (int g = 0; g < GROUPS; g++) n += blocks_of(depth)[g];
+  return n;
+}
+
+static mcl_status check(const mcl_resnet_options *o, mcl_error *err) {
+  const struct {
+    const char *name;
+    int64_t value, low, high;
+  } ranges[] = {{"height", o->height, 1, MAX_SIDE},
+                {"width", o->width, 1, MAX_SIDE},
+                {"channels", o->channels, 1, MAX_SIDE},
+                {"stem", o->stem, MCL_STEM_IMAGENET, MCL_STEM_CIFAR},
+                {"filters", o->filters, 1, 1024},
+                {"projection_layers", o->projection_layers, 1, 8},
+                {"projection_hidden", o->projection_hidden, 0, 65536},
+                {"projection_dim", o->projection_dim, 0, 65536}};
+  mcl_status s = MCL_OK;
+  if (o->depth != 18 && o->depth != 34 && o->depth != 50)
+    return mcli_fail(err, MCL_E_INVALID, "options->depth is %d, not 18, 34 or 50", (int)o->depth);
+  for (size_t i = 0; s == MCL_OK && i < sizeof ranges / sizeof *ranges; i++)
+    s = mcli_network_range(ranges[i].value, ranges[i].low, ranges[i].high, ranges[i].name, err);
+  if (s == MCL_OK)
+    s = mcli_network_range(o->trained_blocks, -1, count_blocks(o->depth), "trained_blocks", err);
+  return s < 0 ? s : mcli_scale_check(o->mean, o->deviation, o->channels, err);
+}
+
+// ---- layers ----------------------------------------------------------------------------------------
+
+// A convolution and its batch norm; `flags`: of the norm.
+static mcl_status conv(mcli_net *net, int32_t filters, int32_t kernel, int32_t stride, int flags,
+                       mcl_error *err) {
+  mcl_status s = mcli_net_conv_padded(net, filters, kernel, stride, kernel / 2, 0, err);
+  if (s < 0) return s;
+  mcli_net_begin_normal(net, sqrt(2.0 / ((double)kernel * kernel * filters)));
+  return mcli_net_norm(net, flags, err);
+}
+
+static mcl_status basic(mcli_net *net, int32_t filters, int32_t stride, mcl_error *err) {
+  mcl_status s = conv(net, filters, 3, stride, MCLI_WITH_RELU, err);
+  return s < 0 ? s : conv(net, filters, 3, 1, 0, err);
+}
+
+static mcl_status bottleneck(mcli_net *net, int32_t filters, int32_t stride, mcl_error *err) {
+  mcl_status s = conv(net, filters, 1, 1, MCLI_WITH_RELU, err);
+  if (s == MCL_OK) s = conv(net, filters, 3, stride, MCLI_WITH_RELU, err);
+  return s < 0 ? s : conv(net, WIDER * filters, 1, 1, 0, err);
+}
+
+static mcl_status block(mcli_net *net, int32_t depth, int32_t filters, int32_t stride,
+                        mcl_error *err) {
+  int32_t from = net->n_layers, begin = from, out = depth < 50 ? filters : WIDER * filters;
+  mcl_status s = MCL_OK;
+  if (stride > 1 || mcli_net_shape(net, from).channels != out) {
+    s = conv(net, out, 1, stride, 0, err);
+    from = net->n_layers;
+    mcli_net_branch(net, begin);
+  }
+  if (s == MCL_OK) s = (depth < 50 ? basic : bottleneck)(net, filters, stride, err);
+  return s < 0 ? s : mcli_net_sum(net, from, MCLI_WITH_RELU, err);
+}
+
+static mcl_status stem(mcli_net *net, const mcl_resnet_options *o, mcl_error *err) {
+  mcl_status s = o->mean || o->deviation ? mcli_net_standardise(net, err) : MCL_OK;
+  if (s < 0) return s;
+  if (o->stem == MCL_STEM_CIFAR) return conv(net, o->filters, 3, 1, MCLI_WITH_RELU, err);
+  s = conv(net, o->filters, 7, 2, MCLI_WITH_RELU, err);
+  return s < 0 ? s : mcli_net_max_pool(net, 3, 2, 1, err);
+}
+
+static mcl_status body(mcli_network *w, const mcl_resnet_options *o, mcl_error *err) {
+  mcl_status s = stem(&w->net, o, err);
+  int32_t left = count_blocks(o->depth), filters = o->filters;
+  for (int g = 0; s == MCL_OK && g < GROUPS; g++, filters *= 2)
+    for (int32_t b = 0; s == MCL_OK && b < blocks_of(o->depth)[g]; b++, left--) {
+      if (left == o->trained_blocks) mcli_net_freeze(&w->net);
+      s = block(&w->net, o->depth, filters, g > 0 && b == 0 ? 2 : 1, err);
+    }
+  if (s == MCL_OK && o->trained_blocks == 0) mcli_net_freeze(&w->net);
+  if (s == MCL_OK) s = mcli_net_pool(&w->net, MCLI_POOL_MEAN, err);
+  w->embedding = w->net.n_layers;
+  return s;
+}
+
+static mcl_status head(mcli_network *w, const mcl_resnet_options *o, mcl_error *err) {
+  int32_t hidden = o->projection_hidden;
+  mcl_status s = MCL_OK;
+  if (hidden == 0) hidden = mcli_net_shape(&w->net, w->net.n_layers).channels;
+  if (o->projection_dim == 0) return s;
+  for (int32_t i = 1; s == MCL_OK && i < o->projection_layers; i++) {
+    s = mcli_net_linear(&w->net, hidden, 0, err);
+    if (s == MCL_OK) s = mcli_net_norm(&w->net, MCLI_WITH_RELU, err);
+  }
+  return s < 0 ? s : mcli_net_linear(&w->net, o->projection_dim, MCLI_WITH_BIAS, err);
+}
+
+static void describe(mcli_network *w, const mcl_resnet_options *o) {
+  mcli_network_describe(w, "resnet%d %d x %d x %d%s, %s stem, %d filters", o->depth, o->height,
+                        o->width, o->channels, o->mean || o->deviation ? " to scale" : "",
+                        o->stem == MCL_STEM_CIFAR ? "cifar" : "imagenet", o->filters);
+  if (o->trained_blocks >= 0) mcli_network_describe(w, ", last %d trained", o->trained_blocks);
+  mcli_network_describe(w, ", head %d x %d %d", o->projection_layers, o->projection_hidden,
+                        o->projection_dim);
+}
+
+mcl_status mcl_encoder_create_resnet(mcl_context *context, const mcl_resnet_options *options,
+                                     mcl_encoder **out, mcl_error *err) {
+  if (!context) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
+  if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
+  mcl_resnet_options o = defaults;
+  mcli_network *w = NULL;
+  mcl_status s = mcli_options_copy(&o, sizeof o, options, "mcl_resnet_options", err);
+  if (s == MCL_OK) s = check(&o, err);
+  if (s == MCL_OK)
+    s = mcli_network_begin(context, (mcli_shape){o.height, o.width, o.channels}, o.optimiser, &w,
+                           err);
+  if (s < 0) return s;
+  s = body(w, &o, err);
+  if (s == MCL_OK) s = head(w, &o, err);
+  if (s < 0) {
+    mcli_network_free(w);
+    return s;
+  }
+  describe(w, &o);
+  s = mcli_network_end(w, "resnet", o.seed, out, err);
+  if (s == MCL_OK && (o.mean || o.deviation)) mcli_scale_begin(w, o.mean, o.deviation, o.channels);
+  return s;
+}
