@@ -125,8 +125,9 @@ mcl_status mcli_net_forward(mcli_net *net, mcli_tape *tape, int64_t n, int32_t l
   for (int32_t i = 0; i < layers && n > 0; i++) {
     const mcli_layer *l = &net->layers[i];
     // What is frozen does not follow the batches.
-    mcl_status s = layer_forward(net, l, tape, training && i >= net->lowest, mcli_tape_value(net, tape, l->input),
-                                 mcli_tape_value(net, tape, i + 1), err);
+    mcl_status s =
+        layer_forward(net, l, tape, training && i >= net->lowest,
+                      mcli_tape_value(net, tape, l->input), mcli_tape_value(net, tape, i + 1), err);
     if (s < 0) return s;
   }
   return MCL_OK;
