@@ -1,9 +1,9 @@
 /* Encoders: what turns rows into embeddings, and learns to.
  *
  * A handle is either the host's own network behind a table of callbacks (mcl_encoder_create_host) or one of the networks
- * built in (mcl_encoder_create_mlp, _cnn, _resnet, _vit, _bag, _text, or _pair of two others, or _clip from a file); everything else is the same for both. An encoder gives two
- * things of two widths: the *embedding*, which is clustered, integrated and kept, and the *projection*, which the loss
- * sees during training (Chen et al. 2020, "A Simple Framework for Contrastive Learning", section 4.2). Neither is
+ * built in (mcl_encoder_create_mlp, _cnn, _resnet, _vit, _bag, _text, or _pair of two others, or _clip from a file);
+ * everything else is the same for both. An encoder gives two things of two widths: the *embedding*, which is clustered,
+ * integrated and kept, and the *projection*, which the loss sees during training (Chen et al. 2020, "A Simple Framework for Contrastive Learning", section 4.2). Neither is
  * L2-normalised: the loss, the clusterer and the integrator normalise what they are given.
  *
  * One step of training:

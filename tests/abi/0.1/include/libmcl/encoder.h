@@ -1,9 +1,9 @@
 /* Encoders: what turns rows into embeddings, and learns to.
  *
  * A handle is either the host's own network behind a table of callbacks (mcl_encoder_create_host) or one of the networks
- * built in (mcl_encoder_create_mlp, _cnn, _resnet, _vit, _bag, _text, or _pair of two others, or _clip from a file); everything else is the same for both. An encoder gives two
- * things of two widths: the *embedding*, which is clustered, integrated and kept, and the *projection*, which the loss
- * sees during training (Chen et al. 2020, "A Simple Framework for Contrastive Learning", section 4.2). Neither is
+ * built in (mcl_encoder_create_mlp, _cnn, _resnet, _vit, _bag, _text, or _pair of two others, or _clip from a file);
+ * everything else is the same for both. An encoder gives two things of two widths: the *embedding*, which is clustered,
+ * integrated and kept, and the *projection*, which the loss sees during training (Chen et al. 2020, "A Simple Framework for Contrastive Learning", section 4.2). Neither is
  * L2-normalised: the loss, the clusterer and the integrator normalise what they are given.
  *
  * One step of training:
@@ -346,9 +346,9 @@ typedef struct mcl_resnet_options {
   int32_t trained_blocks;
   int32_t projection_layers; /**< dense layers of the head, 1 .. 8; default 2 */
   int32_t projection_hidden; /**< 0 .. 65536; default 0: as wide as the embedding */
-  int32_t projection_dim;    /**< 0 .. 65536; default 128; 0: no head, forward gives the embedding */
-  const double *mean;        /**< [channels], finite, copied; NULL, the default: 0 */
-  const double *deviation;   /**< [channels], above 0, copied; NULL, the default: 1 */
+  int32_t projection_dim;  /**< 0 .. 65536; default 128; 0: no head, forward gives the embedding */
+  const double *mean;      /**< [channels], finite, copied; NULL, the default: 0 */
+  const double *deviation; /**< [channels], above 0, copied; NULL, the default: 1 */
   const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
 } mcl_resnet_options;
 
