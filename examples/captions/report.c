@@ -16,8 +16,8 @@ static void settings(FILE *out, const options *o, const world *w, const outcome 
 
 int outcome_write(const options *o, const world *w, const outcome *f) {
   if (!o->shared.json) return 0;
-  FILE *out = fopen(o->shared.json, "w");
-  if (!out) return fail(MCL_E_IO, "the --json file %s cannot be written", o->shared.json);
+  FILE *out = json_open(o->shared.json);
+  if (!out) return -1;
   fputs("{\"stages\":[", out);
   for (int s = 0; s < f->stages; s++) {
     fprintf(out, "%s\n  {\"stage\":%d,", s ? "," : "", s);
@@ -32,8 +32,7 @@ int outcome_write(const options *o, const world *w, const outcome *f) {
   recall_json(out, &f->plain);
   fputs("},\n", out);
   settings(out, o, w, f);
-  int failed = ferror(out) | fclose(out);
-  return failed ? fail(MCL_E_IO, "the --json file cannot be written whole") : 0;
+  return json_close(out);
 }
 
 // ---- the table ---------------------------------------------------------------------------------

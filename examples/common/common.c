@@ -28,6 +28,21 @@ double next_uniform(uint64_t *state, double low, double high) {
   return low + (high - low) * ((double)(next_random(state) >> 11) / 9007199254740992.0);
 }
 
+uint64_t ensemble_seed(uint64_t seed, int member) {
+  return seed + 1000003u * (unsigned)member;
+}
+
+FILE *json_open(const char *path) {
+  FILE *f = fopen(path, "w");
+  if (!f) mcl_error_set(&err, MCL_E_IO, 0, "the --json file cannot be written");
+  return f;
+}
+
+int json_close(FILE *f) {
+  int failed = ferror(f) | fclose(f);
+  return failed ? mcl_error_set(&err, MCL_E_IO, 0, "the --json file cannot be written whole") : 0;
+}
+
 void json_number(FILE *f, double x) {
   if (isnan(x))
     fputs("null", f);

@@ -1,7 +1,8 @@
 #include "pairs.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+const char *const sides_names[] = {"image", "text", "both", NULL};
 
 // Tokens at most. A vocabulary larger than the captions' words has words seen twice or three times
 // as tokens of their own, of which nothing can be learnt.
@@ -9,15 +10,20 @@ enum { MOST_TOKENS = 8192 };
 
 // ---- the file ----------------------------------------------------------------------------------
 
+char *read_caption(const mcl_dataset *d, int64_t row) {
+  size_t wanted = 0;
+  if (mcl_dataset_caption(d, row, NULL, 0, &wanted, &err) != MCL_E_LIMIT) return NULL;
+  char *text = malloc(wanted);
+  if (!text)
+    out_of_memory();
+  else if (mcl_dataset_caption(d, row, text, wanted, NULL, &err) != MCL_OK)
+    free(text), text = NULL;
+  return text;
+}
+
 static int read_captions(pairs_file *p) {
-  for (int64_t i = 0; i < p->n; i++) {
-    size_t wanted = 0;
-    if (mcl_dataset_caption(p->file, i, NULL, 0, &wanted, &err) != MCL_E_LIMIT) return -1;
-    char *text = malloc(wanted);
-    if (!text) return out_of_memory();
-    p->texts[i] = text;
-    TRY(mcl_dataset_caption(p->file, i, text, wanted, NULL, &err));
-  }
+  for (int64_t i = 0; i < p->n; i++)
+    if (!(p->texts[i] = read_caption(p->file, i))) return -1;
   return 0;
 }
 

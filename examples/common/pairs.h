@@ -7,6 +7,12 @@
 
 #include "common.h"
 
+enum { SIDES_IMAGE, SIDES_TEXT, SIDES_BOTH }; // whose embeddings are clustered
+extern const char *const sides_names[];       // NULL at the end
+
+// A row's caption, malloc'ed; NULL: err says why.
+char *read_caption(const mcl_dataset *d, int64_t row);
+
 typedef struct pairs_file {
   mcl_context *context;
   mcl_dataset *file;  // a caption's image and text a row, as the file has them

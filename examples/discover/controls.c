@@ -19,16 +19,12 @@ static int allocate(const run *r, representation *out, int32_t dim) {
 
 // ---- the ensemble -------------------------------------------------------------------------------
 
-// Seeds of the ensemble's members: far from the ones a user would try next.
-static unsigned long long member_seed(const run *r, int i) {
-  return r->o->seed + 1000003u * (unsigned)i;
-}
-
 static int train_member(const run *r, int i, representation *z) {
   mcl_multistage *loop = NULL;
   mcl_integrator *first = NULL;
-  mcl_status s = make_loop(r, 1, member_seed(r, i), NULL, &loop);
-  if (s == MCL_OK) s = run_loop(r, loop, member_seed(r, i));
+  const uint64_t seed = ensemble_seed(r->o->seed, i);
+  mcl_status s = make_loop(r, 1, seed, NULL, &loop);
+  if (s == MCL_OK) s = run_loop(r, loop, seed);
   if (s == MCL_OK) s = mcl_multistage_integrator(loop, &first, &err);
   if (s == MCL_OK) s = embed(r, first, NULL, z);
   mcl_integrator_unref(first);

@@ -16,8 +16,6 @@
 #include "common/recall.h"
 
 enum { MAX_STAGES = 64, MAX_ROWS_OF_TABLE = MAX_STAGES + 8 };
-enum { SIDES_IMAGE, SIDES_TEXT, SIDES_BOTH }; // whose embeddings are clustered
-extern const char *const sides_names[];       // NULL at the end
 
 typedef struct options {
   const char *data, *labels, *out;
@@ -56,8 +54,6 @@ void data_close(data *d);
 int data_split(const options *o, int64_t n, const char *what, int64_t *rows, int64_t *holdout);
 // The same from a file of pairs.
 int data_open_pairs(data *d, mcl_context *c, const options *o);
-// A row's caption, malloc'ed; NULL: err says why.
-char *data_caption(const data *d, int64_t row);
 
 // A representation of all rows: [rows + holdout, dim].
 typedef struct representation {

@@ -32,7 +32,7 @@ void html_recalls(FILE *f, const table *t) {
 // ---- what is found first ------------------------------------------------------------------------
 
 static int write_caption(FILE *f, const run *r, int64_t row) {
-  char *text = data_caption(&r->data, row);
+  char *text = read_caption(r->data.all, row);
   if (!text) return -1;
   html_escaped(f, text);
   free(text);

@@ -73,8 +73,6 @@ enum {
   VERSION
 };
 
-const char *const sides_names[] = {"image", "text", "both", NULL};
-
 static const struct option long_options[] = {{"labels", 1, 0, LABELS},
                                              {"pairs", 1, 0, PAIRS},
                                              {"heading", 0, 0, HEADING},

@@ -81,14 +81,3 @@ int data_open_pairs(data *d, mcl_context *c, const options *o) {
   d->channels = d->image_channels = (int32_t)row.shape[2];
   return 0;
 }
-
-char *data_caption(const data *d, int64_t row) {
-  size_t wanted = 0;
-  if (mcl_dataset_caption(d->all, row, NULL, 0, &wanted, &err) != MCL_E_LIMIT) return NULL;
-  char *text = malloc(wanted);
-  if (!text)
-    out_of_memory();
-  else if (mcl_dataset_caption(d->all, row, text, wanted, NULL, &err) != MCL_OK)
-    free(text), text = NULL;
-  return text;
-}

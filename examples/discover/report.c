@@ -136,7 +136,7 @@ static void csv_text(FILE *f, const char *text) {
 }
 
 static int csv_caption(FILE *f, const data *d, int64_t row) {
-  char *text = data_caption(d, row);
+  char *text = read_caption(d->all, row);
   if (!text) return -1;
   fputc(',', f);
   csv_text(f, text);

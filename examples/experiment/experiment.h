@@ -85,9 +85,6 @@ void experiment_stage_json(const mcl_stage_report *r, int64_t rows, FILE *out);
 typedef mcl_status make_fn(void *user, int32_t stage, mcl_encoder **out, mcl_error *e);
 int experiment_train(mcl_context *c, mcl_multistage *loop, mcl_dataset *rows,
                      const mcl_augmenter_options *views, make_fn *factory, void *user);
-// The first member of an ensemble has the seed of the run, and so is its stage 0; the others' are far from those a user would
-// try next.
-uint64_t ensemble_seed(uint64_t seed, int member);
 
 // One more attribute, of all rows of either dataset.
 void experiment_know(experiment *x, const char *name, const int32_t *train, const int32_t *test,

@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-const char *const sides_names[] = {"image", "text", "both", NULL};
-
 // ---- one loop ------------------------------------------------------------------------------------------
 
 // A training in stages, or one member of an ensemble.

@@ -3,10 +3,8 @@
 #ifndef PAIR_H
 #define PAIR_H
 
+#include "common/pairs.h"
 #include "experiment.h"
-
-enum { SIDES_IMAGE, SIDES_TEXT, SIDES_BOTH }; // whose embeddings are clustered
-extern const char *const sides_names[];       // NULL at the end
 
 // What a representation is of, beside the stages 0, 1, ...: all of them, weighted by growth^s or equally.
 enum { PAIR_INTEGRATED = -2, PAIR_PLAIN };

@@ -41,10 +41,6 @@ static int32_t say(void *user, const mcl_progress *p) {
   return 0;
 }
 
-uint64_t ensemble_seed(uint64_t seed, int member) {
-  return seed + 1000003u * (unsigned)member;
-}
-
 int experiment_train(mcl_context *c, mcl_multistage *loop, mcl_dataset *rows,
                      const mcl_augmenter_options *views, make_fn *factory, void *user) {
   mcl_augmenter *a = NULL;

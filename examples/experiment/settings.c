@@ -55,13 +55,12 @@ int experiment_configure(experiment *x, experiment_settings *s, const experiment
 int experiment_write(const experiment *x, const experiment_options *o, const findings *f,
                      const char *more) {
   if (!o->json) return 0;
-  FILE *out = fopen(o->json, "w");
-  if (!out) return mcl_error_set(&err, MCL_E_IO, 0, "the --json file cannot be written");
+  FILE *out = json_open(o->json);
+  if (!out) return -1;
   fputs("{", out);
   experiment_json(x, f, out);
   fprintf(out, ",%s}\n", more);
-  int failed = ferror(out) | fclose(out);
-  return failed ? mcl_error_set(&err, MCL_E_IO, 0, "the --json file cannot be written whole") : 0;
+  return json_close(out);
 }
 
 static int32_t most(const int32_t *y, int64_t n) {

@@ -87,10 +87,8 @@ static int put_shares(FILE *out, const clip *k, int of) {
       if (!name) return -1;
       if (c >= 0) fputc(',', out);
       json_text(out, name);
-      fputs(":{\"value\":", out);
-      json_number(out, r->value);
-      fprintf(out, ",\"low\":%.6g,\"high\":%.6g,\"pairs\":%lld}", r->low, r->high,
-              (long long)r->total);
+      fputc(':', out);
+      share_write(out, r);
       free(name);
     }
     fputc('}', out);
@@ -135,12 +133,10 @@ static int put_all(FILE *out, const clip *k) {
 }
 
 int clip_write(const clip *k) {
-  const char *path = k->o->shared.json;
-  if (!path) return 0;
-  FILE *out = fopen(path, "w");
-  if (!out) return mcl_error_set(&err, MCL_E_IO, 0, "the --json file cannot be written");
-  int s = put_all(out, k);
-  int failed = ferror(out) | fclose(out);
-  if (s < 0 || !failed) return s;
-  return mcl_error_set(&err, MCL_E_IO, 0, "the --json file cannot be written whole");
+  if (!k->o->shared.json) return 0;
+  FILE *out = json_open(k->o->shared.json);
+  if (!out) return -1;
+  if (put_all(out, k) == 0) return json_close(out);
+  fclose(out);
+  return -1;
 }

@@ -100,6 +100,7 @@ int judge_clusters(void *user, mcl_multistage *loop, int32_t from, int to);
 
 int draw_order(run *r); // of the shuffled control
 
+void share_write(FILE *out, const mcl_probe_result *r); // as JSON, with its interval
 void outcome_print(const options *o, const world *w, const outcome *f);
 int outcome_write(const options *o, const world *w, const outcome *f);
 

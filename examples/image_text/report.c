@@ -8,10 +8,15 @@ static const char *const modality_names[] = {"image", "text"};
 
 // ---- JSON ----------------------------------------------------------------------------------------------
 
-static void share(FILE *out, const char *name, const mcl_probe_result *r) {
-  fprintf(out, "\"%s\":{\"value\":", name);
+void share_write(FILE *out, const mcl_probe_result *r) {
+  fputs("{\"value\":", out);
   json_number(out, r->value);
   fprintf(out, ",\"low\":%.6g,\"high\":%.6g,\"pairs\":%lld}", r->low, r->high, (long long)r->total);
+}
+
+static void share(FILE *out, const char *name, const mcl_probe_result *r) {
+  fprintf(out, "\"%s\":", name);
+  share_write(out, r);
 }
 
 static void shares(FILE *out, const world *w, const told *k) {
@@ -51,8 +56,8 @@ static void settings(FILE *out, const options *o, const world *w, const outcome 
 
 int outcome_write(const options *o, const world *w, const outcome *f) {
   if (!o->shared.json) return 0;
-  FILE *out = fopen(o->shared.json, "w");
-  if (!out) return mcl_error_set(&err, MCL_E_IO, 0, "the --json file cannot be written");
+  FILE *out = json_open(o->shared.json);
+  if (!out) return -1;
   fputs("{\"stages\":[", out);
   for (int s = 0; s < f->stages; s++) {
     fprintf(out, "%s\n  {\"stage\":%d,", s ? "," : "", s);
@@ -67,8 +72,7 @@ int outcome_write(const options *o, const world *w, const outcome *f) {
   shares(out, w, &f->plain);
   fputs("},\n", out);
   settings(out, o, w, f);
-  int failed = ferror(out) | fclose(out);
-  return failed ? mcl_error_set(&err, MCL_E_IO, 0, "the --json file cannot be written whole") : 0;
+  return json_close(out);
 }
 
 // ---- the table -----------------------------------------------------------------------------------------

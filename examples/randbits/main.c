@@ -76,9 +76,8 @@ static void set_views(mcl_augmenter_options *v, long bits) {
 
 // As the authors' program has it: convolutions without padding, so that the dense layer sees 2 x 2 pixels and not 4 x 4; 1e-4 sum w^2
 // on a loss that is the sum of both directions, where ours is their mean; Keras's initial weights, and its epsilon for Adam;
-// crops that lie inside the image as they are drawn.
+// crops as TensorFlow draws them.
 static void set_published(experiment *x, experiment_settings *s) {
-  x->views.clamped_crop = 0;
   x->views.crop_size = MCL_CROP_UNIFORM_HEIGHT;
   x->network.padding = MCL_PADDING_VALID;
   x->network.init = MCL_INIT_GLOROT;

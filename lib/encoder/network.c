@@ -316,6 +316,7 @@ mcl_status mcli_scale_check(const double *mean, const double *deviation, int32_t
 
 void mcli_scale_begin(const mcli_network *w, const double *mean, const double *deviation,
                       int32_t channels) {
+  if (!mean && !deviation) return;
   const mcli_layer *l = &w->net.layers[0];
   for (int32_t k = 0; k < channels; k++) {
     mcli_param_value(&w->net.params, l->mean)[k] = mean ? (float)mean[k] : 0;

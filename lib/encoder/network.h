@@ -52,7 +52,8 @@ mcl_status mcli_text_build(mcl_context *c, const mcl_text_options *options, mcli
 // Once there are weights: mean and deviation of these options.
 void mcli_vit_begin_scale(const mcli_network *w, const mcl_vit_options *o);
 
-// Mean and deviation of each channel, either of which may be NULL, of a network whose first layer brings pixels to scale.
+// Mean and deviation of each channel, either of which may be NULL, of a network whose first layer brings pixels to scale. Where
+// both are, there is no such layer.
 mcl_status mcli_scale_check(const double *mean, const double *deviation, int32_t channels,
                             mcl_error *err);
 void mcli_scale_begin(const mcli_network *w, const double *mean, const double *deviation,

@@ -89,8 +89,12 @@ static mcl_status block(mcli_net *net, int32_t depth, int32_t filters, int32_t s
   return s < 0 ? s : mcli_net_sum(net, from, MCLI_WITH_RELU, err);
 }
 
+static int has_scale(const mcl_resnet_options *o) {
+  return o->mean || o->deviation;
+}
+
 static mcl_status stem(mcli_net *net, const mcl_resnet_options *o, mcl_error *err) {
-  mcl_status s = o->mean || o->deviation ? mcli_net_standardise(net, err) : MCL_OK;
+  mcl_status s = has_scale(o) ? mcli_net_standardise(net, err) : MCL_OK;
   if (s < 0) return s;
   if (o->stem == MCL_STEM_CIFAR) return conv(net, o->filters, 3, 1, MCLI_WITH_RELU, err);
   s = conv(net, o->filters, 7, 2, MCLI_WITH_RELU, err);
@@ -125,7 +129,7 @@ static mcl_status head(mcli_network *w, const mcl_resnet_options *o, mcl_error *
 
 static void describe(mcli_network *w, const mcl_resnet_options *o) {
   mcli_network_describe(w, "resnet%d %d x %d x %d%s, %s stem, %d filters", o->depth, o->height,
-                        o->width, o->channels, o->mean || o->deviation ? " to scale" : "",
+                        o->width, o->channels, has_scale(o) ? " to scale" : "",
                         o->stem == MCL_STEM_CIFAR ? "cifar" : "imagenet", o->filters);
   if (o->trained_blocks >= 0) mcli_network_describe(w, ", last %d trained", o->trained_blocks);
   mcli_network_describe(w, ", head %d x %d %d", o->projection_layers, o->projection_hidden,
@@ -152,6 +156,6 @@ mcl_status mcl_encoder_create_resnet(mcl_context *context, const mcl_resnet_opti
   }
   describe(w, &o);
   s = mcli_network_end(w, "resnet", o.seed, out, err);
-  if (s == MCL_OK && (o.mean || o.deviation)) mcli_scale_begin(w, o.mean, o.deviation, o.channels);
+  if (s == MCL_OK) mcli_scale_begin(w, o.mean, o.deviation, o.channels);
   return s;
 }

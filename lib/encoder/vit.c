@@ -97,7 +97,7 @@ static void describe(mcli_network *w, const mcl_vit_options *o) {
 }
 
 void mcli_vit_begin_scale(const mcli_network *w, const mcl_vit_options *o) {
-  if (has_scale(o)) mcli_scale_begin(w, o->mean, o->deviation, o->channels);
+  mcli_scale_begin(w, o->mean, o->deviation, o->channels);
 }
 
 mcl_status mcli_vit_build(mcl_context *c, const mcl_vit_options *options, mcli_network **out,

@@ -66,27 +66,19 @@ mcli_conv mcli_conv_padded(int32_t height, int32_t width, int32_t channels, int3
 
 // ---- sizes -----------------------------------------------------------------------------------------
 
-static int64_t pixels_of(const mcli_conv *v) {
-  return (int64_t)v->out_height * v->out_width;
-}
-
 static int64_t patch_of(const mcli_conv *v) {
   return (int64_t)v->kernel * v->kernel * v->channels;
 }
 
-static int64_t image_of(const mcli_conv *v) {
-  return (int64_t)v->height * v->width * v->channels;
-}
-
 // A power of two, so that batches of powers of two are cut evenly.
 static int64_t chunk_images(const mcli_conv *v) {
-  int64_t floats = pixels_of(v) * patch_of(v), images = 1;
+  int64_t floats = mcli_conv_pixels(v) * patch_of(v), images = 1;
   while (2 * images <= CHUNK_IMAGES && 2 * images * floats <= CHUNK_FLOATS) images *= 2;
   return images;
 }
 
 static int64_t chunk_floats(const mcli_conv *v) {
-  int64_t floats = chunk_images(v) * pixels_of(v) * patch_of(v);
+  int64_t floats = chunk_images(v) * mcli_conv_pixels(v) * patch_of(v);
   return (floats + 15) / 16 * 16;
 }
 
@@ -155,7 +147,8 @@ static void patches_to_image(const mcli_nn_kernels *k, const mcli_conv *v, const
 
 static void make_patches(const mcli_conv *v, int64_t images, const float *x, float *patches) {
   for (int64_t i = 0; i < images; i++)
-    patches_of_image(v, x + i * image_of(v), patches + i * pixels_of(v) * patch_of(v));
+    patches_of_image(v, x + i * mcli_conv_image(v),
+                     patches + i * mcli_conv_pixels(v) * patch_of(v));
 }
 
 // ---- forward ---------------------------------------------------------------------------------------
@@ -189,9 +182,9 @@ static int64_t chunk_at(const conv_job *j, int64_t chunk, int64_t *first) {
 static void forward_chunk(void *job, uint32_t task, uint32_t worker) {
   const conv_job *j = job;
   const mcli_conv *v = j->conv;
-  int64_t first, images = chunk_at(j, task, &first), rows = images * pixels_of(v);
-  float *patches = patches_for(j, worker), *y = j->out + first * pixels_of(v) * v->filters;
-  make_patches(v, images, j->x + first * image_of(v), patches);
+  int64_t first, images = chunk_at(j, task, &first), rows = images * mcli_conv_pixels(v);
+  float *patches = patches_for(j, worker), *y = j->out + first * mcli_conv_pixels(v) * v->filters;
+  make_patches(v, images, j->x + first * mcli_conv_image(v), patches);
   mcli_gemm(j->context, 0, rows, v->filters, patch_of(v), 1, patches, patch_of(v), j->kernel,
             v->filters, 0, y, v->filters); // (1)
   j->kernels->add_bias(y, j->bias, rows, v->filters, j->relu);
@@ -219,13 +212,14 @@ mcl_status mcli_conv_forward(mcl_context *c, const mcli_conv *v, int64_t n, cons
 static void input_gradient(const conv_job *j, int64_t first, int64_t images, const float *dy,
                            float *patches) {
   const mcli_conv *v = j->conv;
-  int64_t rows = images * pixels_of(v);
-  float *dx = j->dx + first * image_of(v);
+  int64_t rows = images * mcli_conv_pixels(v);
+  float *dx = j->dx + first * mcli_conv_image(v);
   mcli_gemm(j->context, MCLI_GEMM_TB, rows, patch_of(v), v->filters, 1, dy, v->filters, j->kernel,
             v->filters, 0, patches, patch_of(v));
-  memset(dx, 0, (size_t)(images * image_of(v)) * sizeof *dx);
+  memset(dx, 0, (size_t)(images * mcli_conv_image(v)) * sizeof *dx);
   for (int64_t i = 0; i < images; i++)
-    patches_to_image(j->kernels, v, patches + i * pixels_of(v) * patch_of(v), dx + i * image_of(v));
+    patches_to_image(j->kernels, v, patches + i * mcli_conv_pixels(v) * patch_of(v),
+                     dx + i * mcli_conv_image(v));
 }
 
 static void backward_part(void *job, uint32_t task, uint32_t worker) {
@@ -237,12 +231,13 @@ static void backward_part(void *job, uint32_t task, uint32_t worker) {
   int64_t begin, chunks;
   mcli_part(mcli_blocks(j->n, chunk_images(v)), j->parts, task, &begin, &chunks);
   for (int64_t i = begin; i < begin + chunks; i++) {
-    int64_t first, images = chunk_at(j, i, &first), rows = images * pixels_of(v);
-    float *dy = j->dy + first * pixels_of(v) * v->filters;
+    int64_t first, images = chunk_at(j, i, &first), rows = images * mcli_conv_pixels(v);
+    float *dy = j->dy + first * mcli_conv_pixels(v) * v->filters;
     if (j->relu)
-      j->kernels->relu_backward(j->y + first * pixels_of(v) * v->filters, dy, rows * v->filters);
+      j->kernels->relu_backward(j->y + first * mcli_conv_pixels(v) * v->filters, dy,
+                                rows * v->filters);
     if (j->d_bias) j->kernels->sums(dy, rows, v->filters, d_bias);
-    make_patches(v, images, j->x + first * image_of(v), patches);
+    make_patches(v, images, j->x + first * mcli_conv_image(v), patches);
     mcli_gemm(j->context, MCLI_GEMM_TA, patch_of(v), v->filters, rows, 1, patches, patch_of(v), dy,
               v->filters, i > begin, part, v->filters); // (2)
     if (j->dx) input_gradient(j, first, images, dy, patches + chunk_floats(v));

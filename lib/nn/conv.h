@@ -22,6 +22,14 @@ mcli_conv mcli_conv_make(int32_t height, int32_t width, int32_t channels, int32_
 mcli_conv mcli_conv_padded(int32_t height, int32_t width, int32_t channels, int32_t filters,
                            int32_t kernel, int32_t stride, int32_t padding);
 
+// Numbers of an image that goes in, and pixels of one that comes out.
+static inline int64_t mcli_conv_image(const mcli_conv *v) {
+  return (int64_t)v->height * v->width * v->channels;
+}
+static inline int64_t mcli_conv_pixels(const mcli_conv *v) {
+  return (int64_t)v->out_height * v->out_width;
+}
+
 // Floats of workspace that forward and backward need for n images on this context.
 int64_t mcli_conv_workspace(mcl_context *c, const mcli_conv *v, int64_t n);
 

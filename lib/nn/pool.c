@@ -11,12 +11,8 @@ typedef struct pool_job {
   float *out;
 } pool_job;
 
-static int64_t input_of(const mcli_conv *v) {
-  return (int64_t)v->height * v->width * v->channels;
-}
-
 static int64_t output_of(const mcli_conv *v) {
-  return (int64_t)v->out_height * v->out_width * v->channels;
+  return mcli_conv_pixels(v) * v->channels;
 }
 
 // The window's part inside the image along one axis: [*from, *to).
@@ -46,7 +42,7 @@ static void forward_image(void *job, uint32_t task, uint32_t worker) {
   (void)worker;
   for (int32_t oy = 0; oy < v->out_height; oy++)
     for (int32_t ox = 0; ox < v->out_width; ox++, y += v->channels)
-      forward_window(v, j->x + task * input_of(v), oy, ox, y);
+      forward_window(v, j->x + task * mcli_conv_image(v), oy, ox, y);
 }
 
 mcl_status mcli_max_forward(mcl_context *c, const mcli_conv *v, int64_t n, const float *x, float *y,
@@ -74,12 +70,12 @@ static void backward_image(void *job, uint32_t task, uint32_t worker) {
   const pool_job *j = job;
   const mcli_conv *v = j->v;
   const float *y = j->y + task * output_of(v), *dy = j->dy + task * output_of(v);
-  float *dx = j->out + task * input_of(v);
+  float *dx = j->out + task * mcli_conv_image(v);
   (void)worker;
-  memset(dx, 0, (size_t)input_of(v) * sizeof *dx);
+  memset(dx, 0, (size_t)mcli_conv_image(v) * sizeof *dx);
   for (int32_t oy = 0; oy < v->out_height; oy++)
     for (int32_t ox = 0; ox < v->out_width; ox++, y += v->channels, dy += v->channels)
-      backward_window(v, j->x + task * input_of(v), oy, ox, y, dy, dx);
+      backward_window(v, j->x + task * mcli_conv_image(v), oy, ox, y, dy, dx);
 }
 
 mcl_status mcli_max_backward(mcl_context *c, const mcli_conv *v, int64_t n, const float *x,

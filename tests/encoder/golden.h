@@ -159,4 +159,30 @@ static inline int32_t *tokens(uint64_t stream, int64_t n, int32_t length, int32_
   return ids;
 }
 
+// n numbers of a batch of images, a function of the stream.
+typedef void fill_fn(uint64_t stream, const int64_t *shape, int64_t n, float *out);
+
+static inline void fill_noise(uint64_t stream, const int64_t *shape, int64_t n, float *out) {
+  (void)shape;
+  for (int64_t i = 0; i < n; i++) out[i] = (float)(0.5 + 0.5 * uniform(stream, (uint64_t)i));
+}
+
+// Two views of this shape, through an encoder whose weights are the hash's. It is unref'd, and so is the context.
+static inline void check_images(const golden *g, mcl_encoder *e, int32_t ndim, const int64_t *shape,
+                                fill_fn *fill) {
+  float *x[2];
+  mcl_array data[2];
+  network = mcli_encoder_user(e);
+  set_weights(network);
+  for (uint64_t v = 0; v < 2; v++) {
+    x[v] = calloc((size_t)(g->n * g->inputs), sizeof *x[v]);
+    fill(1000 + v, shape, g->n * g->inputs, x[v]);
+    mcl_array_init(&data[v], x[v], MCL_F32, ndim, shape);
+  }
+  check_training(g, e, data);
+  free(x[0]), free(x[1]);
+  mcl_encoder_unref(e);
+  mcl_context_unref(context);
+}
+
 #endif

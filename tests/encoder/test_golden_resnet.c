@@ -4,10 +4,10 @@
 #include "golden/resnet.h"
 
 // images() of resnet.py.
-static void make_images(uint64_t stream, const int64_t s[4], float *out) {
-  for (int64_t i = 0; i < s[0] * s[1] * s[2] * s[3]; i++) {
-    int64_t c = i % s[3], x = i / s[3] % s[2], y = i / s[3] / s[2] % s[1],
-            row = i / s[3] / s[2] / s[1];
+static void fill_patches(uint64_t stream, const int64_t *s, int64_t n, float *out) {
+  for (int64_t i = 0; i < n; i++) {
+    int64_t c = i % s[3], x = i / s[3] % s[2], y = i / s[3] / s[2] % s[1];
+    int64_t row = i / s[3] / s[2] / s[1];
     int64_t patch = ((row * s[1] + y / 8) * s[2] + x / 8) * s[3] + c;
     out[i] = (float)(0.5 + 0.4 * uniform(stream, (uint64_t)patch) +
                      0.1 * uniform(stream + 10, (uint64_t)i));
@@ -22,21 +22,8 @@ static void check_resnet(const golden *g, mcl_resnet_options o) {
   mcl_encoder *e = NULL;
   context = test_context(2);
   CHECK_OK(mcl_encoder_create_resnet(context, &o, &e, &err));
-  network = mcli_encoder_user(e);
-  set_weights(network);
-  const int64_t shape[4] = {g->n, o.height, o.width, o.channels};
-  float *images[2];
-  mcl_array data[2];
-  for (uint64_t v = 0; v < 2; v++) {
-    images[v] = calloc((size_t)(g->n * g->inputs), sizeof *images[v]);
-    make_images(1000 + v, shape, images[v]);
-    mcl_array_init(&data[v], images[v], MCL_F32, 4, shape);
-  }
   rate = 1e-5; // RATE of resnet.py
-  check_training(g, e, data);
-  free(images[0]), free(images[1]);
-  mcl_encoder_unref(e);
-  mcl_context_unref(context);
+  check_images(g, e, 4, (const int64_t[]){g->n, o.height, o.width, o.channels}, fill_patches);
 }
 
 static mcl_resnet_options options_of(int32_t height, int32_t width, int32_t channels,

@@ -11,21 +11,7 @@ static void check_vit(const golden *g, mcl_vit_options o) {
   mcl_encoder *e = NULL;
   context = test_context(2);
   CHECK_OK(mcl_encoder_create_vit(context, &o, &e, &err));
-  network = mcli_encoder_user(e);
-  set_weights(network);
-  const int64_t shape[4] = {g->n, o.height, o.width, o.channels};
-  float *images[2];
-  mcl_array data[2];
-  for (uint64_t v = 0; v < 2; v++) {
-    images[v] = calloc((size_t)(g->n * g->inputs), sizeof *images[v]);
-    for (int64_t i = 0; i < g->n * g->inputs; i++)
-      images[v][i] = (float)(0.5 + 0.5 * uniform(1000 + v, (uint64_t)i));
-    mcl_array_init(&data[v], images[v], MCL_F32, 4, shape);
-  }
-  check_training(g, e, data);
-  free(images[0]), free(images[1]);
-  mcl_encoder_unref(e);
-  mcl_context_unref(context);
+  check_images(g, e, 4, (const int64_t[]){g->n, o.height, o.width, o.channels}, fill_noise);
 }
 
 static mcl_vit_options options_of(int32_t height, int32_t width, int32_t channels) {

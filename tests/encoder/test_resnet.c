@@ -1,5 +1,5 @@
 // Residual networks from outside, and blocks of them that are not trained.
-#include "support/suite.h"
+#include "encoder/bits.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -127,45 +127,21 @@ START_TEST(a_row_embeds_alike_alone_and_among_others) {
 }
 END_TEST
 
+static void embed_rows(mcl_encoder *e, float *z) {
+  embed(e, images[1], ROWS, z);
+}
+
+static const subject all_kinds = {"resnet", KINDS, ROWS, encoder_of, train, embed_rows};
+
 START_TEST(training_gives_the_same_bits_for_any_number_of_threads) {
   make_data();
-  for (int kind = 0; kind < KINDS; kind++) {
-    float wanted[ROWS * WIDEST], z[ROWS * WIDEST];
-    for (uint32_t threads = 1; threads < 4; threads++) {
-      mcl_context *c = test_context(threads);
-      mcl_encoder *e = encoder_of(c, kind);
-      size_t size = (size_t)(ROWS * mcl_encoder_dim(e)) * sizeof *z;
-      train(e, 2);
-      embed(e, images[1], ROWS, threads == 1 ? wanted : z);
-      if (threads > 1) ck_assert_mem_eq(z, wanted, size);
-      mcl_encoder_unref(e);
-      mcl_context_unref(c);
-    }
-  }
+  check_same_bits_for_any_threads(&all_kinds);
 }
 END_TEST
 
 START_TEST(a_resumed_run_goes_on_bit_for_bit) {
   make_data();
-  mcl_context *c = test_context(2);
-  char path[4200];
-  snprintf(path, sizeof path, "%s/e.safetensors", test_directory("resnet"));
-  for (int kind = 0; kind < KINDS; kind++) {
-    mcl_encoder *e = encoder_of(c, kind), *other = encoder_of(c, kind);
-    float wanted[ROWS * WIDEST], z[ROWS * WIDEST];
-    size_t size = (size_t)(ROWS * mcl_encoder_dim(e)) * sizeof *z;
-    train(e, 2);
-    CHECK_OK(mcl_encoder_save(e, path, &err));
-    train(e, 1);
-    embed(e, images[0], ROWS, wanted);
-    CHECK_OK(mcl_encoder_load(other, path, &err));
-    train(other, 1);
-    embed(other, images[0], ROWS, z);
-    ck_assert_mem_eq(z, wanted, size);
-    mcl_encoder_unref(e);
-    mcl_encoder_unref(other);
-  }
-  mcl_context_unref(c);
+  check_resumed_bit_for_bit(&all_kinds);
 }
 END_TEST
 

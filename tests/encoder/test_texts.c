@@ -1,5 +1,5 @@
 // The networks for texts from outside: options, data, files, threads, memory.
-#include "support/suite.h"
+#include "encoder/bits.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -259,46 +259,21 @@ END_TEST
 
 // ---- training --------------------------------------------------------------------------------------
 
+static void embed_rows(mcl_encoder *e, float *z) {
+  CHECK_OK(embed(e, texts[1], ROWS, z));
+}
+
+static const subject all_kinds = {"texts", KINDS, ROWS, encoder_of, train, embed_rows};
+
 START_TEST(training_gives_the_same_bits_for_any_number_of_threads) {
   make_data();
-  for (int kind = 0; kind < KINDS; kind++) {
-    float wanted[ROWS * DIM], z[ROWS * DIM];
-    for (uint32_t threads = 1; threads < 4; threads++) {
-      mcl_context *c = test_context(threads);
-      mcl_encoder *e = encoder_of(c, kind);
-      train(e, 3);
-      CHECK_OK(embed(e, texts[1], ROWS, threads == 1 ? wanted : z));
-      if (threads > 1) ck_assert_mem_eq(z, wanted, sizeof z);
-      mcl_encoder_unref(e);
-      mcl_context_unref(c);
-    }
-  }
+  check_same_bits_for_any_threads(&all_kinds);
 }
 END_TEST
 
 START_TEST(a_resumed_run_goes_on_bit_for_bit) {
   make_data();
-  mcl_context *c = test_context(2);
-  char path[4200];
-  snprintf(path, sizeof path, "%s/e.safetensors", test_directory("texts"));
-  for (int kind = 0; kind < KINDS; kind++) {
-    mcl_encoder *e = encoder_of(c, kind), *other = encoder_of(c, kind);
-    float wanted[ROWS * DIM], z[ROWS * DIM];
-    train(e, 2);
-    CHECK_OK(mcl_encoder_save(e, path, &err));
-    CHECK_OK(mcl_encoder_load(other, path, &err));
-    train(e, 2);
-    train(other, 2);
-    CHECK_OK(embed(e, texts[0], ROWS, wanted));
-    CHECK_OK(embed(other, texts[0], ROWS, z));
-    ck_assert_mem_eq(z, wanted, sizeof z);
-    mcl_encoder *another = encoder_of(c, (kind + 1) % KINDS);
-    CHECK_FAILS(MCL_E_MISMATCH, "libmcl.network", mcl_encoder_load(another, path, &err));
-    mcl_encoder_unref(e);
-    mcl_encoder_unref(other);
-    mcl_encoder_unref(another);
-  }
-  mcl_context_unref(c);
+  check_resumed_bit_for_bit(&all_kinds);
 }
 END_TEST
 
