@@ -146,9 +146,10 @@ static int write_stage(FILE *f, const run *r, int s) {
             m->nmi_previous, s - 1, 100 * m->entropy_given_previous);
   if (!isnan(m->told_next))
     fprintf(f,
-            " It tells a row's other view from another row of the cell %.2f %% of the time; in the "
+            " It tells a row's %s from another row of the cell %.2f %% of the time; in the "
             "cells of the next stage, all stages so far do so %.2f %% of the time.",
-            100 * m->told, 100 * m->told_next);
+            r->o->pairs ? "caption, by its image," : "other view", 100 * m->told,
+            100 * m->told_next);
   fprintf(
       f,
       " After it there are %lld cells; %.0f %% of the rows have at least %d others in theirs.</p>"
