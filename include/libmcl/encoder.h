@@ -25,8 +25,8 @@
  *
  * Any other order is MCL_E_STATE, for the host's own encoders too. A backward, a step, or a forward after a backward, that
  * fails while it works (not for its arguments or the order) gives the whole batch up, and so does mcl_encoder_give_up().
- * Only step and load change what save writes: a run that is resumed from a save goes on bit for bit as if it had never
- * stopped.
+ * Only step, load and start_from change what save writes: a run that is resumed from a save goes on bit for bit as if it had
+ * never stopped.
  *
  * Threads: one call at a time on one encoder; a call from a second thread, or from one of the encoder's own callbacks,
  * is MCL_E_BUSY and does nothing. The built-in networks use the context's threads and give the same bits for any number
@@ -106,6 +106,9 @@ typedef struct mcl_host_encoder {
   /** Forgets activations and gradients: the batch at work is given up, by mcl_encoder_give_up() or because a forward, backward
    *  or step has failed, of this encoder or, in a pair, of the other one. NULL: nothing is to be forgotten. */
   void (*give_up)(void *user);
+  /** Takes over the weights of another encoder, whose `user` is `from` and whose `start_from` is this function too: what
+   *  mcl_encoder_start_from() says. On failure it is as before. `from` is only read. */
+  mcl_status (*start_from)(void *user, void *from, mcl_error *err);
 } mcl_host_encoder;
 
 /** Makes an encoder of the host's callbacks. When it fails, `destroy` has run (unless `host` is NULL or was never
@@ -195,6 +198,19 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_save(mcl_encoder *encoder, const char *
  *  of another shape, or too many: named), MCL_E_NOT_FINITE (a tensor, named), MCL_E_NOMEM, MCL_E_BUSY, MCL_E_UNSUPPORTED. */
 MCL_API MCL_CHECK mcl_status mcl_encoder_load(mcl_encoder *encoder, const char *path,
                                               mcl_error *err);
+
+/** Gives an encoder the weights of another, to go on from there with a training of its own: weights, running figures of batch
+ *  norm, a pair's temperature are then those of `from` to the bit; the optimiser begins anew, without moments and at step 0.
+ *  Activations and gradients held are forgotten. `from` is only read, and may be trained on or let go of afterwards. What
+ *  mcl_multistage_run() does for MCL_INITIAL_PRECEDING; who trains by hand calls it at MCL_BEGIN_STAGE.
+ *  Both are of the same network: seed, optimiser and which of the weights are trained (trained_blocks, locked) may differ. Of a
+ *  pair, each tower takes over that of the other pair; a locked host's encoder without a start_from stays what it is. Of
+ *  mcl_integrator_encoder() the head takes over the head. Of a host's encoder it is the host's to say (start_from).
+ *  Errors: MCL_E_INVALID (NULL; twice the same encoder), MCL_E_UNSUPPORTED (a host's without start_from), MCL_E_MISMATCH
+ *  (another network, a host's of another kind), MCL_E_BUSY (either), what a host's start_from returns. On failure the encoder is
+ *  as before, but for the first of two hosts' encoders in a pair where it is the second that fails. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_start_from(mcl_encoder *encoder, mcl_encoder *from,
+                                                    mcl_error *err);
 
 /* ---- the networks built in ---------------------------------------------------------------------------------------------- */
 

@@ -449,6 +449,45 @@ mcl_status mcl_encoder_give_up(mcl_encoder *encoder, mcl_error *err) {
   return mcl_ok(err);
 }
 
+// The table's own function is what says that both are of one kind.
+static mcl_status check_start(const mcl_encoder *e, const mcl_encoder *from, mcl_error *err) {
+  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  if (!from) return mcli_fail(err, MCL_E_INVALID, "from is NULL");
+  if (e == from) return mcli_fail(err, MCL_E_INVALID, "encoder and from are one encoder");
+  if (!e->table.start_from)
+    return mcli_fail(err, MCL_E_UNSUPPORTED,
+                     "this encoder has no start_from: the host left it NULL");
+  if (from->table.start_from != e->table.start_from)
+    return mcli_fail(err, MCL_E_MISMATCH,
+                     "a %s cannot start from a %s: they are of different kinds", e->name,
+                     from->name);
+  if (from->table.dim == e->table.dim && from->table.projection_dim == e->table.projection_dim)
+    return MCL_OK;
+  return mcli_fail(err, MCL_E_MISMATCH,
+                   "embeddings have %d and %d numbers, projections %d and %d: it cannot start from "
+                   "that one",
+                   e->table.dim, from->table.dim, e->table.projection_dim,
+                   from->table.projection_dim);
+}
+
+mcl_status mcl_encoder_start_from(mcl_encoder *encoder, mcl_encoder *from, mcl_error *err) {
+  mcl_encoder *e = encoder;
+  mcl_status s = check_start(e, from, err);
+  if (s == MCL_OK) s = mcli_guard_enter(&e->guard, "encoder", err);
+  if (s < 0) return s;
+  s = mcli_guard_enter(&from->guard, "from", err);
+  if (s == MCL_OK) {
+    mcl_error inner;
+    mcli_callback_begin(&inner);
+    s = e->table.start_from(e->table.user, from->table.user, &inner);
+    s = ended(e, "start_from", s, &inner, err);
+    mcli_guard_leave(&from->guard);
+  }
+  if (s == MCL_OK) forget(e);
+  mcli_guard_leave(&e->guard);
+  return s < 0 ? s : mcl_ok(err);
+}
+
 typedef mcl_status (*path_fn)(void *, const char *, mcl_error *);
 
 // save and load.

@@ -204,6 +204,48 @@ static mcl_status load(void *user, const char *path, mcl_error *err) {
   return s;
 }
 
+// ---- the weights of another -----------------------------------------------------------------------
+
+static size_t layers_described(const mcli_network *w) {
+  return w->layers_described ? w->layers_described : strlen(w->description);
+}
+
+static int same_tensors(const mcli_params *p, const mcli_params *from) {
+  if (p->n != from->n || p->n_tensors != from->n_tensors) return 0;
+  for (int32_t i = 0; i < p->n_tensors; i++)
+    if (memcmp(p->tensors[i].shape, from->tensors[i].shape, sizeof p->tensors[i].shape) != 0)
+      return 0;
+  return 1;
+}
+
+// A pair's projections do not describe how wide the towers are: the tensors do.
+mcl_status mcli_network_check_same(const mcli_network *w, const mcli_network *from,
+                                   mcl_error *err) {
+  size_t n = layers_described(w);
+  if (n == layers_described(from) && memcmp(w->description, from->description, n) == 0 &&
+      same_tensors(&w->net.params, &from->net.params))
+    return MCL_OK;
+  return mcli_fail(err, MCL_E_MISMATCH, "\"%s\" cannot start from \"%s\"", w->description,
+                   from->description);
+}
+
+void mcli_network_start_from(mcli_network *w, const mcli_network *from) {
+  mcli_params *p = &w->net.params;
+  size_t trained = (size_t)(p->n - p->frozen) * sizeof(float);
+  memcpy(p->values, from->net.params.values, (size_t)p->n * sizeof(float));
+  memset(p->moments, 0, trained);
+  memset(p->second, 0, trained);
+  w->steps = 0;
+  mcli_network_give_up(w);
+}
+
+static mcl_status start_from(void *user, void *from, mcl_error *err) {
+  mcl_status s = mcli_network_check_same(user, from, err);
+  if (s < 0) return s;
+  mcli_network_start_from(user, from);
+  return mcl_ok(err);
+}
+
 // ---- life ------------------------------------------------------------------------------------------
 
 void mcli_network_free(void *network) {
@@ -258,6 +300,7 @@ mcl_status mcli_network_end(mcli_network *w, const char *name, uint64_t seed, mc
 
 void mcli_network_freeze(mcli_network *w) {
   mcli_net_freeze(&w->net);
+  w->layers_described = layers_described(w);
   mcli_network_describe(w, ", frozen");
 }
 
@@ -277,7 +320,8 @@ mcl_status mcli_network_handle(mcli_network *w, const char *name, mcl_encoder **
                             .load = load,
                             .destroy = mcli_network_free,
                             .held = held,
-                            .give_up = mcli_network_give_up};
+                            .give_up = mcli_network_give_up,
+                            .start_from = start_from};
   return mcli_encoder_create(w->context, name, &table, out, err);
 }
 
@@ -298,6 +342,12 @@ void mcli_network_describe(mcli_network *w, const char *format, ...) {
   va_start(arguments, format);
   vsnprintf(w->description + used, sizeof w->description - used, format, arguments);
   va_end(arguments);
+}
+
+void mcli_network_describe_trained(mcli_network *w, int32_t blocks) {
+  if (blocks < 0) return;
+  w->layers_described = strlen(w->description);
+  mcli_network_describe(w, ", last %d trained", blocks);
 }
 
 // ---- pixels to scale -------------------------------------------------------------------------------

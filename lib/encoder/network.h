@@ -17,7 +17,8 @@ typedef struct mcli_network {
   int32_t embedding; // number of the value that is the embedding; the last one is the projection
   int64_t steps;     // of the optimiser so far
   mcli_tape tapes[MCLI_NETWORK_VIEWS], evaluation;
-  char description[512]; // of the layers: a saved file belongs to one that has the same
+  char description[512];   // of the layers: a saved file belongs to one that has the same
+  size_t layers_described; // of it, what does not say which weights are trained; 0: all of it
 } mcli_network;
 
 // Begins a network whose optimiser options are checked and copied; NULL options are the defaults. Then layers are
@@ -72,6 +73,14 @@ mcl_status mcli_network_head(mcli_network *w, int32_t projection_dim, mcl_error 
 // Appends to the description, which is cut where it is full.
 void mcli_network_describe(mcli_network *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+// The end of a description: the last so many blocks are trained; below 0: all of it is, and nothing is said.
+void mcli_network_describe_trained(mcli_network *w, int32_t blocks);
+
+// MCL_E_MISMATCH when the weights of one network mean something else in the other.
+mcl_status mcli_network_check_same(const mcli_network *w, const mcli_network *from, mcl_error *err);
+// The weights of a network that is the same; the optimiser begins anew. What mcl_encoder_start_from does.
+void mcli_network_start_from(mcli_network *w, const mcli_network *from);
 
 // Forgets the batch at work: views held, and gradients.
 void mcli_network_give_up(void *network);

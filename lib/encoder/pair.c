@@ -207,6 +207,47 @@ static mcl_status load(void *user, const char *path, mcl_error *err) {
   return mcl_ok(err);
 }
 
+// ---- the weights of another -----------------------------------------------------------------------
+
+// Whether a tower can take over weights, or needs none because it stays what its maker made it.
+static int can_start(const mcli_tower *t) {
+  return t->locked || mcli_encoder_table(t->encoder)->start_from != NULL;
+}
+
+static int starts(const mcli_tower *t, const mcli_tower *from) {
+  return t->encoder != from->encoder && mcli_encoder_table(t->encoder)->start_from != NULL;
+}
+
+// Everything that can be known before anything moves.
+static mcl_status check_start(const mcli_pair *p, const mcli_pair *from, mcl_error *err) {
+  mcl_status s = mcli_network_check_same(p->own, from->own, err);
+  for (int m = 0; s == MCL_OK && m < 2; m++) {
+    const mcli_network *w = p->towers[m].network, *other = from->towers[m].network;
+    if (w && other) s = mcli_network_check_same(w, other, err);
+    if (!w != !other)
+      s = mcli_fail(err, MCL_E_MISMATCH, "the %s encoder of one pair is a host's",
+                    p->towers[m].name);
+  }
+  return s;
+}
+
+// Towers, a host's first: its start_from may fail, while built-in ones have just been compared.
+static mcl_status start_from(void *user, void *other, mcl_error *err) {
+  mcli_pair *p = user;
+  const mcli_pair *from = other;
+  mcl_status s = check_start(p, from, err);
+  for (int built_in = 0; built_in < 2; built_in++)
+    for (int m = 0; s == MCL_OK && m < 2; m++) {
+      const mcli_tower *t = &p->towers[m], *o = &from->towers[m];
+      if (starts(t, o) && (t->network != NULL) == built_in)
+        s = mcl_encoder_start_from(t->encoder, o->encoder, err);
+    }
+  if (s < 0) return s;
+  mcli_network_start_from(p->own, from->own);
+  give_up(p);
+  return mcl_ok(err);
+}
+
 // ---- life ------------------------------------------------------------------------------------------
 
 static void destroy(void *user) {
@@ -324,6 +365,7 @@ static mcl_host_encoder table_of(mcli_pair *p) {
                             .destroy = destroy,
                             .held = held,
                             .give_up = give_up};
+  if (can_start(&p->towers[0]) && can_start(&p->towers[1])) table.start_from = start_from;
   if (p->scale < 0) return table;
   table.temperature = temperature;
   table.backward_temperature = backward_temperature;

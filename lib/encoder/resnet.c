@@ -131,9 +131,9 @@ static void describe(mcli_network *w, const mcl_resnet_options *o) {
   mcli_network_describe(w, "resnet%d %d x %d x %d%s, %s stem, %d filters", o->depth, o->height,
                         o->width, o->channels, has_scale(o) ? " to scale" : "",
                         o->stem == MCL_STEM_CIFAR ? "cifar" : "imagenet", o->filters);
-  if (o->trained_blocks >= 0) mcli_network_describe(w, ", last %d trained", o->trained_blocks);
   mcli_network_describe(w, ", head %d x %d %d", o->projection_layers, o->projection_hidden,
                         o->projection_dim);
+  mcli_network_describe_trained(w, o->trained_blocks);
 }
 
 mcl_status mcl_encoder_create_resnet(mcl_context *context, const mcl_resnet_options *options,

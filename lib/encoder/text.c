@@ -60,8 +60,8 @@ static void describe(mcli_network *w, const mcl_text_options *o) {
   mcli_network_describe(w, ", %d heads, %s, %s, padding %d, end %d, ", o->heads,
                         o->causal ? "causal" : "whole", o->gelu == MCL_GELU ? "gelu" : "quick gelu",
                         o->padding, o->end);
-  if (o->trained_blocks >= 0) mcli_network_describe(w, "last %d trained, ", o->trained_blocks);
   mcli_network_describe(w, "%d, head %d", o->dim, o->projection_dim);
+  mcli_network_describe_trained(w, o->trained_blocks);
 }
 
 mcl_status mcli_text_build(mcl_context *c, const mcl_text_options *options, mcli_network **out,

@@ -92,8 +92,8 @@ static void describe(mcli_network *w, const mcl_vit_options *o) {
                         o->class_token ? "class token" : "mean", o->pre_norm ? ", norm" : "",
                         o->layers, o->embed, o->hidden, o->heads,
                         o->gelu == MCL_GELU ? "gelu" : "quick gelu");
-  if (o->trained_blocks >= 0) mcli_network_describe(w, "last %d trained, ", o->trained_blocks);
   mcli_network_describe(w, "%d, head %d", o->dim, o->projection_dim);
+  mcli_network_describe_trained(w, o->trained_blocks);
 }
 
 void mcli_vit_begin_scale(const mcli_network *w, const mcl_vit_options *o) {

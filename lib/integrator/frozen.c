@@ -86,6 +86,10 @@ static void give_up(void *user) {
   mcli_encoder_give_up(((frozen *)user)->head);
 }
 
+static mcl_status start_from(void *user, void *from, mcl_error *err) {
+  return mcl_encoder_start_from(((frozen *)user)->head, ((frozen *)from)->head, err);
+}
+
 // ---- the handle --------------------------------------------------------------------------------------------
 
 static mcl_status view_of_all(const mcl_integrator *g, mcl_integrator **out, mcl_error *err) {
@@ -118,6 +122,7 @@ static mcl_host_encoder table_of(frozen *f) {
   h.save = save;
   h.load = load;
   h.give_up = give_up;
+  if (mcli_encoder_table(f->head)->start_from) h.start_from = start_from;
   if (!mcli_encoder_table(f->head)->temperature) return h;
   h.temperature = temperature;
   h.backward_temperature = backward_temperature;

@@ -59,6 +59,8 @@ static mcl_status check_options(const mcl_multistage_options *o, mcl_error *err)
     return out_of_range(err, "schedule", o->schedule, "one of MCL_SCHEDULE_*");
   if (o->trained_stages < 0 || o->trained_stages > (o->stages ? o->stages : MCLI_MAX_STAGES))
     return out_of_range(err, "trained_stages", o->trained_stages, "0..stages");
+  if (o->initial != MCL_INITIAL_FRESH && o->initial != MCL_INITIAL_PRECEDING)
+    return out_of_range(err, "initial", o->initial, "MCL_INITIAL_FRESH or MCL_INITIAL_PRECEDING");
   double last = pow(o->growth, (o->stages ? o->stages : MCLI_MAX_STAGES) - 1); // NaN is refused too
   if (!(o->growth > 0) || mcli_integrator_weight_check(last, NULL) < 0)
     return out_of_range(err, "growth", o->growth,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "encoder/encoder.h"
 #include "multistage/train.h"
 
 typedef struct push {
@@ -17,13 +18,22 @@ typedef struct push {
   int32_t dim;
 } push;
 
+// What the loop asks of an encoder, before a stage of it has been trained.
+static mcl_status check_encoder(const mcl_multistage *l, mcl_encoder *e, mcl_error *err) {
+  if (mcl_encoder_modalities(e) < l->o.modalities)
+    return mcli_fail(err, MCL_E_INVALID, "the encoder has %d modalities, the loop %d",
+                     (int)mcl_encoder_modalities(e), (int)l->o.modalities);
+  if (l->o.initial == MCL_INITIAL_PRECEDING && !mcli_encoder_table(e)->start_from)
+    return mcli_fail(err, MCL_E_UNSUPPORTED,
+                     "mcl_multistage_options.initial: this encoder has no start_from");
+  return MCL_OK;
+}
+
 static mcl_status fit_buffers(push *p, mcl_encoder *e, mcl_error *err) {
   mcl_context *c = p->l->context;
   int32_t dim = mcl_encoder_dim(e);
-  if (mcl_encoder_modalities(e) < p->l->o.modalities)
-    return mcli_fail(err, MCL_E_INVALID, "the encoder has %d modalities, the loop %d",
-                     (int)mcl_encoder_modalities(e), (int)p->l->o.modalities);
-  mcl_status s = mcli_trainer_fit(&p->trainer, e, err);
+  mcl_status s = check_encoder(p->l, e, err);
+  if (s == MCL_OK) s = mcli_trainer_fit(&p->trainer, e, err);
   if (s < 0) return s;
   if (dim > p->dim) {
     mcli_free(c, p->embeddings);
@@ -108,6 +118,15 @@ static mcl_status make_encoder(push *p, int32_t stage, mcl_error *err) {
   mcl_encoder_unref(p->l->encoders[stage]);
   p->l->encoders[stage] = e;
   return MCL_OK;
+}
+
+// The encoder that a stage begins with. A resumed stage's is loaded instead: its weights have moved since.
+static mcl_status begin_encoder(push *p, int32_t stage, mcl_error *err) {
+  mcl_multistage *l = p->l;
+  mcl_status s = make_encoder(p, stage, err);
+  bool fresh = l->o.initial == MCL_INITIAL_FRESH || stage == 0 || stage < l->o.trained_stages;
+  if (s < 0 || fresh) return s;
+  return mcl_encoder_start_from(l->encoders[stage], l->encoders[stage - 1], err);
 }
 
 static mcl_status load_encoder(push *p, int32_t stage, int32_t epoch, int64_t step,
@@ -217,7 +236,7 @@ static mcl_status handle(push *p, const mcl_event *e, const mcl_batch *b, mcl_er
   mcl_status s = MCL_OK;
   switch (e->kind) {
   case MCL_BEGIN_STAGE:
-    s = make_encoder(p, e->stage, err);
+    s = begin_encoder(p, e->stage, err);
     break;
   case MCL_RESUME_STAGE:
     s = load_encoder(p, e->stage, l->epoch, l->step, err);

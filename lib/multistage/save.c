@@ -41,6 +41,7 @@ static int list_facts(const mcl_multistage *l, fact *f) {
   put_int(f, &n, "seed", (int64_t)l->o.seed);
   put_int(f, &n, "epochs", l->o.epochs);
   put_int(f, &n, "trained_stages", l->o.trained_stages);
+  put_int(f, &n, "initial", l->o.initial);
   put_int(f, &n, "modalities", l->o.modalities);
   put_int(f, &n, "cluster_modalities", l->clustered);
   put_int(f, &n, "sampler.batch_rows", l->sampling.batch_rows);

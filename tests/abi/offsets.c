@@ -211,7 +211,7 @@ AT(mcl_step, steps, 24);
 AT(mcl_step, stage, 32);
 AT(mcl_step, epoch, 36);
 
-SIZE(mcl_host_encoder, 120);
+SIZE(mcl_host_encoder, 128);
 AT(mcl_host_encoder, struct_size, 0);
 AT(mcl_host_encoder, user, 8);
 AT(mcl_host_encoder, dim, 16);
@@ -229,6 +229,7 @@ AT(mcl_host_encoder, held, 88);
 AT(mcl_host_encoder, temperature, 96);
 AT(mcl_host_encoder, backward_temperature, 104);
 AT(mcl_host_encoder, give_up, 112);
+AT(mcl_host_encoder, start_from, 120);
 
 SIZE(mcl_optimiser_options, 56);
 AT(mcl_optimiser_options, struct_size, 0);
@@ -466,7 +467,7 @@ AT(mcl_multistage_options, schedule, 116);
 AT(mcl_multistage_options, growth, 120);
 AT(mcl_multistage_options, chunk_rows, 128);
 AT(mcl_multistage_options, trained_stages, 136);
-AT(mcl_multistage_options, reserved, 140);
+AT(mcl_multistage_options, initial, 140);
 
 SIZE(mcl_event, 24);
 AT(mcl_event, struct_size, 0);
@@ -625,6 +626,8 @@ VALUE(MCL_LOSS_INFO_NCE, 2);
 VALUE(MCL_SCHEDULE_CONSTANT, 1);
 VALUE(MCL_SCHEDULE_LINEAR, 2);
 VALUE(MCL_SCHEDULE_COSINE, 3);
+VALUE(MCL_INITIAL_FRESH, 0);
+VALUE(MCL_INITIAL_PRECEDING, 1);
 VALUE(MCL_BEGIN_STAGE, 1);
 VALUE(MCL_RESUME_STAGE, 2);
 VALUE(MCL_TRAIN_BATCH, 3);

@@ -109,6 +109,10 @@ struct learner : net {
   double temperature() { return 0.25; }
   void backward_temperature(double d_log_temperature) { gradient += d_log_temperature; }
   void give_up() { gave_up++; }
+  void start_from(const learner &other) {
+    if (other.gradient < 0) explode(NEVER);
+    gradient = other.gradient;
+  }
   static constexpr bool takes_chunks = true;
   void step(const mcl_step &) { throw std::runtime_error("no step"); }
   int gave_up;
@@ -313,6 +317,13 @@ void a_class_may_learn_a_temperature_and_give_a_batch_up(const mcl::context &c) 
   mcl::call(mcl_encoder_backward, e.get(), &in, &out);
   mcl::call(mcl_encoder_backward_temperature, e.get(), 0.5);
   EXPECT(inside->gradient == 0.5);
+  auto *other = new learner;
+  mcl::encoder e2 = mcl::host_encoder(c, std::unique_ptr<learner>(other), 4, 4);
+  mcl::call(mcl_encoder_start_from, e2.get(), e.get());
+  EXPECT(other->gradient == 0.5);
+  inside->gradient = -1;
+  EXPECT(explodes(NEVER, [&] { mcl::call(mcl_encoder_start_from, e2.get(), e.get()); }));
+  EXPECT(other->gradient == 0.5);
   mcl::call(mcl_encoder_forward, e.get(), &in, &out); // a further chunk
   mcl::call(mcl_encoder_backward, e.get(), &in, &out);
   EXPECT(inside->gave_up == 0);

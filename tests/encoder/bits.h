@@ -74,4 +74,40 @@ static inline void check_resumed_bit_for_bit(const subject *s) {
   mcl_context_unref(c);
 }
 
+// The weights of another of the kind, the optimiser anew, and that other one untouched.
+static inline void check_starts_from_the_bits_of_another(const subject *s) {
+  mcl_context *c = test_context(2);
+  mcl_error err;
+  for (int kind = 0; kind < s->kinds; kind++) {
+    mcl_encoder *from = s->make(c, kind), *e = s->make(c, kind), *fresh = s->make(c, kind);
+    size_t bytes;
+    s->train(from, 3);
+    s->train(e, 2); // it has moments, and is at another step
+    float *wanted = embeddings_of(s, from, &bytes), *z = embeddings_of(s, e, &bytes);
+    ck_assert(memcmp(z, wanted, bytes) != 0);
+    CHECK_OK(mcl_encoder_start_from(e, from, &err));
+    CHECK_OK(mcl_encoder_start_from(fresh, from, &err));
+    mcl_encoder *const both[] = {e, from};
+    for (int i = 0; i < 2; i++) {
+      free(z), z = embeddings_of(s, both[i], &bytes);
+      ck_assert_mem_eq(z, wanted, bytes);
+    }
+    mcl_encoder *const all[] = {e, fresh, from};
+    float *later[3];
+    for (int i = 0; i < 3; i++) {
+      s->train(all[i], 2);
+      later[i] = embeddings_of(s, all[i], &bytes);
+    }
+    ck_assert_mem_eq(later[0], later[1], bytes);       // whatever it had learnt before
+    ck_assert(memcmp(later[0], later[2], bytes) != 0); // from's own moments are its own
+    mcl_encoder *another =
+        s->make(c, kind == 1 ? 0 : 1); // kind 2 may be 0 with other weights trained
+    CHECK_FAILS(MCL_E_MISMATCH, "cannot start from", mcl_encoder_start_from(another, from, &err));
+    for (int i = 0; i < 3; i++) free(later[i]), mcl_encoder_unref(all[i]);
+    free(wanted), free(z);
+    mcl_encoder_unref(another);
+  }
+  mcl_context_unref(c);
+}
+
 #endif

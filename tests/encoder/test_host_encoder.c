@@ -12,7 +12,8 @@ typedef struct host {
   int spoil_row;            // a NaN here; -1: none
   int forget_ok;            // returns 0 without mcl_ok()
   mcl_status fail_backward; // MCL_OK: does not
-  mcl_encoder *call_back;   // embed calls itself
+  int fail_start;
+  mcl_encoder *call_back; // embed calls itself
   mcl_status seen;
   char path[64];
 } host;
@@ -90,6 +91,21 @@ static void give_up(void *user) {
   host *h = user;
   h->give_ups++;
   h->gradient = 0;
+}
+
+static mcl_status start_from(void *user, void *from, mcl_error *err) {
+  host *h = user, *other = from;
+  if (h->fail_start) return mcl_error_set(err, MCL_E_CALLBACK, 77, "the device is gone");
+  h->weight = other->weight;
+  if (h->call_back) {
+    mcl_error inner;
+    h->seen = mcl_encoder_give_up(h->call_back, &inner);
+  }
+  return mcl_ok(err);
+}
+
+static mcl_status start_otherwise(void *user, void *from, mcl_error *err) {
+  return start_from(user, from, err);
 }
 
 static void destroy(void *user) {
@@ -508,6 +524,42 @@ START_TEST(running_out_of_memory_anywhere_fails_cleanly) {
 }
 END_TEST
 
+// Two of a kind, by the function of their tables.
+START_TEST(a_host_starts_from_another_of_its_kind) {
+  host h, other, third;
+  mcl_context *c = test_context(1);
+  mcl_host_encoder tables[3] = {table_of(&h), table_of(&other), table_of(&third)};
+  mcl_encoder *e[3] = {NULL, NULL, NULL}, *narrow = NULL, *none = encoder_of(c, &third);
+  tables[0].start_from = tables[1].start_from = start_from;
+  tables[2].start_from = start_otherwise;
+  for (int i = 0; i < 3; i++) CHECK_OK(mcl_encoder_create_host(c, &tables[i], &e[i], &err));
+  tables[1].dim = 2;
+  CHECK_OK(mcl_encoder_create_host(c, &tables[1], &narrow, &err));
+  other.weight = 7;
+  CHECK_OK(call(e[0], 0, 4, 0, 0));
+  CHECK_FAILS(MCL_E_INVALID, "encoder is NULL", mcl_encoder_start_from(NULL, e[1], &err));
+  CHECK_FAILS(MCL_E_INVALID, "from is NULL", mcl_encoder_start_from(e[0], NULL, &err));
+  CHECK_FAILS(MCL_E_INVALID, "one encoder", mcl_encoder_start_from(e[0], e[0], &err));
+  CHECK_FAILS(MCL_E_UNSUPPORTED, "start_from", mcl_encoder_start_from(none, e[1], &err));
+  CHECK_FAILS(MCL_E_MISMATCH, "kinds", mcl_encoder_start_from(e[0], none, &err));
+  CHECK_FAILS(MCL_E_MISMATCH, "kinds", mcl_encoder_start_from(e[0], e[2], &err));
+  CHECK_FAILS(MCL_E_MISMATCH, "3 and 2 numbers", mcl_encoder_start_from(e[0], narrow, &err));
+  h.fail_start = 1;
+  CHECK_FAILS(MCL_E_CALLBACK, "the device is gone", mcl_encoder_start_from(e[0], e[1], &err));
+  h.fail_start = 0;
+  CHECK_OK(call(e[0], 1, 4, 0, 0)); // the batch at work is still there
+  h.call_back = e[1];               // which is at work too
+  CHECK_OK(mcl_encoder_start_from(e[0], e[1], &err));
+  ck_assert_int_eq(h.seen, MCL_E_BUSY);
+  ck_assert_float_eq(h.weight, 7);
+  CHECK_FAILS(MCL_E_STATE, "step without", step_at(e[0], 1)); // and is forgotten now
+  mcl_encoder_unref(none);
+  mcl_encoder_unref(narrow);
+  for (int i = 0; i < 3; i++) mcl_encoder_unref(e[i]);
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(embeddings_held_are_asked_of_the_host_once_it_has_them) {
   host h;
   mcl_context *c = test_context(1);
@@ -537,6 +589,6 @@ RUN_TESTS("encoder", embeddings_reach_an_array_of_any_float_type_and_stride,
           a_failed_backward_or_load_leaves_a_usable_encoder,
           not_finite_results_and_gradients_name_the_row, a_callback_without_mcl_ok_has_failed,
           a_call_from_its_own_callback_is_busy, bad_arguments_are_named,
-          a_table_with_embed_only_can_embed_only,
+          a_table_with_embed_only_can_embed_only, a_host_starts_from_another_of_its_kind,
           embeddings_held_are_asked_of_the_host_once_it_has_them,
           running_out_of_memory_anywhere_fails_cleanly)

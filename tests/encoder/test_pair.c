@@ -212,6 +212,12 @@ static mcl_status host_load(void *user, const char *path, mcl_error *e) {
   return mcl_ok(e);
 }
 
+static mcl_status host_start_from(void *user, void *from, mcl_error *e) {
+  if (((host *)user)->fail_load) return mcl_error_set(e, MCL_E_FORMAT, 7, "not my format");
+  ((host *)user)->weight = ((host *)from)->weight;
+  return mcl_ok(e);
+}
+
 static void host_give_up(void *user) {
   ((host *)user)->give_ups++;
   ((host *)user)->gradient = 0;
@@ -587,6 +593,110 @@ START_TEST(a_gradient_that_overflows_in_one_tower_moves_neither) {
 }
 END_TEST
 
+// ---- the weights of another ---------------------------------------------------------------------------
+
+// Which tower is locked does not matter to it.
+START_TEST(a_pair_starts_from_the_towers_projections_and_temperature_of_another) {
+  make_data();
+  mcl_context *c = test_context(2);
+  for (uint32_t locked = 0; locked < 4; locked++) {
+    mcl_encoder *from = projected(c, 0), *e = projected(c, locked), *fresh = projected(c, locked);
+    train(from, 3);
+    train(e, 2);
+    CHECK_OK(mcl_encoder_start_from(e, from, &err));
+    CHECK_OK(mcl_encoder_start_from(fresh, from, &err));
+    outcome wanted = outcome_of(from), got = outcome_of(e);
+    check_same(&wanted, &got);
+    train(e, 2);
+    train(fresh, 2);
+    outcome a = outcome_of(e), b = outcome_of(fresh);
+    check_same(&a, &b); // no moments, whatever it had learnt before
+    got = outcome_of(from);
+    check_same(&wanted, &got);
+    mcl_encoder_unref(from);
+    mcl_encoder_unref(e);
+    mcl_encoder_unref(fresh);
+  }
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(a_hosts_tower_starts_by_its_own_function_and_before_the_built_in_one) {
+  make_data();
+  mcl_context *c = test_context(1);
+  host h = {.weight = 0.1F}, other = {.weight = 9};
+  mcl_host_encoder t = table_of(&h, DIM), t2 = table_of(&other, DIM);
+  t.start_from = t2.start_from = host_start_from;
+  mcl_pair_options o = options_of(DIM, 0);
+  mcl_encoder *from = pair_of(c, &o, image_tower(c, DIM), host_tower(c, &t));
+  mcl_encoder *e = pair_of(c, &o, image_tower(c, DIM), host_tower(c, &t2));
+  train(from, 2);
+  outcome before = outcome_of(e), wanted = outcome_of(from);
+  other.fail_load = 1;
+  CHECK_FAILS(MCL_E_FORMAT, "not my format", mcl_encoder_start_from(e, from, &err));
+  outcome after = outcome_of(e);
+  check_same(&before, &after);
+  other.fail_load = 0;
+  CHECK_OK(mcl_encoder_start_from(e, from, &err));
+  after = outcome_of(e);
+  check_same(&wanted, &after);
+  mcl_encoder_unref(from);
+  mcl_encoder_unref(e);
+  mcl_context_unref(c);
+}
+END_TEST
+
+// A locked one without the function is what its maker made it; one that is trained must have it.
+START_TEST(a_host_that_cannot_start_may_be_locked) {
+  make_data();
+  mcl_context *c = test_context(1);
+  host h = {.weight = 0.1F}, other = {.weight = 9};
+  mcl_host_encoder t = table_of(&h, DIM), t2 = table_of(&other, DIM);
+  mcl_pair_options o = options_of(DIM, 0);
+  mcl_encoder *from = pair_of(c, &o, image_tower(c, DIM), host_tower(c, &t));
+  mcl_encoder *open = pair_of(c, &o, image_tower(c, DIM), host_tower(c, &t2));
+  CHECK_FAILS(MCL_E_UNSUPPORTED, "start_from", mcl_encoder_start_from(open, from, &err));
+  o = options_of(DIM, 2);
+  mcl_encoder *locked_from = pair_of(c, &o, image_tower(c, DIM), host_tower(c, &t));
+  mcl_encoder *locked = pair_of(c, &o, image_tower(c, DIM), host_tower(c, &t2));
+  train(locked_from, 2);
+  CHECK_OK(mcl_encoder_start_from(locked, locked_from, &err));
+  ck_assert_float_eq(other.weight, 9);
+  outcome a = outcome_of(locked_from), b = outcome_of(locked);
+  ck_assert_mem_eq(a.z[0], b.z[0], sizeof a.z[0]);
+  mcl_encoder *all[] = {from, open, locked_from, locked};
+  for (int i = 0; i < 4; i++) mcl_encoder_unref(all[i]);
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(a_pair_does_not_start_from_another_kind_of_pair) {
+  make_data();
+  mcl_context *c = test_context(1);
+  mcl_pair_options o = options_of(0, 0);
+  mcl_encoder *e = projected(c, 0), *alone = image_tower(c, DIM);
+  mcl_encoder *plain = pair_of(c, &o, image_tower(c, DIM), text_tower(c, DIM));
+  o = options_of(DIM, 0);
+  host h = {.weight = 1};
+  mcl_host_encoder t = table_of(&h, WIDE);
+  t.start_from = host_start_from;
+  mcl_encoder *others[] = {alone, plain, pair_of(c, &o, image_tower(c, WIDE), text_tower(c, WIDE)),
+                           pair_of(c, &o, image_tower_of(c, 2, DIM), text_tower(c, WIDE)),
+                           pair_of(c, &o, image_tower(c, DIM), host_tower(c, &t))};
+  const char *const words[] = {"kinds", "cannot start from", "cannot start from",
+                               "cannot start from", "a host's"};
+  outcome before = outcome_of(e);
+  for (int i = 0; i < 5; i++) {
+    CHECK_FAILS(MCL_E_MISMATCH, words[i], mcl_encoder_start_from(e, others[i], &err));
+    outcome after = outcome_of(e);
+    check_same(&before, &after);
+    mcl_encoder_unref(others[i]);
+  }
+  mcl_encoder_unref(e);
+  mcl_context_unref(c);
+}
+END_TEST
+
 // ---- files -------------------------------------------------------------------------------------------
 
 static char pair_path[4200];
@@ -865,8 +975,12 @@ RUN_TESTS("encoder", a_pair_without_projections_is_its_towers,
           where_none_is_learnt_there_is_no_temperature, a_host_may_learn_a_temperature,
           a_pair_takes_chunks_if_its_towers_do, a_backward_that_fails_gives_up_both_towers,
           a_host_whose_step_fails_leaves_the_built_in_tower_where_it_was,
-          a_gradient_that_overflows_in_one_tower_moves_neither, a_resumed_run_goes_on_bit_for_bit,
-          a_hosts_file_lies_within_the_pairs, files_of_other_pairs_are_refused,
-          bad_options_of_a_pair_are_named, training_gives_the_same_bits_for_any_number_of_threads,
+          a_gradient_that_overflows_in_one_tower_moves_neither,
+          a_pair_starts_from_the_towers_projections_and_temperature_of_another,
+          a_hosts_tower_starts_by_its_own_function_and_before_the_built_in_one,
+          a_host_that_cannot_start_may_be_locked, a_pair_does_not_start_from_another_kind_of_pair,
+          a_resumed_run_goes_on_bit_for_bit, a_hosts_file_lies_within_the_pairs,
+          files_of_other_pairs_are_refused, bad_options_of_a_pair_are_named,
+          training_gives_the_same_bits_for_any_number_of_threads,
           running_out_of_memory_anywhere_fails_cleanly,
           a_hosts_file_without_memory_leaves_nothing_beside)

@@ -145,6 +145,12 @@ START_TEST(a_resumed_run_goes_on_bit_for_bit) {
 }
 END_TEST
 
+START_TEST(it_starts_from_the_weights_of_another_with_an_optimiser_anew) {
+  make_data();
+  check_starts_from_the_bits_of_another(&all_kinds);
+}
+END_TEST
+
 // Weights and running figures of what is frozen keep their bits; the rest moves.
 START_TEST(blocks_that_are_frozen_keep_their_bits) {
   make_data();
@@ -223,6 +229,7 @@ END_TEST
 
 RUN_TESTS("encoder", the_embedding_is_as_wide_as_the_last_group,
           it_has_as_many_weights_as_torchvisions, a_row_embeds_alike_alone_and_among_others,
-          training_gives_the_same_bits_for_any_number_of_threads, a_resumed_run_goes_on_bit_for_bit,
-          blocks_that_are_frozen_keep_their_bits, bad_options_are_named,
-          an_image_of_one_pixel_will_do)
+          training_gives_the_same_bits_for_any_number_of_threads,
+          it_starts_from_the_weights_of_another_with_an_optimiser_anew,
+          a_resumed_run_goes_on_bit_for_bit, blocks_that_are_frozen_keep_their_bits,
+          bad_options_are_named, an_image_of_one_pixel_will_do)

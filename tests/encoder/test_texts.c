@@ -277,6 +277,12 @@ START_TEST(a_resumed_run_goes_on_bit_for_bit) {
 }
 END_TEST
 
+START_TEST(it_starts_from_the_weights_of_another_with_an_optimiser_anew) {
+  make_data();
+  check_starts_from_the_bits_of_another(&all_kinds);
+}
+END_TEST
+
 START_TEST(initial_weights_are_clips) {
   mcl_context *c = test_context(1);
   mcl_text_options o = text_options();
@@ -430,6 +436,8 @@ RUN_TESTS("encoder", a_row_embeds_alike_alone_and_among_others,
           tokens_behind_the_end_are_not_seen_by_a_transformer,
           a_bag_knows_no_order_and_a_transformer_does, a_token_out_of_range_is_named_by_its_row,
           data_of_another_kind_is_refused, tokens_may_be_strided,
-          training_gives_the_same_bits_for_any_number_of_threads, a_resumed_run_goes_on_bit_for_bit,
-          initial_weights_are_clips, bad_options_of_a_bag_are_named,
-          bad_options_of_a_transformer_are_named, running_out_of_memory_anywhere_fails_cleanly)
+          training_gives_the_same_bits_for_any_number_of_threads,
+          it_starts_from_the_weights_of_another_with_an_optimiser_anew,
+          a_resumed_run_goes_on_bit_for_bit, initial_weights_are_clips,
+          bad_options_of_a_bag_are_named, bad_options_of_a_transformer_are_named,
+          running_out_of_memory_anywhere_fails_cleanly)

@@ -191,6 +191,12 @@ START_TEST(a_resumed_run_goes_on_bit_for_bit) {
 }
 END_TEST
 
+START_TEST(it_starts_from_the_weights_of_another_with_an_optimiser_anew) {
+  make_data();
+  check_starts_from_the_bits_of_another(&all_kinds);
+}
+END_TEST
+
 START_TEST(mean_and_deviation_are_in_the_file_and_training_leaves_them) {
   make_data();
   mcl_context *c = test_context(1);
@@ -213,6 +219,26 @@ START_TEST(mean_and_deviation_are_in_the_file_and_training_leaves_them) {
   }
   mcl_checkpoint_unref(k);
   mcl_encoder_unref(e);
+  mcl_context_unref(c);
+}
+END_TEST
+
+// A stage of a CLIP's last blocks may begin where one of all blocks ended, or the other way round.
+START_TEST(which_blocks_are_trained_does_not_matter_to_who_starts_from_it) {
+  make_data();
+  mcl_context *c = test_context(1);
+  for (int way = 0; way < 2; way++) {
+    mcl_encoder *from = encoder_of(c, way ? 2 : 0), *e = encoder_of(c, way ? 0 : 2);
+    size_t size;
+    train(from, 2);
+    CHECK_OK(mcl_encoder_start_from(e, from, &err));
+    float *wanted = embeddings_of(&all_kinds, from, &size);
+    float *z = embeddings_of(&all_kinds, e, &size);
+    ck_assert_mem_eq(z, wanted, size);
+    free(wanted), free(z);
+    mcl_encoder_unref(from);
+    mcl_encoder_unref(e);
+  }
   mcl_context_unref(c);
 }
 END_TEST
@@ -420,7 +446,10 @@ RUN_TESTS("encoder", a_row_embeds_alike_alone_and_among_others,
           bytes_are_divided_by_255_before_they_are_brought_to_scale,
           an_image_of_another_shape_is_refused,
           without_a_dense_layer_the_embedding_is_as_wide_as_a_token,
-          training_gives_the_same_bits_for_any_number_of_threads, a_resumed_run_goes_on_bit_for_bit,
+          training_gives_the_same_bits_for_any_number_of_threads,
+          which_blocks_are_trained_does_not_matter_to_who_starts_from_it,
+          it_starts_from_the_weights_of_another_with_an_optimiser_anew,
+          a_resumed_run_goes_on_bit_for_bit,
           mean_and_deviation_are_in_the_file_and_training_leaves_them,
           gradients_of_what_is_trained_are_those_of_the_whole_network,
           weights_that_are_not_trained_keep_their_bits_and_the_others_move,

@@ -242,6 +242,31 @@ START_TEST(a_trained_head_is_saved_and_loaded) {
 }
 END_TEST
 
+// The stages stay what they are: only what is trained starts from the other one.
+START_TEST(a_head_starts_from_the_head_of_another) {
+  mcl_context *c = test_context(1);
+  mcl_integrator *g = integrator(c);
+  mcl_encoder *head[2] = {mlp(c, WIDTH, DIM, PROJECTION), mlp(c, WIDTH, DIM, PROJECTION)};
+  mcl_encoder *e = frozen(g, head[0]), *from = frozen(g, head[1]), *without = frozen(g, NULL);
+  static batch views[2];
+  float wanted[ROWS * DIM], z[ROWS * DIM];
+  fill(&views[0], 5, 0), fill(&views[1], 6, 1);
+  train(c, from, views, NULL);
+  embed(from, &views[0], wanted);
+  embed(e, &views[0], z);
+  ck_assert(memcmp(z, wanted, sizeof z) != 0);
+  CHECK_OK(mcl_encoder_start_from(e, from, &err));
+  embed(e, &views[0], z);
+  ck_assert_mem_eq(z, wanted, sizeof z);
+  CHECK_FAILS(MCL_E_MISMATCH, "kinds", mcl_encoder_start_from(e, head[1], &err));
+  CHECK_FAILS(MCL_E_UNSUPPORTED, "start_from", mcl_encoder_start_from(without, from, &err));
+  mcl_encoder *const all[] = {head[0], head[1], e, from, without};
+  for (int i = 0; i < 5; i++) mcl_encoder_unref(all[i]);
+  mcl_integrator_unref(g);
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(what_cannot_be_one_is_named) {
   mcl_context *c = test_context(1);
   mcl_integrator *g = integrator(c), *none = NULL;
@@ -308,4 +333,5 @@ RUN_TESTS("frozen", without_a_head_the_embedding_is_the_representation,
           with_a_head_the_embedding_is_the_heads_of_the_representation,
           a_head_takes_chunks_through_its_stages, the_temperature_is_the_heads,
           training_moves_the_head_and_nothing_of_the_stages, a_trained_head_is_saved_and_loaded,
-          what_cannot_be_one_is_named, every_failed_allocation_is_survived)
+          a_head_starts_from_the_head_of_another, what_cannot_be_one_is_named,
+          every_failed_allocation_is_survived)

@@ -229,6 +229,15 @@ auto set_give_up(mcl_host_encoder &h, int) -> decltype(std::declval<E &>().give_
 }
 template <class E> void set_give_up(mcl_host_encoder &, long) {}
 
+template <class E>
+auto set_start(mcl_host_encoder &h, int)
+    -> decltype(std::declval<E &>().start_from(std::declval<const E &>()), void()) {
+  h.start_from = [](void *u, void *from, mcl_error *x) {
+    return guard(x, [&] { static_cast<E *>(u)->start_from(*static_cast<const E *>(from)); });
+  };
+}
+template <class E> void set_start(mcl_host_encoder &, long) {}
+
 template <class E> auto set_chunks(mcl_host_encoder &h, int) -> decltype(E::takes_chunks, void()) {
   if (E::takes_chunks) h.flags |= MCL_HOST_CHUNKS;
 }
@@ -254,7 +263,8 @@ template <class D> void set_groups(mcl_host_dataset &, long) {}
 /// &gradient), step(const mcl_step &); and, to be saved, save(const char *path), load(const char *path); and, for an online
 /// probe, held(const mcl_inputs &, const mcl_array &out); and, where it learns the loss's temperature, double temperature(),
 /// backward_temperature(double d_log_temperature); and give_up(), to forget the gradients of a batch that failed; and, beside
-/// it, static constexpr bool takes_chunks = true where MCL_HOST_CHUNKS holds of it.
+/// it, static constexpr bool takes_chunks = true where MCL_HOST_CHUNKS holds of it; and start_from(const E &), to take over
+/// another's weights.
 template <class E>
 encoder host_encoder(const context &c, std::unique_ptr<E> network, int32_t dim,
                      int32_t projection_dim, int32_t modalities = 1) {
@@ -271,6 +281,7 @@ encoder host_encoder(const context &c, std::unique_ptr<E> network, int32_t dim,
   detail::set_temperature<E>(h, 0);
   detail::set_give_up<E>(h, 0);
   detail::set_chunks<E>(h, 0);
+  detail::set_start<E>(h, 0);
   h.destroy = detail::destroy<E>;
   h.user = network.release();
   encoder e;

@@ -1,4 +1,4 @@
-/* The multistage loop: train, embed, cluster, and train a fresh encoder inside the clusters, stage by stage
+/* The multistage loop: train, embed, cluster, and train another encoder inside the clusters, stage by stage
  * (Zhang et al. 2024, "Learning the Unlearned: Mitigating Feature Suppression in Contrastive Learning", arXiv 2402.11816,
  * section 3).
  *
@@ -47,6 +47,10 @@ enum { MCL_LOSS_NT_XENT = 1, MCL_LOSS_INFO_NCE };
 
 /** How the learning rate falls over a stage's steps, after the warm-up: not at all, linearly to 0, by half a cosine to 0. */
 enum { MCL_SCHEDULE_CONSTANT = 1, MCL_SCHEDULE_LINEAR, MCL_SCHEDULE_COSINE };
+
+/** What a stage's training begins with: the weights that the factory's encoder has, or those with which the stage before it
+ *  ended. */
+enum { MCL_INITIAL_FRESH = 0, MCL_INITIAL_PRECEDING };
 
 /** Prepared by mcl_multistage_options_init(). Copied whole, with the structs and strings it points to. */
 typedef struct mcl_multistage_options {
@@ -104,14 +108,20 @@ typedef struct mcl_multistage_options {
    *  makes it for these stages, in pull mode MCL_BEGIN_STAGE is followed by MCL_EMBED_ROWS. Their reports have no rows
    *  seen, no epochs and no loss. 0, the default, .. stages (.. 64 where that is 0). */
   int32_t trained_stages;
-  int32_t reserved; /**< 0 */
+  /** MCL_INITIAL_FRESH, the default: each stage begins with the factory's weights, so that nothing but the cells comes from the
+   *  stages before. MCL_INITIAL_PRECEDING: every stage but the first, and but those that come trained, begins with the weights
+   *  of the stage before it and an optimiser without moments (mcl_encoder_start_from()), as the method's authors train their CLIP:
+   *  for encoders that would need long to learn all anew. What the stage before had learnt is in the weights then, and
+   *  has to be unlearnt. The factory still makes an encoder for each stage, whose seed only matters for stage 0.
+   *  Push only; an encoder that cannot start from another is MCL_E_UNSUPPORTED before anything is trained. */
+  int32_t initial;
 } mcl_multistage_options;
 
 MCL_API void mcl_multistage_options_init(mcl_multistage_options *options, size_t struct_size);
 
 /** What the host is asked to do. */
 enum {
-  MCL_BEGIN_STAGE = 1, /**< make a fresh encoder for event.stage */
+  MCL_BEGIN_STAGE = 1, /**< make an encoder for event.stage */
   MCL_RESUME_STAGE,    /**< load the encoder of event.stage that was saved; its training goes on */
   MCL_TRAIN_BATCH, /**< one step on batch.indices; a row's negatives are the rows of equal batch.cells */
   MCL_EMBED_ROWS, /**< embed batch.indices by event.modality, and mcl_multistage_put_embeddings() */
@@ -299,8 +309,9 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_seek(mcl_multistage *loop, int32_t s
  *  the dataset does not say, it gets none.
  *
  *  Errors: MCL_E_INVALID, MCL_E_SHAPE (rows), MCL_E_MISMATCH (another fingerprint; saved encoders are not there),
- *  MCL_E_NOT_FINITE (the loss diverged), MCL_E_CANCELLED, MCL_E_UNSUPPORTED and MCL_E_CALLBACK (options' chunk_rows), and what
- *  the parts and the callbacks return. A batch that fails is given up (mcl_encoder_give_up()); it comes again. */
+ *  MCL_E_NOT_FINITE (the loss diverged), MCL_E_CANCELLED, MCL_E_UNSUPPORTED (options' chunk_rows, initial), MCL_E_CALLBACK
+ *  (chunk_rows), and what the parts and the callbacks return. A batch that fails is given up (mcl_encoder_give_up()); it
+ *  comes again. */
 MCL_API MCL_CHECK mcl_status mcl_multistage_run(mcl_multistage *loop, mcl_dataset *dataset,
                                                 mcl_augmenter *augmenter,
                                                 const mcl_encoder_factory *factory,
