@@ -14,6 +14,9 @@ static const char usage[] =
     "  --test-rows N       to judge by (default: 2000)\n"
     "  --distinct N        images that the first half of a domino is chosen from (default: 100)\n"
     "  --contrast C        of the second half of a domino (default: 0.15)\n"
+    "  --encoder cnn|resnet18|vit|mlp   what is trained (default: cnn)\n"
+    "  --initial fresh|preceding   what a stage begins with: weights drawn anew, or those of the "
+    "stage before (default: fresh)\n"
     "  --head              train a head on the frozen stages too, by the cells of all of them\n"
     "  --quick             1,500 rows, 500 test rows, 2 epochs, 10 clusters, 2 stages\n";
 
@@ -43,6 +46,8 @@ int options_parse(options *o, int argc, char **argv) {
        .into = &o->shared.test_rows,
        .low = 1,
        .high = 1000000000},
+      {.name = "encoder", .kind = CHOICE, .into = &o->shared.encoder, .choices = network_names},
+      {.name = "initial", .kind = CHOICE, .into = &o->shared.initial, .choices = initial_names},
       {.name = "head", .kind = CALL, .into = &o->shared, .call = experiment_with_head},
       {.name = "quick", .kind = CALL, .into = o, .call = quick},
   };

@@ -24,7 +24,7 @@ static int train_member(const run *r, int i, representation *z) {
   mcl_integrator *first = NULL;
   const uint64_t seed = ensemble_seed(r->o->seed, i);
   mcl_status s = make_loop(r, 1, seed, NULL, &loop);
-  if (s == MCL_OK) s = run_loop(r, loop, seed);
+  if (s == MCL_OK) s = run_loop(r, loop, seed, NULL);
   if (s == MCL_OK) s = mcl_multistage_integrator(loop, &first, &err);
   if (s == MCL_OK) s = embed(r, first, NULL, z);
   mcl_integrator_unref(first);
@@ -78,7 +78,7 @@ enum { PROJECTION = 64 }; // of images alone; of pairs it is the embedding
 typedef struct host {
   const run *r;
   mcl_multistage *loop;
-  mcl_encoder *encoder; // of the stage at work
+  mcl_encoder *encoder, *previous; // of the stage at work, and of the one before
   mcl_integrator *later;
   mcl_batch batch;
   uint8_t *images;
@@ -125,6 +125,7 @@ static int host_begin(host *h) {
 
 static void host_end(host *h) {
   mcl_encoder_unref(h->encoder);
+  mcl_encoder_unref(h->previous);
   mcl_integrator_unref(h->later);
   mcl_multistage_unref(h->loop);
   free(h->batch.indices), free(h->batch.cells), free(h->images), free(h->tokens);
@@ -229,14 +230,21 @@ static int put_shuffled(host *h, const mcl_event *event) {
   return s;
 }
 
+static int begin(host *h, int32_t stage) {
+  const run *r = h->r;
+  TRY(make_encoder(r, r->o->seed, stage, &h->encoder, &err));
+  if (r->o->initial == MCL_INITIAL_FRESH) return 0;
+  return mcl_encoder_start_from(h->encoder, stage == 1 ? r->first_encoder : h->previous, &err);
+}
+
 static int carry_out(host *h, const mcl_event *event) {
-  if (event->kind == MCL_BEGIN_STAGE)
-    return make_encoder(h->r, h->r->o->seed, event->stage, &h->encoder, &err);
+  if (event->kind == MCL_BEGIN_STAGE) return begin(h, event->stage);
   if (event->kind == MCL_TRAIN_BATCH) return step(h, event);
   if (event->kind == MCL_EMBED_ROWS) return put_shuffled(h, event);
   if (event->kind != MCL_END_STAGE || event->stage == 0) return 0;
   TRY(mcl_integrator_add_stage(h->later, h->encoder, 0, 1, &err));
-  mcl_encoder_unref(h->encoder);
+  mcl_encoder_unref(h->previous);
+  h->previous = h->encoder;
   h->encoder = NULL;
   return 0;
 }

@@ -12,6 +12,7 @@
 #define DISCOVER_H
 
 #include "common/common.h"
+#include "common/networks.h"
 #include "common/pairs.h"
 #include "common/recall.h"
 
@@ -22,7 +23,8 @@ typedef struct options {
   long rows, holdout;
   int stages, clusters, epochs, batch, size, randbits, threads;
   double temperature, learning_rate;
-  int mlp;         // --encoder mlp
+  int encoder;     // NETWORK_..., of images
+  int initial;     // MCL_INITIAL_...
   int small_cells; // MCL_SMALL_*
   int batching;    // MCL_BATCH_*
   int controls, resume;
@@ -69,6 +71,7 @@ typedef struct run {
   data data;
   mcl_augmenter *augmenter;
   mcl_multistage *loop;
+  mcl_encoder *first_encoder; // of stage 0
   int stages;
   representation integrated;     // stages side by side, each of unit rows
   int32_t first[MAX_STAGES + 1]; // its columns of stage s: first[s] .. first[s + 1] - 1
@@ -87,7 +90,8 @@ int train_controls(run *r);
 // saved.
 int make_loop(const run *r, int stages, unsigned long long seed, const char *directory,
               mcl_multistage **out);
-int run_loop(const run *r, mcl_multistage *loop, unsigned long long seed);
+// `first` (may be NULL): where the encoder of stage 0 is kept.
+int run_loop(const run *r, mcl_multistage *loop, unsigned long long seed, mcl_encoder **first);
 // Embeds all rows as they are, by the one of the two that is not NULL.
 int embed(const run *r, mcl_integrator *g, mcl_encoder *e, representation *out);
 int make_augmenter(run *r);

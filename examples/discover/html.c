@@ -190,14 +190,15 @@ static void write_settings(FILE *f, const run *r) {
           "%lld held out for "
           "the probes%s. %d stages of %d epochs, %d clusters, batches of %d rows (%s), temperature "
           "%g%s, Adam %g, "
-          "encoder %s%s, seed %llu. %.0f seconds.</p>\n<p class=\"note\">",
+          "encoder %s%s, %s, seed %llu. %.0f seconds.</p>\n<p class=\"note\">",
           r->data.height, r->data.width, r->data.image_channels, o->randbits,
           (long long)r->data.rows, (long long)r->data.holdout,
           o->pairs ? ", none of whose images is trained on" : "", r->stages, o->epochs, o->clusters,
           o->batch, o->batching == MCL_BATCH_ONE_CELL ? "one cell each" : "cells packed",
           o->temperature, o->pairs ? " at first, learnt" : "", o->learning_rate,
-          o->mlp ? "MLP" : "CNN", o->pairs ? " and a bag of embeddings" : "", o->seed,
-          now() - r->began);
+          network_names[o->encoder], o->pairs ? " and a bag of embeddings" : "",
+          o->initial == MCL_INITIAL_FRESH ? "each stage fresh" : "each stage from the one before",
+          o->seed, now() - r->began);
   if (mcl_context_describe(r->context, line, sizeof line, NULL, &err) == MCL_OK)
     html_escaped(f, line);
   fputs("</p>\n", f);

@@ -78,6 +78,7 @@ int main(int argc, char **argv) {
   for (int s = 0; s < MAX_STAGES; s++) free(r.labels[0][s]), free(r.labels[1][s]);
   representation *const all[] = {&r.integrated, &r.ensemble, &r.shuffled, &r.untrained, &r.pixels};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) representation_free(all[i]);
+  mcl_encoder_unref(r.first_encoder);
   mcl_multistage_unref(r.loop);
   mcl_augmenter_unref(r.augmenter);
   data_close(&r.data);

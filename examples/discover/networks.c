@@ -6,22 +6,13 @@
 // Of pairs without a head: the embeddings of both towers are what is matched.
 static mcl_status make_image(const run *r, uint64_t seed, mcl_encoder **out, mcl_error *e) {
   const data *d = &r->data;
-  if (r->o->mlp) {
-    mcl_mlp_options o;
-    mcl_mlp_options_init(&o, sizeof o);
-    o.seed = seed;
-    o.inputs = (int64_t)d->height * d->width * d->channels;
-    if (r->o->pairs) o.projection_dim = 0;
-    return mcl_encoder_create_mlp(r->context, &o, out, e);
-  }
-  mcl_cnn_options o;
-  mcl_cnn_options_init(&o, sizeof o);
-  o.seed = seed;
-  o.height = d->height;
-  o.width = d->width;
-  o.channels = d->channels;
-  if (r->o->pairs) o.projection_dim = 0;
-  return mcl_encoder_create_cnn(r->context, &o, out, e);
+  const image_network n = {.kind = r->o->encoder,
+                           .seed = seed,
+                           .height = d->height,
+                           .width = d->width,
+                           .channels = d->channels,
+                           .headless = r->o->pairs};
+  return image_network_create(r->context, &n, out, e);
 }
 
 mcl_status make_encoder(const run *r, unsigned long long seed, int32_t stage, mcl_encoder **out,

@@ -31,7 +31,10 @@ static const char usage[] =
     "  --temperature T     of NT-Xent (default: 0.5); of pairs where it begins, .01 to 1: it is "
     "learnt (default: 0.07)\n"
     "  --learning-rate X   of Adam, constant (default: 0.001)\n"
-    "  --encoder mlp|cnn   of images (default: cnn); of captions it is a bag of embeddings\n"
+    "  --encoder cnn|resnet18|vit|mlp   of images (default: cnn); of captions it is a bag of "
+    "embeddings\n"
+    "  --initial fresh|preceding   what a stage begins with: weights drawn anew, or those of the "
+    "stage before (default: fresh)\n"
     "  --size PIXELS       images are brought to this side (default: 32; IDX images stay as they "
     "are)\n"
     "  --randbits B        append B random bit channels, the feature to be suppressed by (default: "
@@ -61,6 +64,7 @@ enum {
   TEMPERATURE,
   RATE,
   ENCODER,
+  INITIAL,
   SIZE,
   RANDBITS,
   SMALL,
@@ -87,6 +91,7 @@ static const struct option long_options[] = {{"labels", 1, 0, LABELS},
                                              {"temperature", 1, 0, TEMPERATURE},
                                              {"learning-rate", 1, 0, RATE},
                                              {"encoder", 1, 0, ENCODER},
+                                             {"initial", 1, 0, INITIAL},
                                              {"size", 1, 0, SIZE},
                                              {"randbits", 1, 0, RANDBITS},
                                              {"small-cells", 1, 0, SMALL},
@@ -135,7 +140,6 @@ static int word(const char *option, const char *text, const char *const *words, 
 }
 
 static int take(options *o, int option, const char *name, const char *value) {
-  static const char *const encoders[] = {"cnn", "mlp", NULL};
   static const char *const small[] = {"", "back-off", "keep", "drop", NULL};
   static const char *const batching[] = {"", "one", "packed", NULL};
   long x = 0;
@@ -188,7 +192,9 @@ static int take(options *o, int option, const char *name, const char *value) {
   case RATE:
     return positive(name, value, &o->learning_rate);
   case ENCODER:
-    return word(name, value, encoders, &o->mlp);
+    return word(name, value, network_names, &o->encoder);
+  case INITIAL:
+    return word(name, value, initial_names, &o->initial);
   case SMALL:
     return word(name, value, small, &o->small_cells);
   case BATCHING:

@@ -110,10 +110,12 @@ int write_json(const run *r, const table *t) {
   fputs(",\n \"data\":", f);
   json_text(f, r->o->data);
   fprintf(f,
-          ",\"rows\":%lld,\"holdout\":%lld,\"files\":%lld,\"skipped\":%lld,\"epochs\":%d,"
+          ",\"encoder\":\"%s\",\"initial\":\"%s\",\"rows\":%lld,\"holdout\":%lld,\"files\":%lld,"
+          "\"skipped\":%lld,\"epochs\":%d,"
           "\"randbits\":%d",
-          (long long)r->data.rows, (long long)r->data.holdout, (long long)r->data.files,
-          (long long)r->data.skipped, r->o->epochs, r->o->randbits);
+          network_names[r->o->encoder], initial_names[r->o->initial], (long long)r->data.rows,
+          (long long)r->data.holdout, (long long)r->data.files, (long long)r->data.skipped,
+          r->o->epochs, r->o->randbits);
   if (r->o->pairs)
     fprintf(f,
             ",\"sides\":\"%s\",\"images\":%lld,\"held_images\":%lld,\"judged\":%lld,"

@@ -12,11 +12,16 @@ uint32_t clustered(const options *o) {
 typedef struct factory {
   const run *r;
   unsigned long long seed;
+  mcl_encoder **first; // where that of stage 0 is kept; NULL: nowhere
 } factory;
 
 static mcl_status make(void *user, int32_t stage, mcl_encoder **out, mcl_error *e) {
   const factory *f = user;
-  return make_encoder(f->r, f->seed, stage, out, e);
+  mcl_status s = make_encoder(f->r, f->seed, stage, out, e);
+  if (s < 0 || stage > 0 || !f->first) return s;
+  mcl_encoder_unref(*f->first);
+  *f->first = mcl_encoder_ref(*out);
+  return s;
 }
 
 int make_loop(const run *r, int stages, unsigned long long seed, const char *directory,
@@ -38,6 +43,7 @@ int make_loop(const run *r, int stages, unsigned long long seed, const char *dir
   m.stages = stages;
   m.growth = 1; // stages are looked at one by one, and side by side as in the paper
   m.epochs = r->o->epochs;
+  m.initial = r->o->initial;
   if (r->o->pairs) {
     m.modalities = 2;
     m.cluster_modalities = clustered(r->o);
@@ -53,8 +59,8 @@ int make_loop(const run *r, int stages, unsigned long long seed, const char *dir
   return mcl_multistage_create(r->context, &m, r->data.rows, NULL, out, &err);
 }
 
-int run_loop(const run *r, mcl_multistage *loop, unsigned long long seed) {
-  factory f = {r, seed};
+int run_loop(const run *r, mcl_multistage *loop, unsigned long long seed, mcl_encoder **first) {
+  factory f = {r, seed, first};
   mcl_encoder_factory encoders;
   mcl_monitor m;
   mcl_struct_init(&encoders, sizeof encoders);
@@ -166,6 +172,6 @@ int train_stages(run *r) {
   }
   free(directory);
   progress_say("training the stages");
-  if (s == MCL_OK) s = run_loop(r, r->loop, r->o->seed);
+  if (s == MCL_OK) s = run_loop(r, r->loop, r->o->seed, &r->first_encoder);
   return s == MCL_OK ? keep_results(r) : s;
 }

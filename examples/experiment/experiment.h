@@ -12,6 +12,7 @@
 #define EXPERIMENT_H
 
 #include "common/common.h"
+#include "common/networks.h"
 #include "options.h"
 
 enum { MAX_STAGES = 16, MAX_ATTRIBUTES = 8 };
@@ -40,7 +41,8 @@ typedef struct experiment {
   attribute attributes[MAX_ATTRIBUTES];
   int n_attributes;
   mcl_augmenter_options views;
-  mcl_cnn_options network;
+  int encoder;                 // NETWORK_...
+  mcl_cnn_options network;     // of NETWORK_CNN
   mcl_multistage_options loop; // with kmeans, sampler and loss
   int control;
   int head;      // after the stages of the loop: whether a head on them is trained too
@@ -104,6 +106,9 @@ int experiment_write(const experiment *x, const experiment_options *o, const fin
                      const char *more);
 
 // ---- between the files ---------------------------------------------------------------------------------
+
+// The network that is trained, with fresh weights.
+mcl_status experiment_network(const experiment *x, uint64_t seed, mcl_encoder **out, mcl_error *e);
 
 // An encoder and beside it a dense layer that learns the first attribute from its embeddings, by the same steps.
 typedef struct watched watched;

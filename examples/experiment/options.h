@@ -21,6 +21,8 @@ typedef struct experiment_options {
   long rows, test_rows, epochs, batch, clusters, stages, seed, threads;
   double temperature, growth;
   int control, head;
+  int encoder;                 // NETWORK_...
+  int initial;                 // MCL_INITIAL_...
   const char *const *controls; // what --control may be, NULL at the end
 } experiment_options;
 

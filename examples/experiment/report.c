@@ -87,7 +87,9 @@ void experiment_json(const experiment *x, const findings *r, FILE *f) {
     fputs("},\n \"head\":{", f);
     probes(x, f, &r->head);
   }
-  fprintf(f, "},\n \"control\":\"%s\",\"rows\":%lld,\"test_rows\":%lld,\"epochs\":%d,",
+  fprintf(f, "},\n \"encoder\":\"%s\",\"initial\":\"%s\",", network_names[x->encoder],
+          initial_names[x->loop.initial]);
+  fprintf(f, "\n \"control\":\"%s\",\"rows\":%lld,\"test_rows\":%lld,\"epochs\":%d,",
           control_names[x->control], (long long)mcl_dataset_rows(x->train),
           (long long)mcl_dataset_rows(x->test), x->loop.epochs);
   fprintf(f, "\"clusters\":%d,\"growth\":%g,\"temperature\":%g,\"seed\":%llu,\"seconds\":%.1f",

@@ -168,12 +168,10 @@ static int run_ensemble(const experiment *x, findings *f) {
 }
 
 static int run_untrained(const experiment *x, findings *f) {
-  mcl_cnn_options network = x->network;
   mcl_encoder *e = NULL;
   mcl_integrator *g = NULL;
   representation r = {0};
-  network.seed = mcl_multistage_seed(x->loop.seed, 0);
-  mcl_status s = mcl_encoder_create_cnn(x->context, &network, &e, &err);
+  mcl_status s = experiment_network(x, mcl_multistage_seed(x->loop.seed, 0), &e, &err);
   if (s == MCL_OK) s = mcl_integrator_create(x->context, NULL, &g, &err);
   if (s == MCL_OK) s = mcl_integrator_add_stage(g, e, 0, 1, &err);
   if (s == MCL_OK) s = represent(x, g, &r);

@@ -21,6 +21,21 @@ static void set_network(experiment *x, experiment_settings *s, const mcl_array *
   n->optimiser = &s->optimiser;
 }
 
+mcl_status experiment_network(const experiment *x, uint64_t seed, mcl_encoder **out, mcl_error *e) {
+  if (x->encoder == NETWORK_CNN) {
+    mcl_cnn_options o = x->network;
+    o.seed = seed;
+    return mcl_encoder_create_cnn(x->context, &o, out, e);
+  }
+  const image_network n = {.kind = x->encoder,
+                           .seed = seed,
+                           .height = x->network.height,
+                           .width = x->network.width,
+                           .channels = x->network.channels,
+                           .optimiser = x->network.optimiser};
+  return image_network_create(x->context, &n, out, e);
+}
+
 static void set_loop(mcl_multistage_options *m, experiment_settings *s,
                      const experiment_options *o) {
   mcl_kmeans_options_init(&s->kmeans, sizeof s->kmeans);
@@ -34,6 +49,7 @@ static void set_loop(mcl_multistage_options *m, experiment_settings *s,
   m->seed = (uint64_t)o->seed;
   m->stages = (int32_t)o->stages;
   m->epochs = (int32_t)o->epochs;
+  m->initial = o->initial;
   m->loss_kind = MCL_LOSS_INFO_NCE;
   m->schedule = MCL_SCHEDULE_LINEAR;
   m->kmeans = &s->kmeans;
@@ -47,6 +63,7 @@ int experiment_configure(experiment *x, experiment_settings *s, const experiment
   x->control = o->control;
   x->growth = o->growth;
   x->head = o->head;
+  x->encoder = o->encoder;
   set_network(x, s, &image);
   set_loop(&x->loop, s, o);
   return 0;

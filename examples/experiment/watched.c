@@ -114,6 +114,11 @@ static mcl_status step(void *user, const mcl_step *at, mcl_error *e) {
   return s == MCL_OK ? mcl_encoder_step(w->probe, at, e) : s;
 }
 
+// The probe is not handed on: each stage's begins with nothing, so that their figures can be compared.
+static mcl_status start_from(void *user, void *from, mcl_error *e) {
+  return mcl_encoder_start_from(((watched *)user)->network, ((watched *)from)->network, e);
+}
+
 static void destroy(void *user) {
   watched *w = user;
   mcl_encoder_unref(w->network);
@@ -127,20 +132,18 @@ int watched_create(const experiment *x, uint64_t seed, const int64_t *order, mcl
                    watched **handle) {
   watched *w = calloc(1, sizeof *w);
   if (!w) return out_of_memory();
-  mcl_cnn_options network = x->network;
-  network.seed = seed;
   mcl_mlp_options probe;
   mcl_mlp_options_init(&probe, sizeof probe);
+  mcl_status s = experiment_network(x, seed, &w->network, &err);
   probe.seed = seed;
-  probe.inputs = network.dim;
+  probe.inputs = mcl_encoder_dim(w->network);
   probe.layers = 0;
   probe.dim = x->attributes[0].values;
   probe.projection_dim = 0;
   w->x = x;
   w->order = order;
-  w->dim = network.dim;
+  w->dim = mcl_encoder_dim(w->network);
   w->values = probe.dim;
-  mcl_status s = mcl_encoder_create_cnn(x->context, &network, &w->network, &err);
   if (s == MCL_OK) s = mcl_encoder_create_mlp(x->context, &probe, &w->probe, &err);
   if (s < 0) {
     destroy(w);
@@ -156,6 +159,7 @@ int watched_create(const experiment *x, uint64_t seed, const int64_t *order, mcl
   table.backward = backward;
   table.step = step;
   table.destroy = destroy;
+  table.start_from = start_from;
   *handle = w;
   return mcl_encoder_create_host(x->context, &table, out, &err);
 }

@@ -35,7 +35,8 @@ static int64_t *draw(int64_t all, int64_t n, uint64_t seed) {
 
 static int take_rows(mcl_context *c, mcl_dataset *idx, long n, uint64_t seed, mcl_dataset **out) {
   int64_t all = mcl_dataset_rows(idx);
-  if (n > all) return mcl_error_set(&err, MCL_E_INVALID, 0, "--rows is more than the file has");
+  if (n > all)
+    return mcl_error_set(&err, MCL_E_INVALID, 0, "--rows or --test-rows is more than the file has");
   int64_t *order = draw(all, n, seed);
   if (!order) return out_of_memory();
   mcl_status s = mcl_dataset_create_subset(c, idx, order, n ? n : all, out, &err);
@@ -43,10 +44,22 @@ static int take_rows(mcl_context *c, mcl_dataset *idx, long n, uint64_t seed, mc
   return s;
 }
 
-static int rows_open(mcl_context *c, const char *images, const char *labels, long n, long bits,
-                     uint64_t seed, rows *r) {
+static mcl_status open_images(mcl_context *c, const char *images, const char *labels, long size,
+                              mcl_dataset **out) {
+  mcl_dataset *idx = NULL;
+  mcl_status s = mcl_dataset_create_idx(c, images, labels, size ? &idx : out, &err);
+  if (s < 0 || !size) return s;
+  s = mcl_dataset_create_resized(c, idx, (int32_t)size, (int32_t)size, MCL_FILTER_BOX, out, &err);
+  mcl_dataset_unref(idx);
+  return s;
+}
+
+// The first file's images; n of them, of the run's bits and size.
+static int rows_open(mcl_context *c, const options *o, const char *images, const char *labels,
+                     long n, uint64_t seed, rows *r) {
   mcl_dataset *idx = NULL, *some = NULL;
-  mcl_status s = mcl_dataset_create_idx(c, images, labels, &idx, &err);
+  long bits = o->bits;
+  mcl_status s = open_images(c, images, labels, o->size, &idx);
   if (s == MCL_OK) s = take_rows(c, idx, n, seed, &some);
   mcl_dataset_unref(idx);
   if (s == MCL_OK && bits) {
@@ -116,9 +129,9 @@ int main(int argc, char **argv) {
   co.threads = (uint32_t)o.shared.threads;
   int s = mcl_context_create(&co, &c, &err);
   uint64_t seed = (uint64_t)o.shared.seed * 2;
-  if (s == MCL_OK) s = rows_open(c, o.images, o.labels, o.shared.rows, o.bits, seed, &train);
+  if (s == MCL_OK) s = rows_open(c, &o, o.images, o.labels, o.shared.rows, seed, &train);
   if (s == MCL_OK)
-    s = rows_open(c, o.test_images, o.test_labels, o.shared.test_rows, o.bits, seed + 1, &test);
+    s = rows_open(c, &o, o.test_images, o.test_labels, o.shared.test_rows, seed + 1, &test);
   if (s == MCL_OK) s = run(c, &o, &train, &test);
   if (s < 0) fprintf(stderr, "randbits: %s\n", err.message);
   rows_close(&train), rows_close(&test);

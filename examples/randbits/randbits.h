@@ -7,7 +7,7 @@
 typedef struct options {
   experiment_options shared;
   const char *images, *labels, *test_images, *test_labels;
-  long bits;
+  long bits, size;
   int published;
 } options;
 

@@ -36,6 +36,12 @@ for data in dominoes trifeature; do
   cmp -s $data-pixels-1.json other.json && fail "another seed draws the same $data"
 done
 
+# Other networks, and stages that begin with the weights of the one before.
+for encoder in resnet18 vit; do
+  # shellcheck disable=SC2086
+  "$attributes" $dominoes --encoder $encoder --initial preceding --threads 2 --json $encoder.json >out 2>log || fail "$encoder"
+  grep -q "\"encoder\":\"$encoder\",\"initial\":\"preceding\"" $encoder.json || fail "$encoder is not named"
+done
 
 # The quick setting: stage 0 knows the colour and little of the texture; stage 1, among rows of one colour, has let go of it.
 "$attributes" --data trifeature --quick --json quick.json >out 2>log || fail "--quick"
@@ -65,6 +71,8 @@ refuses() { # words, then arguments
   refuses "from 4" $trifeature --rows 3
   refuses "ensemble" $trifeature --control nothing
   refuses "nowhere" $dominoes --images nowhere
+  refuses "one of cnn resnet18 vit" $trifeature --encoder gpt
+  refuses "one of fresh preceding" $trifeature --initial warm
   refuses "no option" $trifeature cubes
   refuses "json" $trifeature --control pixels --json nowhere/file
 }

@@ -28,6 +28,23 @@ grep -c "data:image/png;base64" folder/report.html | grep -qx "3" || fail "repor
 cmp one/integrated.npy three/integrated.npy || fail "threads change the result"
 cmp one/labels.csv three/labels.csv || fail "threads change the labels"
 
+# Other networks; stages, and those of the shuffled control, that begin with the weights of the one before.
+for encoder in resnet18 vit mlp; do
+  "$discover" $quick --labels images.idx1 --encoder $encoder --out $encoder images.idx3 >out 2>log || fail "$encoder"
+  grep -q "\"encoder\":\"$encoder\",\"initial\":\"fresh\"" $encoder/report.json || fail "report.json does not name $encoder"
+  grep -q "encoder $encoder, each stage fresh" $encoder/report.html || fail "report.html does not name $encoder"
+  cmp -s one/stage-0.npy $encoder/stage-0.npy && fail "$encoder is the default"
+done
+"$discover" $quick --labels images.idx1 --initial preceding --controls --out preceding images.idx3 >out 2>log || fail "--initial preceding"
+cmp one/stage-0.npy preceding/stage-0.npy || fail "stage 0 begins with other weights"
+cmp -s one/stage-1.npy preceding/stage-1.npy && fail "stage 1 does not go on from stage 0"
+grep -q '"encoder":"cnn","initial":"preceding"' preceding/report.json || fail "report.json does not say how stages begin"
+cp preceding/stage-1.npy whole-1.npy
+"$discover" $quick --labels images.idx1 --initial preceding --controls --resume --out preceding images.idx3 >out 2>log || fail "--resume of it"
+cmp whole-1.npy preceding/stage-1.npy || fail "a resumed run of it differs"
+"$discover" $quick --labels images.idx1 --initial fresh --resume --out preceding images.idx3 >out 2>log && fail "it goes on with other weights"
+grep -q "initial" log || fail "no word of 'initial'"
+
 # A line of advice a stage, the last of them to stop where the number of stages is left open.
 "$discover" $quick --stages 0 --labels images.idx1 --out open images.idx3 >out 2>log || fail "stages left open"
 grep "^after stage" out | sed '$d' | grep -q "Stop" && fail "it went on after it was to stop"
@@ -68,6 +85,7 @@ refuses "80" --rows 75 --holdout 20 images.idx3
 refuses "clusters" --clusters 0 images.idx3
 refuses "temperature" --temperature 0 images.idx3
 refuses "encoder" --encoder gpt images.idx3
+refuses "fresh or preceding" --initial warm images.idx3
 refuses "folder" --labels images.idx1 images
 refuses "60 rows" --clusters 61 --holdout 20 images.idx3
 refuses "fingerprint" --resume --seed 7 $quick --out one --labels images.idx1 images.idx3

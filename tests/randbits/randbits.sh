@@ -28,6 +28,20 @@ for control in none ensemble shuffled; do
 done
 grep -q '"curve":\[{"growth":1,"knn":{"class":[0-9.]*,"bits":' none-1.json || fail "no kNN by the growth of weights"
 grep -q '"fitted":{"class":{"knn":[0-9.]*,"weights":\[[0-9.e-]*,[0-9.e-]*\]}' none-1.json || fail "no fitted weights"
+# Other networks, and stages that begin with the weights of the one before: stage 0 is that of fresh stages.
+for encoder in resnet18 vit mlp; do
+  for initial in fresh preceding; do
+    "$randbits" $few --size 10 --encoder $encoder --initial $initial --threads 2 --json $encoder-$initial.json >out 2>log || fail "$encoder, $initial"
+    grep -q "\"encoder\":\"$encoder\",\"initial\":\"$initial\"" $encoder-$initial.json || fail "$encoder, $initial, is not named"
+  done
+  for stage in 0 1; do
+    for initial in fresh preceding; do grep "{\"stage\":$stage," $encoder-$initial.json >$initial.txt; done
+    test $stage = 0 && { cmp fresh.txt preceding.txt || fail "stage 0 of $encoder is not the same"; }
+    test $stage = 1 && cmp -s fresh.txt preceding.txt && fail "stage 1 of $encoder does not go on from stage 0"
+  done
+done
+grep -q '"encoder":"cnn","initial":"fresh"' none-1.json || fail "the network is not named"
+"$randbits" $few --size 10 --encoder vit --control untrained --json untrained.json >out 2>log || fail "an untrained vit"
 # A head on the frozen stages changes nothing else, and does not depend on threads either.
 for threads in 1 3; do
   "$randbits" $few --head --threads $threads --json head-$threads.json >out 2>log || fail "--head"
@@ -76,6 +90,10 @@ refuses "--rows" $few --rows 81
 refuses "0 to 20" $few --bits 21
 refuses "ensemble" $few --control nothing
 refuses "nowhere" $few --images nowhere
+refuses "one of cnn resnet18 vit" $few --encoder gpt
+refuses "one of fresh preceding" $few --initial warm
+refuses "authors" $few --encoder vit --published
+refuses "--test-rows" $few --test-rows 81
 refuses "above 0" $few --temperature 0
 refuses "json" $few --control pixels --json nowhere/file
 "$randbits" --help | grep -q "default: 0.2" || fail "--help"
