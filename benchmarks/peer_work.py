@@ -10,6 +10,7 @@ import os
 import tempfile
 
 from peer_inputs import CLASSES, DIM, FASHION, classed, fashion, loss_rows, mixture, np, square
+from peer_networks import train
 
 TEMPERATURE = 0.5
 
@@ -147,52 +148,6 @@ def loss(run):
             ("PyTorch, autograd", functools.partial(autograd, plain[kind])),
         ):
             run.peer(line, name, functools.partial(with_torch, call, n), agree)
-
-
-# ---- a training step ----
-
-
-def train(run):
-    """Random weights: that networks agree is for tests/encoder/test_golden_encoders.c to say.
-
-    The first convolution is padded by 2 all around, not by 1 and 2 as ours: the same work.
-    """
-
-    def with_torch(case, channels_last):
-        import torch
-        from torch import nn
-
-        torch.manual_seed(0)
-        x = torch.from_numpy((np.arange(256 * 980) * 7919 % 1000).astype(np.float32) / 1000)
-        if case == "mlp":
-            sizes, x = [980, 512, 512, 128, 64], x.reshape(256, 980)
-            layers = [nn.Linear(sizes[0], sizes[1])]
-            for i in range(1, 4):
-                layers += [nn.ReLU(), nn.Linear(sizes[i], sizes[i + 1])]
-        else:
-            x = x.reshape(256, 14, 14, 5).permute(0, 3, 1, 2)
-            layers = [nn.Conv2d(5, 32, 5, 2, 2), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU()]
-            layers += [nn.Conv2d(64, 64, 3, 1, 1), nn.ReLU(), nn.Flatten()]
-            layers += [nn.Linear(64 * 16, 128), nn.ReLU(), nn.Linear(128, 64)]
-        net = nn.Sequential(*layers)
-        form = torch.channels_last if channels_last else torch.contiguous_format
-        x, net = torch.cat([x, x]).contiguous(memory_format=form), net.to(memory_format=form)
-        g = ((np.arange(256 * 64) % 17 - 8) * 1e-4).astype(np.float32).reshape(256, 64)
-        g = torch.from_numpy(np.concatenate([g, g]))
-        adam = torch.optim.Adam(net.parameters(), lr=1e-5)
-
-        def step():
-            adam.zero_grad(set_to_none=True)
-            net(x).backward(g)
-            adam.step()
-
-        return step, lambda _: {}
-
-    peers = {"small-cnn": ("PyTorch", "PyTorch, channels last"), "mlp": ("PyTorch",)}
-    for line in run.ours("bench_train", run.threads, 3 if run.quick else 80):
-        for name in peers.get(line["case"], ()):
-            make = functools.partial(with_torch, line["case"], name.endswith("last"))
-            run.peer(line, name, make, {}, times=80, images=512)
 
 
 # ---- probes ----

@@ -82,8 +82,8 @@ class Run:
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         return [json.loads(line) for line in out.splitlines()]
 
-    def peer(self, line, name, make, agree, times=5, images=0):
-        """agree: the relative difference allowed, by field; images: in one call of a step."""
+    def peer(self, line, name, make, agree, times=5, images=0, peak=None):
+        """agree: the relative difference allowed, by field; images: in one call; peak: of memory, in MiB."""
         row = {k: line[k] for k in ("bench", "case", "threads", "ours_ms")} | {"peer": name}
         try:
             if peer_work.np is None:
@@ -99,6 +99,8 @@ class Run:
         if images:
             row["ours_images_per_s"] = line["images_per_s"]
             row["peer_images_per_s"] = round(images / ms * 1e3)
+        if peak:
+            row |= {"ours_mib": line["peak_mib"], "peer_mib": peak}
         for field, value in found.items():
             row |= {f"ours_{field}": line[field], f"peer_{field}": value}
         if agree:
@@ -136,6 +138,8 @@ def table(rows):
             figures = [figure(r["peer_ms"]), f"{r['ratio']:.2f}", same]
             if "peer_images_per_s" in r:
                 figures[2] = f"{r['ours_images_per_s']} and {r['peer_images_per_s']} images/s"
+            if "peer_mib" in r:
+                figures[2] += f", {r['ours_mib']:.0f} and {r['peer_mib']:.0f} MiB"
         work = [f"{r['bench']} {r['case']}", str(r["threads"]), figure(r["ours_ms"])]
         cells.append([*work, r["peer"], *figures])
     return lined_up(cells)
