@@ -430,7 +430,7 @@ MCL_API void mcl_vit_options_init(mcl_vit_options *options, size_t struct_size);
 /** Makes a vision transformer. Initial weights: the patches' kernel as in mcl_encoder_create_cnn(), class token and positions
  *  normal with deviation 1 / sqrt(embed), the rest as in mcl_encoder_create_text(). mean and deviation are kept in the file
  *  that mcl_encoder_save() writes, and mcl_encoder_load() reads them. Weight decay holds for kernels, class token and
- *  positions. With t tokens a row, activations of a training step take about 4 (10 + 2 hidden / embed) embed layers t bytes a
+ *  positions. With t tokens a row, activations of a training step take about 4 (8 + 2 hidden / embed) embed layers t bytes a
  *  row.
  *  Errors: as mcl_encoder_create_cnn(). */
 MCL_API MCL_CHECK mcl_status mcl_encoder_create_vit(mcl_context *context,
@@ -508,7 +508,7 @@ typedef struct mcl_text_options {
 MCL_API void mcl_text_options_init(mcl_text_options *options, size_t struct_size);
 
 /** Makes a transformer. Initial weights are CLIP's: normal, with deviation .02 for embeddings, .01 for positions, and by
- *  width and depth for the rest; biases 0. Activations of a training step take about 4 (18 embed context layers) bytes a row.
+ *  width and depth for the rest; biases 0. Activations of a training step take about 4 (16 embed context layers) bytes a row.
  *  Weight decay holds for kernels, embeddings and positions.
  *  Errors: as mcl_encoder_create_cnn(). */
 MCL_API MCL_CHECK mcl_status mcl_encoder_create_text(mcl_context *context,

@@ -169,9 +169,13 @@ static mcl_status held(void *user, const mcl_inputs *in, const mcl_array *out, m
   return s < 0 ? s : mcl_ok(err);
 }
 
+static void forget_views(mcli_network *w) {
+  for (int i = 0; i < MCLI_NETWORK_VIEWS; i++) mcli_net_forget(&w->net, &w->tapes[i]);
+}
+
 void mcli_network_give_up(void *network) {
   mcli_network *w = network;
-  for (int i = 0; i < MCLI_NETWORK_VIEWS; i++) mcli_net_forget(&w->net, &w->tapes[i]);
+  forget_views(w);
   memset(w->net.params.gradients, 0,
          (size_t)(w->net.params.n - w->net.params.frozen) * sizeof(float));
 }
@@ -190,12 +194,14 @@ static mcl_status step(void *user, const mcl_step *given, mcl_error *err) {
   mcli_network *w = user;
   mcl_status s = mcli_optimiser_step(w->context, &w->optimiser, &w->net.params,
                                      given->learning_rate, w->steps + 1, err);
-  if (s == MCL_OK) {
-    w->steps++;
-    for (int i = 0; i < MCLI_NETWORK_VIEWS; i++) mcli_net_run(&w->net, &w->tapes[i]);
+  if (s < 0) {
+    mcli_network_give_up(w);
+    return s;
   }
-  mcli_network_give_up(w);
-  return s < 0 ? s : mcl_ok(err);
+  w->steps++;
+  for (int i = 0; i < MCLI_NETWORK_VIEWS; i++) mcli_net_run(&w->net, &w->tapes[i]);
+  forget_views(w); // gradients are zero already
+  return mcl_ok(err);
 }
 
 static mcl_status load(void *user, const char *path, mcl_error *err) {

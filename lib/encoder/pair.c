@@ -160,10 +160,10 @@ static void give_up(void *user) {
 
 // Everything that can be known before anything moves.
 static mcl_status check_gradients(const mcli_pair *p, mcl_error *err) {
-  mcl_status s = mcli_optimiser_check(&p->own->net.params, err);
+  mcl_status s = mcli_optimiser_check(p->own->context, &p->own->net.params, err);
   for (int m = 0; s == MCL_OK && m < 2; m++)
     if (p->towers[m].network && !p->towers[m].locked)
-      s = mcli_optimiser_check(&p->towers[m].network->net.params, err);
+      s = mcli_optimiser_check(p->own->context, &p->towers[m].network->net.params, err);
   return s;
 }
 

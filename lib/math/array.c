@@ -281,12 +281,21 @@ void mcli_array_store(const mcl_array *a, int64_t first, int64_t n, const float 
   }
 }
 
-// x - x is 0 for finite x and NaN otherwise; or-ing the bits of many keeps the loop free of branches.
+static uint32_t is_not_finite(float x) {
+  return (bits_of_float(x) & 0x7F800000) == 0x7F800000;
+}
+
+// No branch a number, and lanes that compilers turn into vectors at any level of optimisation.
 int64_t mcli_first_not_finite(const float *rows, int64_t n, int64_t dim) {
+  enum { LANES = 16 };
   for (int64_t r = 0; r < n; r++, rows += dim) {
-    uint32_t bad = 0;
-    for (int64_t i = 0; i < dim; i++) bad |= (bits_of_float(rows[i]) & 0x7F800000) == 0x7F800000;
-    if (bad) return r;
+    uint32_t bad[LANES] = {0}, any = 0;
+    int64_t i = 0;
+    for (; i + LANES <= dim; i += LANES)
+      for (int l = 0; l < LANES; l++) bad[l] |= is_not_finite(rows[i + l]);
+    for (; i < dim; i++) any |= is_not_finite(rows[i]);
+    for (int l = 0; l < LANES; l++) any |= bad[l];
+    if (any) return r;
   }
   return -1;
 }

@@ -61,9 +61,10 @@ void mcli_gemm(mcl_context *c, int flags, int64_t m, int64_t n, int64_t k, float
 
 // ---- on the pool ---------------------------------------------------------------------------------------
 
-// A tile's side. Large enough that packing A and B is paid back (k n flops a loaded number), small enough that two
-// threads find several tiles in the shapes that occur: 512 x 512 is 1 MiB of C.
-enum { TILE = 512 };
+// Tiles a worker: with one each, a worker that is held up would hold up all others.
+enum { TILES_A_WORKER = 2 };
+// A tile's side is a multiple of it, which every micro-kernel divides well.
+enum { STEP = 48 };
 
 typedef struct gemm_job {
   mcl_context *context;
@@ -89,21 +90,31 @@ static void gemm_tile(void *job, uint32_t task, uint32_t worker) {
 // Small products gain nothing from a second thread: waking it costs some 5 us, a million flops.
 static const double flops_worth_a_thread = 4e6;
 
+// A tile packs its rows of A and its columns of B for itself: of so many tiles, those that are packed least. Whatever
+// the tiles, an element of the product is added up in one order.
+static void choose_tiles(gemm_job *j, int64_t tiles) {
+  double least = 0;
+  for (int64_t across = 1; across <= tiles; across++) {
+    int64_t down = (tiles + across - 1) / across;
+    int64_t rows = ((j->m + down - 1) / down + STEP - 1) / STEP * STEP;
+    int64_t columns = ((j->n + across - 1) / across + STEP - 1) / STEP * STEP;
+    double packed = (double)((j->n + columns - 1) / columns) * (double)j->m +
+                    (double)((j->m + rows - 1) / rows) * (double)j->n;
+    if (across > 1 && packed >= least) continue;
+    least = packed;
+    j->rows_a_tile = rows;
+    j->columns_a_tile = columns;
+  }
+}
+
 mcl_status mcli_gemm_parallel(mcl_context *c, int flags, int64_t m, int64_t n, int64_t k,
                               float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
                               float beta, float *out, int64_t ldc, mcl_error *err) {
-  gemm_job j = {c, flags, m, n, k, lda, ldb, ldc, 1, TILE, TILE, alpha, beta, a, b, out};
+  gemm_job j = {c, flags, m, n, k, lda, ldb, ldc, 1, m, n, alpha, beta, a, b, out};
   if (m <= 0 || n <= 0) return MCL_OK;
-  // Too few tiles: cut the longer side finer, in multiples of 64, which every micro-kernel divides well.
-  if (2.0 * (double)m * (double)n * (double)k < flops_worth_a_thread) {
-    j.rows_a_tile = m;
-    j.columns_a_tile = n;
-  } else if (m <= 4 * TILE && n <= 4 * TILE) {
-    int64_t side = m >= n ? m : n, piece = (side + 7) / 8;
-    piece = (piece + 63) / 64 * 64;
-    j.rows_a_tile = m >= n ? piece : m;
-    j.columns_a_tile = m >= n ? n : piece;
-  }
+  int64_t workers = mcli_workers(c);
+  if (workers > 1 && 2.0 * (double)m * (double)n * (double)k >= flops_worth_a_thread)
+    choose_tiles(&j, workers * TILES_A_WORKER);
   j.across = (n + j.columns_a_tile - 1) / j.columns_a_tile;
   int64_t down = (m + j.rows_a_tile - 1) / j.rows_a_tile;
   return mcli_parallel(c, (uint32_t)(j.across * down), gemm_tile, &j, err);

@@ -18,9 +18,10 @@ enum { BLOCK = 16 << 10 };
 typedef struct pass_job {
   const mcli_nn_kernels *kernels;
   mcli_gelu kind;
+  int relu;
   int64_t n;
-  const float *x, *dy;
-  float *out;
+  const float *x, *y, *dy;
+  float *out, *copy;
 } pass_job;
 
 static int64_t block_at(const pass_job *j, uint32_t task, int64_t *first) {
@@ -61,20 +62,64 @@ mcl_status mcli_gelu_backward(mcl_context *c, mcli_gelu kind, int64_t n, const f
   return mcli_parallel(c, mcli_blocks(n, BLOCK), gelu_backward_block, &j, err);
 }
 
+// ---- ReLU and sums ---------------------------------------------------------------------------------
+
+static void relu_block(void *job, uint32_t task, uint32_t worker) {
+  (void)worker;
+  const pass_job *j = job;
+  int64_t at, n = block_at(j, task, &at);
+  j->kernels->relu(j->x + at, j->out + at, n);
+}
+
+mcl_status mcli_relu_forward(mcl_context *c, int64_t n, const float *x, float *y, mcl_error *err) {
+  pass_job j = {.kernels = mcli_nn_kernels_of(c), .n = n, .x = x, .out = y};
+  return mcli_parallel(c, mcli_blocks(n, BLOCK), relu_block, &j, err);
+}
+
+static void mask_block(void *job, uint32_t task, uint32_t worker) {
+  (void)worker;
+  const pass_job *j = job;
+  int64_t at, n = block_at(j, task, &at);
+  if (j->out != j->dy) memcpy(j->out + at, j->dy + at, (size_t)n * sizeof *j->out);
+  if (j->relu) j->kernels->relu_backward(j->y + at, j->out + at, n);
+  if (j->copy) memcpy(j->copy + at, j->out + at, (size_t)n * sizeof *j->out);
+}
+
+mcl_status mcli_relu_backward(mcl_context *c, int64_t n, const float *y, const float *dy, float *dx,
+                              mcl_error *err) {
+  pass_job j = {.kernels = mcli_nn_kernels_of(c), .relu = 1, .n = n, .y = y, .dy = dy, .out = dx};
+  return mcli_parallel(c, mcli_blocks(n, BLOCK), mask_block, &j, err);
+}
+
 static void sum_block(void *job, uint32_t task, uint32_t worker) {
   (void)worker;
   const pass_job *j = job;
   int64_t at, n = block_at(j, task, &at);
   if (j->out != j->x) memcpy(j->out + at, j->x + at, (size_t)n * sizeof *j->out);
   j->kernels->add(j->dy + at, j->out + at, n);
+  if (j->relu) j->kernels->relu(j->out + at, j->out + at, n);
 }
 
-mcl_status mcli_sum(mcl_context *c, int64_t n, const float *a, const float *b, float *y,
-                    mcl_error *err) {
+mcl_status mcli_sum_forward(mcl_context *c, int64_t n, const float *a, const float *b, int relu,
+                            float *y, mcl_error *err) {
   pass_job j = {.kernels = mcli_nn_kernels_of(c),
+                .relu = relu,
                 .n = n,
                 .x = y == b ? b : a,
                 .dy = y == b ? a : b,
                 .out = y};
   return mcli_parallel(c, mcli_blocks(n, BLOCK), sum_block, &j, err);
+}
+
+mcl_status mcli_sum_backward(mcl_context *c, int64_t n, const float *y, int relu, float *dy,
+                             float *da, mcl_error *err) {
+  pass_job j = {.kernels = mcli_nn_kernels_of(c),
+                .relu = relu,
+                .n = n,
+                .y = y,
+                .dy = dy,
+                .out = dy,
+                .copy = da};
+  if (!relu && !da) return MCL_OK;
+  return mcli_parallel(c, mcli_blocks(n, BLOCK), mask_block, &j, err);
 }

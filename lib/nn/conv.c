@@ -8,10 +8,12 @@
 //   dP = dY K^T                        (3)   and dx adds up dP over the patches that a pixel lies in
 //
 // Rejected: P for the whole batch (some 20 times the input, through memory), and direct convolution, which would have to
-// beat a BLAS that reaches 85 to 90 % of the multipliers' limit at these shapes: P costs less than what is left.
+// beat a BLAS that reaches 85 to 90 % of the multipliers' limit at these shapes: P costs less than what is left. A kernel of
+// one pixel that goes over all of them needs no P at all: P is x.
 //
-// The work is cut into chunks of whole images, P of a chunk lying in the worker's cache. For (2) chunks are gathered into
-// at most PARTS parts with a dK of their own; parts are added in order, so the bits do not depend on threads.
+// P is made a band of pixels at a time, which lies in the worker's cache. For (2) the images are cut into at most PARTS parts
+// with a dK of their own; parts are added in order, so the bits do not depend on threads. dx of a part is written by nobody
+// else, as parts are of whole images.
 #include "nn/conv.h"
 
 #include <string.h>
@@ -19,12 +21,14 @@
 #include "math/gemm.h"
 #include "nn/kernels.h"
 
-// Floats of P in a chunk, 512 KiB: smaller chunks pack K too often, larger ones fall out of a 1 MiB L2.
-enum { CHUNK_FLOATS = 128 << 10 };
-// Images in a chunk at most: a batch of 256 small images still makes 16 chunks to share out.
-enum { CHUNK_IMAGES = 16 };
+// Floats of P in a band, 512 KiB: larger ones fall out of a 1 MiB L2.
+enum { BAND_FLOATS = 128 << 10 };
+// But so many pixels at least: K is packed anew for every band, and that costs what some 20 pixels do.
+enum { BAND_PIXELS = 256 };
 // Parts of a batch: more serve more threads, and cost a dK each.
 enum { PARTS = 16 };
+// Pixels of a part at least, so that adding up a dK costs little beside making it.
+enum { PART_PIXELS = 512 };
 // Weights a task adds up over the parts.
 enum { SUM_BLOCK = 8192 };
 
@@ -70,21 +74,27 @@ static int64_t patch_of(const mcli_conv *v) {
   return (int64_t)v->kernel * v->kernel * v->channels;
 }
 
-// A power of two, so that batches of powers of two are cut evenly.
-static int64_t chunk_images(const mcli_conv *v) {
-  int64_t floats = mcli_conv_pixels(v) * patch_of(v), images = 1;
-  while (2 * images <= CHUNK_IMAGES && 2 * images * floats <= CHUNK_FLOATS) images *= 2;
-  return images;
+// Whether the patches are the pixels themselves.
+static int is_plain(const mcli_conv *v) {
+  return v->kernel == 1 && v->stride == 1 && v->out_height == v->height && v->out_width == v->width;
 }
 
-static int64_t chunk_floats(const mcli_conv *v) {
-  int64_t floats = chunk_images(v) * mcli_conv_pixels(v) * patch_of(v);
-  return (floats + 15) / 16 * 16;
+static int64_t band_pixels(const mcli_conv *v) {
+  int64_t pixels = BAND_FLOATS / patch_of(v);
+  return pixels > BAND_PIXELS ? pixels : BAND_PIXELS;
+}
+
+static int64_t band_floats(const mcli_conv *v, int64_t n) {
+  if (is_plain(v)) return 0;
+  int64_t pixels = n * mcli_conv_pixels(v), most = band_pixels(v);
+  return ((pixels < most ? pixels : most) * patch_of(v) + 15) / 16 * 16;
 }
 
 static int64_t parts_of(const mcli_conv *v, int64_t n) {
-  int64_t chunks = mcli_blocks(n, chunk_images(v));
-  return chunks < PARTS ? chunks : PARTS;
+  int64_t parts = n * mcli_conv_pixels(v) / PART_PIXELS;
+  if (parts > PARTS) parts = PARTS;
+  if (parts > n) parts = n;
+  return parts > 1 ? parts : 1;
 }
 
 // Of one part: dK, then db in double.
@@ -93,62 +103,53 @@ static int64_t part_floats(const mcli_conv *v) {
 }
 
 int64_t mcli_conv_workspace(mcl_context *c, const mcli_conv *v, int64_t n) {
-  return 2 * chunk_floats(v) * mcli_workers(c) + parts_of(v, n) * part_floats(v);
+  return 2 * band_floats(v, n) * mcli_workers(c) + parts_of(v, n) * part_floats(v);
 }
 
 // ---- patches ---------------------------------------------------------------------------------------
 
-// The part of a kernel's row that lies inside the image, for output column ox: kernel columns [from, to) read the image's
-// columns from first + from on.
-static void inside(const mcli_conv *v, int32_t ox, int32_t *first, int32_t *from, int32_t *to) {
-  *first = ox * v->stride - v->pad_left;
-  *from = *first < 0 ? -*first : 0;
-  *to = v->width - *first < v->kernel ? v->width - *first : v->kernel;
-  if (*to < *from) *to = *from;
+// Where the kernel lies over one output pixel: its columns [from, to) read the image's columns from first + from on.
+typedef struct place {
+  int32_t top, first, from, to;
+} place;
+
+static place place_of(const mcli_conv *v, int64_t pixel) {
+  int32_t oy = (int32_t)(pixel / v->out_width), ox = (int32_t)(pixel % v->out_width);
+  place p = {.top = oy * v->stride - v->pad_top, .first = ox * v->stride - v->pad_left};
+  p.from = p.first < 0 ? -p.first : 0;
+  p.to = v->width - p.first < v->kernel ? v->width - p.first : v->kernel;
+  if (p.to < p.from) p.to = p.from;
+  return p;
 }
 
-static void patches_of_image(const mcli_conv *v, const float *image, float *patch) {
+static void patch_at(const mcli_conv *v, const float *image, int64_t pixel, float *patch) {
   const int64_t c = v->channels, line = v->kernel * c;
-  for (int32_t oy = 0; oy < v->out_height; oy++)
-    for (int32_t ox = 0; ox < v->out_width; ox++) {
-      int32_t first, from, to;
-      inside(v, ox, &first, &from, &to);
-      for (int32_t ky = 0; ky < v->kernel; ky++, patch += line) {
-        int32_t y = oy * v->stride - v->pad_top + ky;
-        if (y < 0 || y >= v->height || from == to) {
-          memset(patch, 0, (size_t)line * sizeof *patch);
-          continue;
-        }
-        const float *source = image + ((int64_t)y * v->width + first + from) * c;
-        if (from > 0) memset(patch, 0, (size_t)(from * c) * sizeof *patch);
-        memcpy(patch + from * c, source, (size_t)((to - from) * c) * sizeof *patch);
-        if (to < v->kernel)
-          memset(patch + to * c, 0, (size_t)((v->kernel - to) * c) * sizeof *patch);
-      }
+  place p = place_of(v, pixel);
+  for (int32_t ky = 0; ky < v->kernel; ky++, patch += line) {
+    int32_t y = p.top + ky;
+    if (y < 0 || y >= v->height || p.from == p.to) {
+      memset(patch, 0, (size_t)line * sizeof *patch);
+      continue;
     }
+    const float *source = image + ((int64_t)y * v->width + p.first + p.from) * c;
+    if (p.from > 0) memset(patch, 0, (size_t)(p.from * c) * sizeof *patch);
+    memcpy(patch + p.from * c, source, (size_t)((p.to - p.from) * c) * sizeof *patch);
+    if (p.to < v->kernel)
+      memset(patch + p.to * c, 0, (size_t)((v->kernel - p.to) * c) * sizeof *patch);
+  }
 }
 
-// The reverse: every patch is added to the pixels it was taken from.
-static void patches_to_image(const mcli_nn_kernels *k, const mcli_conv *v, const float *patch,
-                             float *image) {
+// The reverse: a patch is added to the pixels it was taken from.
+static void add_patch(const mcli_nn_kernels *k, const mcli_conv *v, const float *patch,
+                      int64_t pixel, float *image) {
   const int64_t c = v->channels, line = v->kernel * c;
-  for (int32_t oy = 0; oy < v->out_height; oy++)
-    for (int32_t ox = 0; ox < v->out_width; ox++) {
-      int32_t first, from, to;
-      inside(v, ox, &first, &from, &to);
-      for (int32_t ky = 0; ky < v->kernel; ky++, patch += line) {
-        int32_t y = oy * v->stride - v->pad_top + ky;
-        if (y < 0 || y >= v->height || from == to) continue;
-        k->add(patch + from * c, image + ((int64_t)y * v->width + first + from) * c,
-               (to - from) * c);
-      }
-    }
-}
-
-static void make_patches(const mcli_conv *v, int64_t images, const float *x, float *patches) {
-  for (int64_t i = 0; i < images; i++)
-    patches_of_image(v, x + i * mcli_conv_image(v),
-                     patches + i * mcli_conv_pixels(v) * patch_of(v));
+  place p = place_of(v, pixel);
+  for (int32_t ky = 0; ky < v->kernel; ky++, patch += line) {
+    int32_t y = p.top + ky;
+    if (y < 0 || y >= v->height || p.from == p.to) continue;
+    k->add(patch + p.from * c, image + ((int64_t)y * v->width + p.first + p.from) * c,
+           (p.to - p.from) * c);
+  }
 }
 
 // ---- forward ---------------------------------------------------------------------------------------
@@ -163,31 +164,35 @@ typedef struct conv_job {
   int relu;
 } conv_job;
 
-static float *patches_for(const conv_job *j, uint32_t worker) {
-  return j->workspace + 2 * chunk_floats(j->conv) * worker;
+static float *bands_for(const conv_job *j, uint32_t worker) {
+  return j->workspace + 2 * band_floats(j->conv, j->n) * worker;
 }
 
 static float *part_for(const conv_job *j, int64_t part) {
-  int64_t patches = 2 * chunk_floats(j->conv) * mcli_workers(j->context);
-  return j->workspace + patches + part * part_floats(j->conv);
+  int64_t bands = 2 * band_floats(j->conv, j->n) * mcli_workers(j->context);
+  return j->workspace + bands + part * part_floats(j->conv);
 }
 
-// Chunk number `chunk`: its first image and how many it has.
-static int64_t chunk_at(const conv_job *j, int64_t chunk, int64_t *first) {
-  int64_t images = chunk_images(j->conv);
-  *first = chunk * images;
-  return j->n - *first < images ? j->n - *first : images;
+// P of pixels first .. first + pixels - 1 of the batch, in `band` unless it is x.
+static const float *patches(const conv_job *j, int64_t first, int64_t pixels, float *band) {
+  const mcli_conv *v = j->conv;
+  if (is_plain(v)) return j->x + first * v->channels;
+  const int64_t image = mcli_conv_pixels(v), patch = patch_of(v);
+  for (int64_t i = first; i < first + pixels; i++)
+    patch_at(v, j->x + i / image * mcli_conv_image(v), i % image, band + (i - first) * patch);
+  return band;
 }
 
-static void forward_chunk(void *job, uint32_t task, uint32_t worker) {
+static void forward_band(void *job, uint32_t task, uint32_t worker) {
   const conv_job *j = job;
   const mcli_conv *v = j->conv;
-  int64_t first, images = chunk_at(j, task, &first), rows = images * mcli_conv_pixels(v);
-  float *patches = patches_for(j, worker), *y = j->out + first * mcli_conv_pixels(v) * v->filters;
-  make_patches(v, images, j->x + first * mcli_conv_image(v), patches);
-  mcli_gemm(j->context, 0, rows, v->filters, patch_of(v), 1, patches, patch_of(v), j->kernel,
+  int64_t first = (int64_t)task * band_pixels(v), left = j->n * mcli_conv_pixels(v) - first;
+  int64_t pixels = left < band_pixels(v) ? left : band_pixels(v);
+  const float *p = patches(j, first, pixels, bands_for(j, worker));
+  float *y = j->out + first * v->filters;
+  mcli_gemm(j->context, 0, pixels, v->filters, patch_of(v), 1, p, patch_of(v), j->kernel,
             v->filters, 0, y, v->filters); // (1)
-  j->kernels->add_bias(y, j->bias, rows, v->filters, j->relu);
+  j->kernels->add_bias(y, j->bias, pixels, v->filters, j->relu);
 }
 
 mcl_status mcli_conv_forward(mcl_context *c, const mcli_conv *v, int64_t n, const float *x,
@@ -203,44 +208,53 @@ mcl_status mcli_conv_forward(mcl_context *c, const mcli_conv *v, int64_t n, cons
                 .out = y,
                 .workspace = workspace,
                 .relu = relu};
-  return mcli_parallel(c, mcli_blocks(n, chunk_images(v)), forward_chunk, &j, err);
+  uint32_t bands = mcli_blocks(n * mcli_conv_pixels(v), band_pixels(v));
+  return mcli_parallel(c, bands, forward_band, &j, err);
 }
 
 // ---- backward --------------------------------------------------------------------------------------
 
-// dx of a chunk from its dy, by way of dP (3).
-static void input_gradient(const conv_job *j, int64_t first, int64_t images, const float *dy,
-                           float *patches) {
+// dx of a band from its dy, by way of dP (3); dx of the part was cleared.
+static void input_gradient(const conv_job *j, int64_t first, int64_t pixels, const float *dy,
+                           float *band) {
   const mcli_conv *v = j->conv;
-  int64_t rows = images * mcli_conv_pixels(v);
-  float *dx = j->dx + first * mcli_conv_image(v);
-  mcli_gemm(j->context, MCLI_GEMM_TB, rows, patch_of(v), v->filters, 1, dy, v->filters, j->kernel,
-            v->filters, 0, patches, patch_of(v));
-  memset(dx, 0, (size_t)(images * mcli_conv_image(v)) * sizeof *dx);
-  for (int64_t i = 0; i < images; i++)
-    patches_to_image(j->kernels, v, patches + i * mcli_conv_pixels(v) * patch_of(v),
-                     dx + i * mcli_conv_image(v));
+  const int64_t image = mcli_conv_pixels(v), patch = patch_of(v);
+  if (is_plain(v)) band = j->dx + first * v->channels;
+  mcli_gemm(j->context, MCLI_GEMM_TB, pixels, patch, v->filters, 1, dy, v->filters, j->kernel,
+            v->filters, 0, band, patch);
+  if (is_plain(v)) return;
+  for (int64_t i = first; i < first + pixels; i++)
+    add_patch(j->kernels, v, band + (i - first) * patch, i % image,
+              j->dx + i / image * mcli_conv_image(v));
+}
+
+static void backward_band(const conv_job *j, int64_t first, int64_t pixels, int begun, float *part,
+                          double *d_bias, float *bands) {
+  const mcli_conv *v = j->conv;
+  float *dy = j->dy + first * v->filters;
+  if (j->relu) j->kernels->relu_backward(j->y + first * v->filters, dy, pixels * v->filters);
+  if (j->d_bias) j->kernels->sums(dy, pixels, v->filters, v->filters, d_bias);
+  const float *p = patches(j, first, pixels, bands);
+  mcli_gemm(j->context, MCLI_GEMM_TA, patch_of(v), v->filters, pixels, 1, p, patch_of(v), dy,
+            v->filters, begun ? 1 : 0, part, v->filters); // (2)
+  if (j->dx) input_gradient(j, first, pixels, dy, bands + band_floats(v, j->n));
 }
 
 static void backward_part(void *job, uint32_t task, uint32_t worker) {
   const conv_job *j = job;
   const mcli_conv *v = j->conv;
-  float *patches = patches_for(j, worker), *part = part_for(j, task);
+  float *part = part_for(j, task);
   double *d_bias = (double *)(void *)(part + part_floats(v) - 2 * (int64_t)v->filters);
   memset(d_bias, 0, (size_t)v->filters * sizeof *d_bias);
-  int64_t begin, chunks;
-  mcli_part(mcli_blocks(j->n, chunk_images(v)), j->parts, task, &begin, &chunks);
-  for (int64_t i = begin; i < begin + chunks; i++) {
-    int64_t first, images = chunk_at(j, i, &first), rows = images * mcli_conv_pixels(v);
-    float *dy = j->dy + first * mcli_conv_pixels(v) * v->filters;
-    if (j->relu)
-      j->kernels->relu_backward(j->y + first * mcli_conv_pixels(v) * v->filters, dy,
-                                rows * v->filters);
-    if (j->d_bias) j->kernels->sums(dy, rows, v->filters, d_bias);
-    make_patches(v, images, j->x + first * mcli_conv_image(v), patches);
-    mcli_gemm(j->context, MCLI_GEMM_TA, patch_of(v), v->filters, rows, 1, patches, patch_of(v), dy,
-              v->filters, i > begin, part, v->filters); // (2)
-    if (j->dx) input_gradient(j, first, images, dy, patches + chunk_floats(v));
+  int64_t image, images;
+  mcli_part(j->n, j->parts, task, &image, &images);
+  if (j->dx && !is_plain(v))
+    memset(j->dx + image * mcli_conv_image(v), 0,
+           (size_t)(images * mcli_conv_image(v)) * sizeof *j->dx);
+  int64_t begin = image * mcli_conv_pixels(v), end = begin + images * mcli_conv_pixels(v);
+  for (int64_t first = begin; first < end; first += band_pixels(v)) {
+    int64_t pixels = end - first < band_pixels(v) ? end - first : band_pixels(v);
+    backward_band(j, first, pixels, first > begin, part, d_bias, bands_for(j, worker));
   }
 }
 

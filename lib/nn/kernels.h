@@ -30,8 +30,9 @@ typedef struct mcli_nn_kernels {
   void (*add_bias)(float *y, const float *bias, int64_t rows, int64_t cols, int relu);
   void (*relu)(const float *x, float *y, int64_t n);           // x may be y
   void (*relu_backward)(const float *y, float *dy, int64_t n); // dy = 0 where not y > 0
+  // sum[j] += x_ij, rows `stride` numbers apart
+  void (*sums)(const float *x, int64_t rows, int64_t cols, int64_t stride, double *sum);
   // sum[j] += x_ij; squares[j] += x_ij^2
-  void (*sums)(const float *x, int64_t rows, int64_t cols, double *sum);
   void (*moments)(const float *x, int64_t rows, int64_t cols, double *sum, double *squares);
   // y = (x - mean) factor + shift, then max(y, 0) where relu
   void (*normalise)(const float *x, int64_t rows, int64_t cols, const float *mean,

@@ -6,6 +6,7 @@
 #include "nn/linear.h"
 
 #include "math/gemm.h"
+#include "nn/activation.h"
 #include "nn/kernels.h"
 
 typedef struct linear_job {
@@ -55,14 +56,13 @@ static void sum_columns(void *job, uint32_t task, uint32_t worker) {
   double sum[SUM_COLUMNS] = {0};
   int64_t first = (int64_t)task * SUM_COLUMNS;
   int64_t width = j->cols - first < SUM_COLUMNS ? j->cols - first : SUM_COLUMNS;
-  for (int64_t i = 0; i < j->n; i++)
-    for (int64_t k = 0; k < width; k++) sum[k] += (double)j->dy[i * j->cols + first + k];
+  j->kernels->sums(j->dy + first, j->n, width, j->cols, sum);
   for (int64_t k = 0; k < width; k++) j->out[first + k] += (float)sum[k];
 }
 
 static mcl_status add_column_sums(mcl_context *c, const float *dy, int64_t n, int64_t cols,
                                   float *out, mcl_error *err) {
-  linear_job j = {.n = n, .cols = cols, .dy = dy, .out = out};
+  linear_job j = {.kernels = mcli_nn_kernels_of(c), .n = n, .cols = cols, .dy = dy, .out = out};
   return mcli_parallel(c, mcli_blocks(cols, SUM_COLUMNS), sum_columns, &j, err);
 }
 
@@ -70,8 +70,8 @@ mcl_status mcli_linear_backward(mcl_context *c, int64_t n, int64_t inputs, int64
                                 const float *x, const float *kernel, const float *y, int relu,
                                 float *dy, float *dx, float *d_kernel, float *d_bias,
                                 mcl_error *err) {
-  if (relu) mcli_nn_kernels_of(c)->relu_backward(y, dy, n * outputs);
-  mcl_status s = d_bias ? add_column_sums(c, dy, n, outputs, d_bias, err) : MCL_OK;
+  mcl_status s = relu ? mcli_relu_backward(c, n * outputs, y, dy, dy, err) : MCL_OK;
+  if (s == MCL_OK && d_bias) s = add_column_sums(c, dy, n, outputs, d_bias, err);
   if (s == MCL_OK)
     s = mcli_gemm_parallel(c, MCLI_GEMM_TA, inputs, outputs, n, 1, x, inputs, dy, outputs, 1,
                            d_kernel, outputs, err); // (2)

@@ -13,7 +13,7 @@ static const int64_t max_row = INT64_C(1) << 28;
 // ---- building --------------------------------------------------------------------------------------
 
 void mcli_net_begin(mcl_context *c, mcli_net *net, mcli_shape input) {
-  *net = (mcli_net){.context = c, .input = input};
+  *net = (mcli_net){.context = c, .input = input, .row = mcli_shape_size(input)};
 }
 
 void mcli_net_free(mcli_net *net) {
@@ -28,12 +28,6 @@ void mcli_net_free(mcli_net *net) {
 
 mcli_shape mcli_net_shape(const mcli_net *net, int32_t value) {
   return value == 0 ? net->input : net->layers[value - 1].out;
-}
-
-int64_t mcli_net_row(const mcli_net *net) {
-  int64_t row = 0;
-  for (int32_t i = 0; i <= net->n_layers; i++) row += mcli_shape_size(mcli_net_shape(net, i));
-  return row;
 }
 
 static int32_t count(const mcli_net *net, mcli_layer_kind kind) {
@@ -55,6 +49,7 @@ static mcl_status append(mcli_net *net, const mcli_layer *layer, mcl_error *err)
     net->capacity = capacity;
   }
   net->layers[net->n_layers++] = *layer;
+  if (layer->place == net->row) net->row += size;
   net->branch = 0;
   return MCL_OK;
 }
@@ -73,6 +68,7 @@ static mcli_layer new_layer(const mcli_net *net, mcli_layer_kind kind, int flags
                       .variance = -1,
                       .table = -1,
                       .places = 1,
+                      .place = net->row,
                       .in = in,
                       .out = in};
 }
@@ -221,9 +217,16 @@ mcl_status mcli_net_attention(mcli_net *net, int32_t heads, int causal, mcl_erro
   return append(net, &l, err);
 }
 
+// Whether a layer's backward pass may ask for its output; not all that need not are said.
+static int reads_output(const mcli_layer *l) {
+  return l->relu || (l->kind != MCLI_CONV && l->kind != MCLI_LINEAR && l->kind != MCLI_NORM);
+}
+
 mcl_status mcli_net_sum(mcli_net *net, int32_t from, int flags, mcl_error *err) {
   mcli_layer l = new_layer(net, MCLI_SUM, flags);
   l.from = from;
+  if (l.input > 0 && !reads_output(&net->layers[l.input - 1]))
+    l.place = net->layers[l.input - 1].place;
   return append(net, &l, err);
 }
 
@@ -386,7 +389,5 @@ void mcli_tape_free(mcl_context *c, mcli_tape *tape) {
 }
 
 float *mcli_tape_value(const mcli_net *net, const mcli_tape *tape, int32_t value) {
-  int64_t row = 0;
-  for (int32_t i = 0; i < value; i++) row += mcli_shape_size(mcli_net_shape(net, i));
-  return tape->block + row * tape->capacity;
+  return tape->block + (value > 0 ? net->layers[value - 1].place : 0) * tape->capacity;
 }

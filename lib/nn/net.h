@@ -1,7 +1,8 @@
 // A network: layers over images, rows or tokens, and the tapes that remember what a backward pass needs.
 //
 // Value 0 is the input; layer i (from 0) makes value i + 1, of value i unless it begins a branch, and a sum adds an earlier
-// value to it. A tape holds the values of one batch, so one network can hold several views at once. Nothing here allocates once tapes have their size.
+// value to it. A tape holds the values of one batch, so one network can hold several views at once. A sum takes the place of the
+// value that it is made of, where no backward pass asks for that one. Nothing here allocates once tapes have their size.
 //
 // net.c builds, block.c transformers; pass.c computes.
 #ifndef MCL_NN_NET_H
@@ -42,6 +43,7 @@ typedef struct mcli_layer {
   int32_t relu;                                       // applied to the layer's output
   int32_t kernel, bias, scale, shift, mean, variance; // tensors; -1: none
   mcli_shape in, out;
+  int64_t place; // of its output on a tape: numbers a row before it
   mcli_conv conv;
   int64_t figures; // a batch norm's place in the figures of a tape
   int32_t table;   // tensor of embeddings, of positions, or of a class token
@@ -62,6 +64,7 @@ typedef struct mcli_net {
   int32_t init; // MCL_INIT_*
   mcli_layer *layers;
   int32_t n_layers, capacity;
+  int64_t row;    // numbers a row of a tape
   int32_t branch; // what the next layer reads, 0: the last value
   int32_t
       lowest; // the first layer with a tensor that is trained: backward stops there; n_layers: none is
@@ -75,8 +78,7 @@ typedef struct mcli_net {
 } mcli_net;
 
 typedef struct mcli_tape {
-  float *
-      block; // all values, one after the other: value i starts at capacity * (numbers a row of those before)
+  float *block;           // all values, one after the other: a value starts at capacity * its place
   float *figures;         // of the batch norms
   float *gathered;        // the mean of the figures of a batch's chunks
   int64_t *gathered_rows; // [layers]: how many rows that mean is of
@@ -113,7 +115,8 @@ mcl_status mcli_net_layer_norm(mcli_net *net, mcl_error *err);
 mcl_status mcli_net_gelu(mcli_net *net, mcli_gelu kind, mcl_error *err);
 // Of queries, keys and values side by side: a third of the channels comes out.
 mcl_status mcli_net_attention(mcli_net *net, int32_t heads, int causal, mcl_error *err);
-// Adds an earlier value of the same shape: a residual. Not one from before the last sum: they do not nest.
+// Adds an earlier value of the same shape: a residual. Not one from before the last sum: they do not nest. Nothing else may read
+// the value before it.
 mcl_status mcli_net_sum(mcli_net *net, int32_t from, int flags, mcl_error *err);
 // The next layer reads this value instead of the last one, which a sum adds later: a shortcut with layers of its own comes
 // first, the residual it belongs to behind it. value > 0.
@@ -146,7 +149,9 @@ mcl_status mcli_net_allocate(mcli_net *net, mcl_error *err);
 mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err);
 
 mcli_shape mcli_net_shape(const mcli_net *net, int32_t value);
-int64_t mcli_net_row(const mcli_net *net); // numbers a row of all values together
+static inline int64_t mcli_net_row(const mcli_net *net) {
+  return net->row;
+}
 static inline int64_t mcli_shape_size(mcli_shape s) {
   return (int64_t)s.height * s.width * s.channels;
 }

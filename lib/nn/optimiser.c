@@ -9,6 +9,7 @@
 #include "nn/optimiser.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "math/array.h"
@@ -53,14 +54,12 @@ mcl_status mcli_optimiser_options(mcl_optimiser_options *to, const mcl_optimiser
   return MCL_OK;
 }
 
-mcl_status mcli_optimiser_check(const mcli_params *p, mcl_error *err) {
-  for (int32_t i = 0; i < p->n_tensors; i++)
-    if (!mcli_param_is_frozen(p, i) &&
-        mcli_first_not_finite(mcli_param_gradient(p, i), 1, p->tensors[i].n) >= 0)
-      return mcli_fail(err, MCL_E_NOT_FINITE, "the gradient of %s has a NaN or infinity",
-                       p->tensors[i].name);
-  return MCL_OK;
-}
+// One look at all gradients: only if one is bad, whose it is.
+typedef struct check_job {
+  const float *gradients;
+  int64_t n;
+  atomic_int bad;
+} check_job;
 
 typedef struct step_job {
   const mcli_nn_kernels *kernels;
@@ -74,6 +73,26 @@ typedef struct step_job {
 // Weights a task moves: 64 KiB of each of the four blocks.
 enum { STEP_BLOCK = 16 << 10 };
 
+static void check_block(void *job, uint32_t task, uint32_t worker) {
+  (void)worker;
+  check_job *j = job;
+  int64_t at = (int64_t)task * STEP_BLOCK, n = j->n - at < STEP_BLOCK ? j->n - at : STEP_BLOCK;
+  if (mcli_first_not_finite(j->gradients + at, 1, n) >= 0) atomic_store(&j->bad, 1);
+}
+
+mcl_status mcli_optimiser_check(mcl_context *c, const mcli_params *p, mcl_error *err) {
+  check_job j = {.gradients = p->gradients, .n = p->n - p->frozen};
+  atomic_init(&j.bad, 0);
+  mcl_status s = mcli_parallel(c, mcli_blocks(j.n, STEP_BLOCK), check_block, &j, err);
+  if (s < 0 || !atomic_load(&j.bad)) return s;
+  int32_t i = 0;
+  while (mcli_param_is_frozen(p, i) ||
+         mcli_first_not_finite(mcli_param_gradient(p, i), 1, p->tensors[i].n) < 0)
+    i++;
+  return mcli_fail(err, MCL_E_NOT_FINITE, "the gradient of %s has a NaN or infinity",
+                   p->tensors[i].name);
+}
+
 static void step_block(void *job, uint32_t task, uint32_t worker) {
   (void)worker;
   const step_job *j = job;
@@ -85,11 +104,12 @@ static void step_block(void *job, uint32_t task, uint32_t worker) {
     j->kernels->adam(&j->adam, values, p->gradients + at, p->moments + at, p->second + at, n);
   else
     j->kernels->sgd(&j->sgd, values, p->gradients + at, p->moments + at, n);
+  memset(p->gradients + at, 0, (size_t)n * sizeof *p->gradients); // still in the cache
 }
 
 mcl_status mcli_optimiser_step(mcl_context *c, const mcl_optimiser_options *o, mcli_params *p,
                                double learning_rate, int64_t t, mcl_error *err) {
-  mcl_status s = mcli_optimiser_check(p, err);
+  mcl_status s = mcli_optimiser_check(c, p, err);
   if (s < 0) return s;
   int decoupled = (o->flags & MCL_DECOUPLED_DECAY) != 0;
   for (int32_t i = 0; i < p->n_tensors; i++) {
@@ -114,6 +134,5 @@ mcl_status mcli_optimiser_step(mcl_context *c, const mcl_optimiser_options *o, m
     s = mcli_parallel(c, mcli_blocks(tensor->n, STEP_BLOCK), step_block, &j, err);
     if (s < 0) return s;
   }
-  memset(p->gradients, 0, (size_t)(p->n - p->frozen) * sizeof *p->gradients);
   return MCL_OK;
 }

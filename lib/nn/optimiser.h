@@ -11,7 +11,7 @@ mcl_status mcli_optimiser_options(mcl_optimiser_options *to, const mcl_optimiser
                                   mcl_error *err);
 
 // MCL_E_NOT_FINITE, the tensor named, where a gradient is not finite: a step would refuse it.
-mcl_status mcli_optimiser_check(const mcli_params *p, mcl_error *err);
+mcl_status mcli_optimiser_check(mcl_context *c, const mcli_params *p, mcl_error *err);
 
 // Step number t (from 1) of every trained tensor by the gradients, which are then zero. A gradient that is not finite:
 // MCL_E_NOT_FINITE, the tensor named, nothing else changed.

@@ -75,19 +75,11 @@ static mcl_status tokens_forward(mcli_net *net, const mcli_layer *l, const mcli_
   }
 }
 
-static mcl_status sum_forward(const mcli_net *net, const mcli_layer *l, const mcli_tape *tape,
-                              const float *x, float *y, mcl_error *err) {
-  int64_t size = tape->n * mcli_shape_size(l->out);
-  mcl_status s = mcli_sum(net->context, size, x, mcli_tape_value(net, tape, l->from), y, err);
-  if (s == MCL_OK && l->relu) mcli_nn_kernels_of(net->context)->relu(y, y, size);
-  return s;
-}
-
 static mcl_status layer_forward(mcli_net *net, const mcli_layer *l, mcli_tape *tape, int training,
                                 const float *x, float *y, mcl_error *err) {
   const mcli_params *p = &net->params;
   mcl_context *c = net->context;
-  int64_t n = tape->n;
+  int64_t n = tape->n, size = n * mcli_shape_size(l->out);
   switch (l->kind) {
   case MCLI_CONV:
     return mcli_conv_forward(c, &l->conv, n, x, mcli_param_value(p, l->kernel),
@@ -99,19 +91,18 @@ static mcl_status layer_forward(mcli_net *net, const mcli_layer *l, mcli_tape *t
   case MCLI_NORM:
     return norm_forward(net, l, tape, training, x, y, err);
   case MCLI_RELU:
-    mcli_nn_kernels_of(c)->relu(x, y, mcli_layer_rows(l, n) * l->out.channels);
-    return MCL_OK;
+    return mcli_relu_forward(c, size, x, y, err);
   case MCLI_LAYER_NORM:
     return mcli_layer_norm_forward(c, mcli_layer_rows(l, n), l->out.channels, x,
                                    mcli_param_value(p, l->scale), mcli_param_value(p, l->shift), y,
                                    err);
   case MCLI_GELU:
-    return mcli_gelu_forward(c, (mcli_gelu)l->option, n * mcli_shape_size(l->out), x, y, err);
+    return mcli_gelu_forward(c, (mcli_gelu)l->option, size, x, y, err);
   case MCLI_STANDARDISE:
     return mcli_standardise(c, mcli_layer_rows(l, n), l->out.channels, x,
                             mcli_param_value(p, l->mean), mcli_param_value(p, l->scale), y, err);
   case MCLI_SUM:
-    return sum_forward(net, l, tape, x, y, err);
+    return mcli_sum_forward(c, size, x, mcli_tape_value(net, tape, l->from), l->relu, y, err);
   case MCLI_MAX_POOL:
     return mcli_max_forward(c, &l->conv, n, x, y, err);
   default:
@@ -194,10 +185,7 @@ static mcl_status layer_backward(mcli_net *net, const mcli_layer *l, const mcli_
                               net->workspace, err);
   }
   case MCLI_RELU:
-    if (!dx) return MCL_OK;
-    memcpy(dx, dy, (size_t)size * sizeof *dx);
-    mcli_nn_kernels_of(c)->relu_backward(y, dx, size);
-    return MCL_OK;
+    return dx ? mcli_relu_backward(c, size, y, dy, dx, err) : MCL_OK;
   case MCLI_LAYER_NORM:
     return mcli_layer_norm_backward(
         c, mcli_layer_rows(l, n), l->out.channels, x, mcli_param_value(p, l->scale), dy, dx,
@@ -230,21 +218,18 @@ static mcl_status arrive(const mcli_net *net, flow *f, int b, int32_t value, int
   f->value[b] = value;
   if (other < 0) return MCL_OK;
   f->value[other] = -1;
-  return mcli_sum(net->context, n * mcli_shape_size(mcli_net_shape(net, value)), f->buffer[b],
-                  f->buffer[other], f->buffer[b], err);
+  return mcli_sum_forward(net->context, n * mcli_shape_size(mcli_net_shape(net, value)),
+                          f->buffer[b], f->buffer[other], 0, f->buffer[b], err);
 }
 
 // dy is the gradient of both values that are added.
 static mcl_status sum_backward(const mcli_net *net, const mcli_layer *l, const mcli_tape *tape,
                                flow *f, int b, const float *y, mcl_error *err) {
   int64_t size = tape->n * mcli_shape_size(l->out);
-  if (l->relu) mcli_nn_kernels_of(net->context)->relu_backward(y, f->buffer[b], size);
-  mcl_status s = MCL_OK;
-  if (l->from > net->lowest) {
-    int copy = find(f, -1);
-    memcpy(f->buffer[copy], f->buffer[b], (size_t)size * sizeof(float));
-    s = arrive(net, f, copy, l->from, tape->n, err);
-  }
+  int copy = l->from > net->lowest ? find(f, -1) : -1;
+  mcl_status s = mcli_sum_backward(net->context, size, y, l->relu, f->buffer[b],
+                                   copy < 0 ? NULL : f->buffer[copy], err);
+  if (s == MCL_OK && copy >= 0) s = arrive(net, f, copy, l->from, tape->n, err);
   f->value[b] = -1;
   return s == MCL_OK && l->input > net->lowest ? arrive(net, f, b, l->input, tape->n, err) : s;
 }

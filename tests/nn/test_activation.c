@@ -101,18 +101,50 @@ END_TEST
 START_TEST(a_sum_may_stand_in_either_of_its_terms) {
   mcl_context *c = test_context(2);
   fill();
-  CHECK_OK(mcli_sum(c, N, x, dy, y, &err));
-  for (int i = 0; i < N; i++) ck_assert_float_eq(y[i], x[i] + dy[i]);
-  memcpy(dx, dy, sizeof dx);
-  CHECK_OK(mcli_sum(c, N, x, dx, dx, &err));
-  ck_assert_mem_eq(dx, y, sizeof y);
-  memcpy(dx, x, sizeof dx);
-  CHECK_OK(mcli_sum(c, N, dx, dy, dx, &err));
-  ck_assert_mem_eq(dx, y, sizeof y);
+  for (int relu = 0; relu < 2; relu++) {
+    CHECK_OK(mcli_sum_forward(c, N, x, dy, relu, y, &err));
+    for (int i = 0; i < N; i++)
+      ck_assert_float_eq(y[i], relu && x[i] + dy[i] < 0 ? 0 : x[i] + dy[i]);
+    memcpy(dx, dy, sizeof dx);
+    CHECK_OK(mcli_sum_forward(c, N, x, dx, relu, dx, &err));
+    ck_assert_mem_eq(dx, y, sizeof y);
+    memcpy(dx, x, sizeof dx);
+    CHECK_OK(mcli_sum_forward(c, N, dx, dy, relu, dx, &err));
+    ck_assert_mem_eq(dx, y, sizeof y);
+  }
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(both_terms_of_a_sum_get_its_gradient_where_it_is_above_0) {
+  mcl_context *c = test_context(2);
+  fill();
+  CHECK_OK(mcli_sum_forward(c, N, x, dy, 1, y, &err));
+  CHECK_OK(mcli_sum_backward(c, N, y, 1, dy, dx, &err));
+  for (int i = 0; i < N; i++) ck_assert(y[i] > 0 ? dy[i] != 0 : dy[i] == 0);
+  ck_assert_mem_eq(dx, dy, sizeof dy);
+  memcpy(first, dy, sizeof dy);
+  CHECK_OK(mcli_sum_backward(c, N, y, 0, dy, NULL, &err)); // nothing to do
+  ck_assert_mem_eq(first, dy, sizeof dy);
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(relu_keeps_what_is_above_0_and_its_gradient) {
+  mcl_context *c = test_context(2);
+  fill();
+  CHECK_OK(mcli_relu_forward(c, N, x, y, &err));
+  CHECK_OK(mcli_relu_backward(c, N, y, dy, dx, &err));
+  for (int i = 0; i < N; i++) {
+    ck_assert_float_eq(y[i], x[i] > 0 ? x[i] : 0);
+    ck_assert_float_eq(dx[i], x[i] > 0 ? dy[i] : 0);
+  }
   mcl_context_unref(c);
 }
 END_TEST
 
 RUN_TESTS("nn", values_and_slopes_are_those_of_libm, slopes_are_finite_differences, a_nan_stays_one,
           the_bits_depend_neither_on_threads_nor_on_the_instruction_set,
-          a_sum_may_stand_in_either_of_its_terms)
+          a_sum_may_stand_in_either_of_its_terms,
+          both_terms_of_a_sum_get_its_gradient_where_it_is_above_0,
+          relu_keeps_what_is_above_0_and_its_gradient)

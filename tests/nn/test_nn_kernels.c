@@ -79,8 +79,10 @@ static void check_normalise(const mcli_nn_kernels *k, int64_t rows, int64_t cols
 
 static void check_sums(const mcli_nn_kernels *k, int64_t rows, int64_t cols) {
   fill();
-  for (int64_t i = 0; i < rows * cols; i++) wanted_sums[i % cols] += (double)x[i];
-  k->sums(x, rows, cols, sums);
+  int64_t width = cols > 1 ? cols - 1 : cols; // rows may lie further apart than they are wide
+  for (int64_t i = 0; i < rows * cols; i++)
+    if (i % cols < width) wanted_sums[i % cols] += (double)x[i];
+  k->sums(x, rows, width, cols, sums);
   ck_assert_mem_eq(sums, wanted_sums, sizeof sums);
   for (int64_t i = 0; i < rows * cols; i++) {
     wanted_sums[i % cols] += (double)x[i];

@@ -1,7 +1,7 @@
 // Elementwise passes: one source, compiled once for each instruction set under the name MCLI_ISA_NAME.
 //
-// The loops are plain: gcc's vectoriser does them well as soon as it may assume that the arrays do not overlap and that
-// sqrtf sets no errno. Products are rounded before they are added (-ffp-contract=off), and a sum along a row runs over
+// The loops are plain: gcc's vectoriser does them well as soon as it may assume that the arrays do not overlap, that sqrtf sets
+// no errno, and that nobody watches for floating-point exceptions (else it keeps a branch for each clamp in the exponential). Products are rounded before they are added (-ffp-contract=off), and a sum along a row runs over
 // eight lanes whatever the vector's, so every instruction set gives the same bits.
 #include <math.h>
 #include <stddef.h>
@@ -40,8 +40,9 @@ static void add_bias(float *restrict y, const float *restrict bias, int64_t rows
   }
 }
 
-static void sums(const float *restrict x, int64_t rows, int64_t cols, double *restrict sum) {
-  for (int64_t i = 0; i < rows; i++, x += cols)
+static void sums(const float *restrict x, int64_t rows, int64_t cols, int64_t stride,
+                 double *restrict sum) {
+  for (int64_t i = 0; i < rows; i++, x += stride)
     for (int64_t j = 0; j < cols; j++) sum[j] += (double)x[j];
 }
 
@@ -97,15 +98,24 @@ typedef struct spread {
   float mean, inverse;
 } spread;
 
+// Lane j % LANES gets number j. Whole groups of lanes are a loop of their own, which is one vector.
+#define OVER_LANES(n, j, l, ...)                                                                   \
+  do {                                                                                             \
+    int64_t j = 0;                                                                                 \
+    for (; j + LANES <= (n); j += LANES)                                                           \
+      for (int l = 0; l < LANES; l++) __VA_ARGS__;                                                 \
+    for (int l = 0; j + l < (n); l++) __VA_ARGS__;                                                 \
+  } while (0)
+
 // The variance is of the differences from the mean: nothing is lost where a row lies far from 0.
 static spread spread_of(const float *x, int64_t n, float epsilon) {
   double acc[LANES] = {0}, squares[LANES] = {0};
-  for (int64_t j = 0; j < n; j++) acc[j % LANES] += (double)x[j];
+  OVER_LANES(n, j, l, acc[l] += (double)x[j + l]);
   double mean = fold(acc) / (double)n;
-  for (int64_t j = 0; j < n; j++) {
-    double d = (double)x[j] - mean;
-    squares[j % LANES] += d * d;
-  }
+  OVER_LANES(n, j, l, {
+    double d = (double)x[j + l] - mean;
+    squares[l] += d * d;
+  });
   double variance = fold(squares) / (double)n;
   return (spread){(float)mean, (float)(1 / sqrt(variance + (double)epsilon))};
 }
@@ -124,11 +134,13 @@ static void layer_norm_backward(const float *x, const float *dy, int64_t rows, i
   for (int64_t i = 0; i < rows; i++, x += cols, dy += cols) {
     spread s = spread_of(x, cols, epsilon);
     double acc[LANES] = {0}, along[LANES] = {0};
+    OVER_LANES(cols, j, l, {
+      float hat = (x[j + l] - s.mean) * s.inverse, g = dy[j + l] * scale[j + l];
+      acc[l] += (double)g;
+      along[l] += (double)g * (double)hat;
+    });
     for (int64_t j = 0; j < cols; j++) {
-      float hat = (x[j] - s.mean) * s.inverse, g = dy[j] * scale[j];
-      acc[j % LANES] += (double)g;
-      along[j % LANES] += (double)g * (double)hat;
-      d_scale[j] += (double)dy[j] * (double)hat;
+      d_scale[j] += (double)dy[j] * (double)((x[j] - s.mean) * s.inverse);
       d_shift[j] += (double)dy[j];
     }
     if (!dx) continue;
