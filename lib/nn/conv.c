@@ -9,7 +9,8 @@
 //
 // Rejected: P for the whole batch (some 20 times the input, through memory), and direct convolution, which would have to
 // beat a BLAS that reaches 85 to 90 % of the multipliers' limit at these shapes: P costs less than what is left. A kernel of
-// one pixel that goes over all of them needs no P at all: P is x.
+// one pixel that goes over all of them needs no P at all: P is x. Kernels of 3 x 3 and stride 1 with channels enough go by
+// nn/winograd.c.
 //
 // P is made a band of pixels at a time, which lies in the worker's cache. For (2) the images are cut into at most PARTS parts
 // with a dK of their own; parts are added in order, so the bits do not depend on threads. dx of a part is written by nobody
@@ -20,6 +21,7 @@
 
 #include "math/gemm.h"
 #include "nn/kernels.h"
+#include "nn/winograd.h"
 
 // Floats of P in a band, 512 KiB: larger ones fall out of a 1 MiB L2.
 enum { BAND_FLOATS = 128 << 10 };
@@ -103,6 +105,7 @@ static int64_t part_floats(const mcli_conv *v) {
 }
 
 int64_t mcli_conv_workspace(mcl_context *c, const mcli_conv *v, int64_t n) {
+  if (mcli_winograd_serves(v)) return mcli_winograd_workspace(c, v, n);
   return 2 * band_floats(v, n) * mcli_workers(c) + parts_of(v, n) * part_floats(v);
 }
 
@@ -198,6 +201,8 @@ static void forward_band(void *job, uint32_t task, uint32_t worker) {
 mcl_status mcli_conv_forward(mcl_context *c, const mcli_conv *v, int64_t n, const float *x,
                              const float *kernel, const float *bias, int relu, float *y,
                              float *workspace, mcl_error *err) {
+  if (mcli_winograd_serves(v))
+    return mcli_winograd_forward(c, v, n, x, kernel, bias, relu, y, workspace, err);
   conv_job j = {.context = c,
                 .kernels = mcli_nn_kernels_of(c),
                 .conv = v,
@@ -270,6 +275,9 @@ static void add_parts(void *job, uint32_t task, uint32_t worker) {
 mcl_status mcli_conv_backward(mcl_context *c, const mcli_conv *v, int64_t n, const float *x,
                               const float *kernel, const float *y, int relu, float *dy, float *dx,
                               float *d_kernel, float *d_bias, float *workspace, mcl_error *err) {
+  if (mcli_winograd_serves(v))
+    return mcli_winograd_backward(c, v, n, x, kernel, y, relu, dy, dx, d_kernel, d_bias, workspace,
+                                  err);
   conv_job j = {.context = c,
                 .kernels = mcli_nn_kernels_of(c),
                 .conv = v,

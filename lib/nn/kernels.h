@@ -23,6 +23,9 @@ typedef struct mcli_sgd {
   float momentum, rate, l2, keep;
 } mcli_sgd;
 
+// Channels and filters come in multiples of it where winograd_... are called.
+enum { MCLI_WINOGRAD_LANES = 16 };
+
 typedef struct mcli_nn_kernels {
   const char *name;
   void (*add)(const float *x, float *y, int64_t n); // y += x
@@ -56,6 +59,18 @@ typedef struct mcli_nn_kernels {
   void (*gelu_backward)(const float *x, const float *dy, float *dx, int64_t n);
   void (*quick_gelu)(const float *x, float *y, int64_t n);
   void (*quick_gelu_backward)(const float *x, const float *dy, float *dx, int64_t n);
+  // The transforms of nn/winograd.c. Number k of a tile or kernel lies `plane` numbers behind number k - 1. d: a tile's 4 x 4
+  // pixels, y: its 2 x 2, NULL where there is none, which counts as zeros and is not written.
+  void (*winograd_kernel)(const float *g, int64_t n, int64_t plane, int64_t u_plane, float *u);
+  void (*winograd_input)(const float *const d[16], int64_t channels, int64_t plane, float *v);
+  void (*winograd_output)(const float *m, int64_t filters, int64_t plane, float *const y[4]);
+  // Their transposes; those of input and kernel add to what is there.
+  void (*winograd_kernel_backward)(const float *du, int64_t n, int64_t u_plane, int64_t plane,
+                                   float *dg);
+  void (*winograd_input_backward)(const float *dv, int64_t channels, int64_t plane,
+                                  float *const dd[16]);
+  void (*winograd_output_backward)(const float *const dy[4], int64_t filters, int64_t plane,
+                                   float *dm);
   void (*adam)(const mcli_adam *o, float *w, const float *g, float *m, float *s, int64_t n);
   void (*sgd)(const mcli_sgd *o, float *w, const float *g, float *v, int64_t n);
 } mcli_nn_kernels;

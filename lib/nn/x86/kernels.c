@@ -218,6 +218,150 @@ static void quick_gelu_backward(const float *x, const float *dy, float *dx, int6
   }
 }
 
+// ---- Winograd's transforms -------------------------------------------------------------------------
+
+// Each goes over LANES channels at a time: rows of a tile first, then columns. X is one of the four rows, or columns.
+enum { WIDE = MCLI_WINOGRAD_LANES };
+
+typedef float lanes[WIDE];
+
+#define EACH_LANE for (int l = 0; l < WIDE; l++)
+
+static inline void take(lanes to, const float *from) {
+  EACH_LANE to[l] = from ? from[l] : 0;
+}
+
+// What is less than 2^-20 of the largest of the numbers that it was made of is their rounding; direct sums are 0 there, and Adam
+// would make a whole step of whatever is not.
+static inline void find_floor(const lanes *x, lanes least) {
+  EACH_LANE least[l] = fabsf(x[0][l]);
+  for (int k = 1; k < 16; k++)
+    EACH_LANE least[l] = fabsf(x[k][l]) > least[l] ? fabsf(x[k][l]) : least[l];
+  EACH_LANE least[l] *= 0x1p-20F;
+}
+
+static inline float above(float x, float least) {
+  return fabsf(x) < least ? 0 : x;
+}
+
+static void winograd_kernel(const float *g, int64_t n, int64_t plane, int64_t u_plane, float *u) {
+  for (int64_t i = 0; i < n; i += WIDE, g += WIDE, u += WIDE) {
+    lanes x[9], t[12];
+    for (int k = 0; k < 9; k++) take(x[k], g + k * plane);
+    for (int k = 0; k < 3; k++) EACH_LANE {
+        float a = x[k][l], b = x[3 + k][l], c = x[6 + k][l];
+        t[k][l] = a, t[3 + k][l] = 0.5F * (a + b + c), t[6 + k][l] = 0.5F * (a - b + c);
+        t[9 + k][l] = c;
+      }
+    for (int k = 0; k < 4; k++) {
+      float *to = u + 4 * k * u_plane;
+      const float *a = t[3 * k], *b = t[3 * k + 1], *c = t[3 * k + 2];
+      EACH_LANE to[l] = a[l];
+      EACH_LANE to[u_plane + l] = 0.5F * (a[l] + b[l] + c[l]);
+      EACH_LANE to[2 * u_plane + l] = 0.5F * (a[l] - b[l] + c[l]);
+      EACH_LANE to[3 * u_plane + l] = c[l];
+    }
+  }
+}
+
+static void winograd_kernel_backward(const float *du, int64_t n, int64_t u_plane, int64_t plane,
+                                     float *dg) {
+  for (int64_t i = 0; i < n; i += WIDE, du += WIDE, dg += WIDE) {
+    lanes x[16], t[12], least;
+    for (int k = 0; k < 16; k++) take(x[k], du + k * u_plane);
+    find_floor((const lanes *)x, least);
+    for (int k = 0; k < 4; k++) EACH_LANE {
+        float b = x[4 + k][l], c = x[8 + k][l];
+        t[k][l] = x[k][l] + 0.5F * (b + c), t[4 + k][l] = 0.5F * (b - c);
+        t[8 + k][l] = 0.5F * (b + c) + x[12 + k][l];
+      }
+    for (int k = 0; k < 3; k++) {
+      float *to = dg + 3 * k * plane;
+      const float *a = t[4 * k], *b = t[4 * k + 1], *c = t[4 * k + 2], *d = t[4 * k + 3];
+      EACH_LANE to[l] += above(a[l] + 0.5F * (b[l] + c[l]), least[l]);
+      EACH_LANE to[plane + l] += above(0.5F * (b[l] - c[l]), least[l]);
+      EACH_LANE to[2 * plane + l] += above(0.5F * (b[l] + c[l]) + d[l], least[l]);
+    }
+  }
+}
+
+static void winograd_input(const float *const d[16], int64_t channels, int64_t plane, float *v) {
+  for (int64_t c = 0; c < channels; c += WIDE) {
+    lanes x[16], t[16];
+    for (int k = 0; k < 16; k++) take(x[k], d[k] ? d[k] + c : NULL);
+    for (int k = 0; k < 4; k++) EACH_LANE {
+        t[k][l] = x[k][l] - x[8 + k][l];
+        t[4 + k][l] = x[4 + k][l] + x[8 + k][l];
+        t[8 + k][l] = x[8 + k][l] - x[4 + k][l];
+        t[12 + k][l] = x[4 + k][l] - x[12 + k][l];
+      }
+    for (int k = 0; k < 4; k++) {
+      float *to = v + 4 * k * plane + c;
+      EACH_LANE to[l] = t[4 * k][l] - t[4 * k + 2][l];
+      EACH_LANE to[plane + l] = t[4 * k + 1][l] + t[4 * k + 2][l];
+      EACH_LANE to[2 * plane + l] = t[4 * k + 2][l] - t[4 * k + 1][l];
+      EACH_LANE to[3 * plane + l] = t[4 * k + 1][l] - t[4 * k + 3][l];
+    }
+  }
+}
+
+static void winograd_input_backward(const float *dv, int64_t channels, int64_t plane,
+                                    float *const dd[16]) {
+  for (int64_t c = 0; c < channels; c += WIDE) {
+    lanes x[16], t[16], least;
+    for (int k = 0; k < 16; k++) take(x[k], dv + k * plane + c);
+    find_floor((const lanes *)x, least);
+    for (int k = 0; k < 4; k++) EACH_LANE {
+        t[k][l] = x[k][l];
+        t[4 + k][l] = x[4 + k][l] - x[8 + k][l] + x[12 + k][l];
+        t[8 + k][l] = x[4 + k][l] - x[k][l] + x[8 + k][l];
+        t[12 + k][l] = -x[12 + k][l];
+      }
+    for (int k = 0; k < 4; k++) EACH_LANE {
+        float a = t[4 * k][l], b = t[4 * k + 1][l], e = t[4 * k + 2][l], f = t[4 * k + 3][l];
+        x[4 * k][l] = a, x[4 * k + 1][l] = b - e + f;
+        x[4 * k + 2][l] = b - a + e, x[4 * k + 3][l] = -f;
+      }
+    for (int k = 0; k < 16; k++)
+      if (dd[k]) EACH_LANE dd[k][c + l] += above(x[k][l], least[l]);
+  }
+}
+
+static void winograd_output(const float *m, int64_t filters, int64_t plane, float *const y[4]) {
+  for (int64_t c = 0; c < filters; c += WIDE) {
+    lanes x[16], t[8];
+    for (int k = 0; k < 16; k++) take(x[k], m + k * plane + c);
+    for (int k = 0; k < 4; k++) EACH_LANE {
+        t[k][l] = x[k][l] + x[4 + k][l] + x[8 + k][l];
+        t[4 + k][l] = x[4 + k][l] - x[8 + k][l] - x[12 + k][l];
+      }
+    for (int k = 0; k < 2; k++) {
+      float *even = y[2 * k], *odd = y[2 * k + 1];
+      if (even) EACH_LANE even[c + l] = t[4 * k][l] + t[4 * k + 1][l] + t[4 * k + 2][l];
+      if (odd) EACH_LANE odd[c + l] = t[4 * k + 1][l] - t[4 * k + 2][l] - t[4 * k + 3][l];
+    }
+  }
+}
+
+static void winograd_output_backward(const float *const dy[4], int64_t filters, int64_t plane,
+                                     float *dm) {
+  for (int64_t c = 0; c < filters; c += WIDE) {
+    lanes x[4], t[8];
+    for (int k = 0; k < 4; k++) take(x[k], dy[k] ? dy[k] + c : NULL);
+    for (int k = 0; k < 2; k++) EACH_LANE {
+        t[k][l] = x[k][l], t[2 + k][l] = x[k][l] + x[2 + k][l];
+        t[4 + k][l] = x[k][l] - x[2 + k][l], t[6 + k][l] = -x[2 + k][l];
+      }
+    for (int k = 0; k < 4; k++) {
+      float *to = dm + 4 * k * plane + c;
+      EACH_LANE to[l] = t[2 * k][l];
+      EACH_LANE to[plane + l] = t[2 * k][l] + t[2 * k + 1][l];
+      EACH_LANE to[2 * plane + l] = t[2 * k][l] - t[2 * k + 1][l];
+      EACH_LANE to[3 * plane + l] = -t[2 * k + 1][l];
+    }
+  }
+}
+
 // ---- optimisers ------------------------------------------------------------------------------------
 
 static void adam(const mcli_adam *o, float *restrict w, const float *restrict g, float *restrict m,
@@ -263,6 +407,12 @@ const mcli_nn_kernels NAME(MCLI_ISA_NAME) = {
     .gelu_backward = gelu_backward,
     .quick_gelu = quick_gelu,
     .quick_gelu_backward = quick_gelu_backward,
+    .winograd_kernel = winograd_kernel,
+    .winograd_input = winograd_input,
+    .winograd_output = winograd_output,
+    .winograd_kernel_backward = winograd_kernel_backward,
+    .winograd_input_backward = winograd_input_backward,
+    .winograd_output_backward = winograd_output_backward,
     .adam = adam,
     .sgd = sgd,
 };
