@@ -1,7 +1,7 @@
 // Activations of transformers. Phi is the share of a normal variable below x, phi its density.
 //
 //   GELU(x)  = x Phi(x)                        (Hendrycks & Gimpel 2016, eq. 1)             (1)
-//   GELU'(x) = Phi(x) + x phi(x)                                                            (2)
+//   GELU'(x) = Phi(x) + x phi(x),  Phi(x) = GELU(x) / x                                     (2)
 //   quick(x) = x S(1.702 x),  S(v) = 1 / (1 + exp -v)   (ibid., section 2; CLIP's)          (3)
 //   quick'   = S + 1.702 x S (1 - S)                                                        (4)
 //
@@ -52,13 +52,13 @@ static void gelu_backward_block(void *job, uint32_t task, uint32_t worker) {
   if (j->kind == MCLI_GELU_QUICK)
     j->kernels->quick_gelu_backward(j->x + at, j->dy + at, j->out + at, n);
   else
-    j->kernels->gelu_backward(j->x + at, j->dy + at, j->out + at, n);
+    j->kernels->gelu_backward(j->x + at, j->y + at, j->dy + at, j->out + at, n);
 }
 
 mcl_status mcli_gelu_backward(mcl_context *c, mcli_gelu kind, int64_t n, const float *x,
-                              const float *dy, float *dx, mcl_error *err) {
+                              const float *y, const float *dy, float *dx, mcl_error *err) {
   pass_job j = {
-      .kernels = mcli_nn_kernels_of(c), .kind = kind, .n = n, .x = x, .dy = dy, .out = dx};
+      .kernels = mcli_nn_kernels_of(c), .kind = kind, .n = n, .x = x, .y = y, .dy = dy, .out = dx};
   return mcli_parallel(c, mcli_blocks(n, BLOCK), gelu_backward_block, &j, err);
 }
 

@@ -10,9 +10,9 @@ typedef enum { MCLI_GELU_ERF, MCLI_GELU_QUICK } mcli_gelu;
 
 mcl_status mcli_gelu_forward(mcl_context *c, mcli_gelu kind, int64_t n, const float *x, float *y,
                              mcl_error *err);
-// dx = dy times the derivative at x; dx may be dy.
+// dx = dy times the derivative at x, where forward's result was y; dx may be dy.
 mcl_status mcli_gelu_backward(mcl_context *c, mcli_gelu kind, int64_t n, const float *x,
-                              const float *dy, float *dx, mcl_error *err);
+                              const float *y, const float *dy, float *dx, mcl_error *err);
 mcl_status mcli_relu_forward(mcl_context *c, int64_t n, const float *x, float *y, mcl_error *err);
 // dx = dy where y, the result of forward, is above 0, else 0; dx may be dy.
 mcl_status mcli_relu_backward(mcl_context *c, int64_t n, const float *y, const float *dy, float *dx,

@@ -17,8 +17,9 @@
 #include "math/gemm.h"
 #include "math/rows.h"
 
-// Queries of a tile. At 77 tokens a tile is 20 KiB; fewer queries would pay gemm's start for each.
-enum { TILE = 64 };
+// Queries of a tile at most. At 77 tokens a tile is 24 KiB; with fewer queries keys and values would be packed for each tile of a
+// row that is hardly longer.
+enum { TILE = 128 };
 
 int64_t mcli_attention_workspace(mcl_context *c, const mcli_attention *a) {
   return (int64_t)mcli_workers(c) * 2 * TILE * a->tokens;
@@ -68,8 +69,10 @@ static void weigh(const attention_job *j, const head *h, int64_t first, int64_t 
   }
 }
 
+// Tiles of one row are as large as each other.
 static int64_t tile_at(const attention_job *j, const head *h, int64_t first, int64_t *seen) {
-  int64_t n = h->length - first < TILE ? h->length - first : TILE;
+  int64_t tiles = (h->length + TILE - 1) / TILE, even = (h->length + tiles - 1) / tiles;
+  int64_t n = h->length - first < even ? h->length - first : even;
   *seen = j->a->causal ? first + n : h->length;
   return n;
 }
@@ -84,8 +87,8 @@ static void forward_head(void *job, uint32_t task, uint32_t worker) {
   int64_t row, width = j->a->width, seen;
   head h = head_of(j, task, worker, &row);
   float *y = j->y + row * j->a->tokens * width + h.first;
-  for (int64_t first = 0; first < h.length; first += TILE) {
-    int64_t n = tile_at(j, &h, first, &seen);
+  for (int64_t first = 0, n; first < h.length; first += n) {
+    n = tile_at(j, &h, first, &seen);
     weigh(j, &h, first, n, seen);
     mcli_gemm(j->context, 0, n, h.dim, seen, 1, h.scores, seen, h.v, h.stride, 0, y + first * width,
               width);
@@ -106,8 +109,9 @@ mcl_status mcli_attention_forward(mcl_context *c, const mcli_attention *a, int64
   return mcli_parallel(c, (uint32_t)(n * a->heads), forward_head, &j, err);
 }
 
-static void backward_tile(const attention_job *j, const head *h, const float *dy, float *dq,
-                          int64_t first) {
+// Returns how many queries the tile has.
+static int64_t backward_tile(const attention_job *j, const head *h, const float *dy, float *dq,
+                             int64_t first) {
   int64_t seen, n = tile_at(j, h, first, &seen), width = j->a->width;
   float *dk = dq + width, *dv = dk + width;
   weigh(j, h, first, n, seen);
@@ -125,6 +129,7 @@ static void backward_tile(const attention_job *j, const head *h, const float *dy
             dq + first * h->stride, h->stride); // (4)
   mcli_gemm(j->context, MCLI_GEMM_TA, seen, h->dim, n, h->scale, h->d_scores, seen,
             h->q + first * h->stride, h->stride, 1, dk, h->stride);
+  return n;
 }
 
 static void backward_head(void *job, uint32_t task, uint32_t worker) {
@@ -136,7 +141,7 @@ static void backward_head(void *job, uint32_t task, uint32_t worker) {
   clear(dq, h.length, j->a->tokens, h.stride, h.dim);
   clear(dq + width, 0, j->a->tokens, h.stride, h.dim); // keys and values add up over tiles
   clear(dq + 2 * width, 0, j->a->tokens, h.stride, h.dim);
-  for (int64_t first = 0; first < h.length; first += TILE) backward_tile(j, &h, dy, dq, first);
+  for (int64_t first = 0; first < h.length;) first += backward_tile(j, &h, dy, dq, first);
 }
 
 mcl_status mcli_attention_backward(mcl_context *c, const mcli_attention *a, int64_t n,

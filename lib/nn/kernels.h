@@ -56,7 +56,7 @@ typedef struct mcli_nn_kernels {
                               double *d_shift);
   // See nn/activation.c; y may be x. dx = dy times the derivative at x; dx may be dy.
   void (*gelu)(const float *x, float *y, int64_t n);
-  void (*gelu_backward)(const float *x, const float *dy, float *dx, int64_t n);
+  void (*gelu_backward)(const float *x, const float *y, const float *dy, float *dx, int64_t n);
   void (*quick_gelu)(const float *x, float *y, int64_t n);
   void (*quick_gelu_backward)(const float *x, const float *dy, float *dx, int64_t n);
   // The transforms of nn/winograd.c. Number k of a tile or kernel lies `plane` numbers behind number k - 1. d: a tile's 4 x 4

@@ -191,7 +191,7 @@ static mcl_status layer_backward(mcli_net *net, const mcli_layer *l, const mcli_
         c, mcli_layer_rows(l, n), l->out.channels, x, mcli_param_value(p, l->scale), dy, dx,
         mcli_param_gradient(p, l->scale), mcli_param_gradient(p, l->shift), net->workspace, err);
   case MCLI_GELU:
-    return mcli_gelu_backward(c, (mcli_gelu)l->option, size, x, dy, dx, err);
+    return mcli_gelu_backward(c, (mcli_gelu)l->option, size, x, y, dy, dx, err);
   case MCLI_MAX_POOL:
     return dx ? mcli_max_backward(c, &l->conv, n, x, y, dy, dx, err) : MCL_OK;
   default:

@@ -45,7 +45,7 @@ START_TEST(values_and_slopes_are_those_of_libm) {
   for (mcli_gelu kind = MCLI_GELU_ERF; kind <= MCLI_GELU_QUICK; kind++) {
     int quick = kind == MCLI_GELU_QUICK;
     CHECK_OK(mcli_gelu_forward(c, kind, N, x, y, &err));
-    CHECK_OK(mcli_gelu_backward(c, kind, N, x, dy, dx, &err));
+    CHECK_OK(mcli_gelu_backward(c, kind, N, x, y, dy, dx, &err));
     for (int i = 0; i < N; i++) {
       double v = (double)x[i], wanted = quick ? quick_at(v) : gelu_at(v);
       double slope = quick ? quick_slope(v) : gelu_slope(v);

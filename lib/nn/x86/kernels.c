@@ -194,10 +194,10 @@ static void gelu(const float *x, float *y, int64_t n) {
   for (int64_t i = 0; i < n; i++) y[i] = x[i] * normal_below(x[i]);
 }
 
-static void gelu_backward(const float *x, const float *dy, float *dx, int64_t n) {
+static void gelu_backward(const float *x, const float *y, const float *dy, float *dx, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
-    float density = 0.398942280F * exponential(-0.5F * x[i] * x[i]);
-    dx[i] = dy[i] * (normal_below(x[i]) + x[i] * density);
+    float density = 0.398942280F * exponential(-0.5F * x[i] * x[i]), below = y[i] / x[i];
+    dx[i] = dy[i] * ((fabsf(x[i]) < 1e-30F ? 0.5F : below) + x[i] * density);
   }
 }
 
