@@ -85,7 +85,7 @@ static mcl_status build_body(mcli_network *w, const mcl_cnn_options *o, const la
   }
   if (s == MCL_OK) s = mcli_net_linear(&w->net, o->dim, o->batch_norm ? 0 : MCLI_WITH_BIAS, err);
   if (s == MCL_OK) s = norm(w, o, err);
-  w->embedding = w->net.n_layers;
+  w->net.embedding = w->net.n_layers;
   mcli_network_describe(w, ", %d, head %d %d", o->dim, o->projection_hidden, o->projection_dim);
   return s;
 }

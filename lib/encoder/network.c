@@ -139,15 +139,15 @@ static mcl_status embed(void *user, const mcl_inputs *in, const mcl_array *out, 
   mcli_network *w = user;
   mcl_status s = check_data(w, in, err);
   if (s < 0) return s;
-  int64_t most = EMBED_FLOATS / mcli_net_row(&w->net);
+  int64_t most = EMBED_FLOATS / w->net.row[0];
   int64_t rows = most < 1 ? 1 : most < EMBED_ROWS ? most : EMBED_ROWS;
   if (in->n < rows) rows = in->n;
   s = mcli_net_reserve(&w->net, &w->evaluation, rows, 0, err);
   for (int64_t first = 0; s == MCL_OK && first < in->n; first += rows) {
     int64_t n = in->n - first < rows ? in->n - first : rows;
     s = load_rows(w, &w->evaluation, in, first, n, err);
-    if (s == MCL_OK) s = mcli_net_forward(&w->net, &w->evaluation, n, w->embedding, 0, err);
-    if (s == MCL_OK) s = give_rows(w, &w->evaluation, w->embedding, first, n, out->data, err);
+    if (s == MCL_OK) s = mcli_net_forward(&w->net, &w->evaluation, n, w->net.embedding, 0, err);
+    if (s == MCL_OK) s = give_rows(w, &w->evaluation, w->net.embedding, first, n, out->data, err);
   }
   return s < 0 ? s : mcl_ok(err);
 }
@@ -165,7 +165,7 @@ static mcl_status forward(void *user, const mcl_inputs *in, const mcl_array *out
 
 static mcl_status held(void *user, const mcl_inputs *in, const mcl_array *out, mcl_error *err) {
   mcli_network *w = user;
-  mcl_status s = give_rows(w, &w->tapes[in->view + 1], w->embedding, 0, in->n, out->data, err);
+  mcl_status s = give_rows(w, &w->tapes[in->view + 1], w->net.embedding, 0, in->n, out->data, err);
   return s < 0 ? s : mcl_ok(err);
 }
 
@@ -280,7 +280,7 @@ mcl_status mcli_network_begin(mcl_context *c, mcli_shape input,
 }
 
 mcl_status mcli_network_head(mcli_network *w, int32_t projection_dim, mcl_error *err) {
-  w->embedding = w->net.n_layers;
+  w->net.embedding = w->net.n_layers;
   if (projection_dim == 0) return MCL_OK;
   mcl_status s = mcli_net_relu(&w->net, err);
   if (s == MCL_OK) s = mcli_net_linear(&w->net, projection_dim, MCLI_WITH_BIAS, err);
@@ -314,7 +314,7 @@ mcl_status mcli_network_handle(mcli_network *w, const char *name, mcl_encoder **
                                mcl_error *err) {
   mcl_host_encoder table = {.struct_size = sizeof table,
                             .user = w,
-                            .dim = mcli_net_shape(&w->net, w->embedding).channels,
+                            .dim = mcli_net_shape(&w->net, w->net.embedding).channels,
                             .projection_dim = mcli_net_shape(&w->net, w->net.n_layers).channels,
                             .modalities = 1,
                             .flags = MCL_HOST_CHUNKS,

@@ -14,8 +14,7 @@ typedef struct mcli_network {
   mcl_context *context;
   mcl_optimiser_options optimiser;
   mcli_net net;
-  int32_t embedding; // number of the value that is the embedding; the last one is the projection
-  int64_t steps;     // of the optimiser so far
+  int64_t steps; // of the optimiser so far
   mcli_tape tapes[MCLI_NETWORK_VIEWS], evaluation;
   char description[512];   // of the layers: a saved file belongs to one that has the same
   size_t layers_described; // of it, what does not say which weights are trained; 0: all of it

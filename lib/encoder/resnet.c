@@ -111,7 +111,7 @@ static mcl_status body(mcli_network *w, const mcl_resnet_options *o, mcl_error *
     }
   if (s == MCL_OK && o->trained_blocks == 0) mcli_net_freeze(&w->net);
   if (s == MCL_OK) s = mcli_net_pool(&w->net, MCLI_POOL_MEAN, err);
-  w->embedding = w->net.n_layers;
+  w->net.embedding = w->net.n_layers;
   return s;
 }
 

@@ -13,7 +13,7 @@ static const int64_t max_row = INT64_C(1) << 28;
 // ---- building --------------------------------------------------------------------------------------
 
 void mcli_net_begin(mcl_context *c, mcli_net *net, mcli_shape input) {
-  *net = (mcli_net){.context = c, .input = input, .row = mcli_shape_size(input)};
+  *net = (mcli_net){.context = c, .input = input};
 }
 
 void mcli_net_free(mcli_net *net) {
@@ -23,6 +23,8 @@ void mcli_net_free(mcli_net *net) {
   mcli_free(c, net->layers);
   for (int i = 0; i < MCLI_GRADIENTS; i++) mcli_free(c, net->gradients[i]);
   mcli_free(c, net->workspace);
+  mcli_free(c, net->places[0]);
+  mcli_free(c, net->places[1]);
   *net = (mcli_net){0};
 }
 
@@ -49,7 +51,6 @@ static mcl_status append(mcli_net *net, const mcli_layer *layer, mcl_error *err)
     net->capacity = capacity;
   }
   net->layers[net->n_layers++] = *layer;
-  if (layer->place == net->row) net->row += size;
   net->branch = 0;
   return MCL_OK;
 }
@@ -68,7 +69,6 @@ static mcli_layer new_layer(const mcli_net *net, mcli_layer_kind kind, int flags
                       .variance = -1,
                       .table = -1,
                       .places = 1,
-                      .place = net->row,
                       .in = in,
                       .out = in};
 }
@@ -217,16 +217,9 @@ mcl_status mcli_net_attention(mcli_net *net, int32_t heads, int causal, mcl_erro
   return append(net, &l, err);
 }
 
-// Whether a layer's backward pass may ask for its output; not all that need not are said.
-static int reads_output(const mcli_layer *l) {
-  return l->relu || (l->kind != MCLI_CONV && l->kind != MCLI_LINEAR && l->kind != MCLI_NORM);
-}
-
 mcl_status mcli_net_sum(mcli_net *net, int32_t from, int flags, mcl_error *err) {
   mcli_layer l = new_layer(net, MCLI_SUM, flags);
   l.from = from;
-  if (l.input > 0 && !reads_output(&net->layers[l.input - 1]))
-    l.place = net->layers[l.input - 1].place;
   return append(net, &l, err);
 }
 
@@ -287,7 +280,8 @@ static int is_trained(const mcli_net *net, const mcli_layer *l) {
 
 mcl_status mcli_net_allocate(mcli_net *net, mcl_error *err) {
   while (net->lowest < net->n_layers && !is_trained(net, &net->layers[net->lowest])) net->lowest++;
-  return mcli_params_allocate(net->context, &net->params, err);
+  mcl_status s = mcli_net_lay_out(net, err);
+  return s < 0 ? s : mcli_params_allocate(net->context, &net->params, err);
 }
 
 mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err) {
@@ -353,7 +347,7 @@ static mcl_status enlarge_tape(mcli_net *net, mcli_tape *tape, int64_t n, mcl_er
   if (n <= tape->capacity) return MCL_OK;
   n = (n + 15) / 16 * 16; // every value starts at a multiple of 64 bytes
   int64_t size;
-  if (!mcli_mul(mcli_net_row(net), n, &size)) return mcli_nomem(err, "activations");
+  if (!mcli_mul(net->row[tape->training], n, &size)) return mcli_nomem(err, "activations");
   if (!tape->figures) tape->figures = MCLI_NEW0(net->context, float, net->figures);
   if (!tape->gathered) tape->gathered = MCLI_NEW0(net->context, float, net->figures);
   if (!tape->gathered_rows) tape->gathered_rows = MCLI_NEW0(net->context, int64_t, net->n_layers);
@@ -377,6 +371,7 @@ mcl_status mcli_net_reserve(mcli_net *net, mcli_tape *tape, int64_t n, int train
   mcl_status s = enlarge(net->context, &net->workspace, &net->workspace_size, workspace,
                          "patches of images", err);
   if (s == MCL_OK && training) s = enlarge_gradients(net, n, err);
+  tape->training = training;
   return s < 0 ? s : enlarge_tape(net, tape, n, err);
 }
 
@@ -389,5 +384,5 @@ void mcli_tape_free(mcl_context *c, mcli_tape *tape) {
 }
 
 float *mcli_tape_value(const mcli_net *net, const mcli_tape *tape, int32_t value) {
-  return tape->block + (value > 0 ? net->layers[value - 1].place : 0) * tape->capacity;
+  return tape->block + net->places[tape->training][value] * tape->capacity;
 }

@@ -1,10 +1,10 @@
 // A network: layers over images, rows or tokens, and the tapes that remember what a backward pass needs.
 //
 // Value 0 is the input; layer i (from 0) makes value i + 1, of value i unless it begins a branch, and a sum adds an earlier
-// value to it. A tape holds the values of one batch, so one network can hold several views at once. A sum takes the place of the
-// value that it is made of, where no backward pass asks for that one. Nothing here allocates once tapes have their size.
+// value to it. A tape holds the values of one batch, so one network can hold several views at once; those that nobody will ask
+// for lie where others lay before. Nothing here allocates once tapes have their size.
 //
-// net.c builds, block.c transformers; pass.c computes.
+// net.c builds, block.c transformers; places.c says where on a tape values lie; pass.c computes.
 #ifndef MCL_NN_NET_H
 #define MCL_NN_NET_H
 
@@ -43,7 +43,6 @@ typedef struct mcli_layer {
   int32_t relu;                                       // applied to the layer's output
   int32_t kernel, bias, scale, shift, mean, variance; // tensors; -1: none
   mcli_shape in, out;
-  int64_t place; // of its output on a tape: numbers a row before it
   mcli_conv conv;
   int64_t figures; // a batch norm's place in the figures of a tape
   int32_t table;   // tensor of embeddings, of positions, or of a class token
@@ -64,7 +63,10 @@ typedef struct mcli_net {
   int32_t init; // MCL_INIT_*
   mcli_layer *layers;
   int32_t n_layers, capacity;
-  int64_t row;    // numbers a row of a tape
+  int32_t embedding; // a value that is read beside the last one; set before there are weights
+  int64_t
+      *places[2]; // [values] of a tape's row in evaluation and in training: where each value starts
+  int64_t row[2]; // numbers of a tape's row
   int32_t branch; // what the next layer reads, 0: the last value
   int32_t
       lowest; // the first layer with a tensor that is trained: backward stops there; n_layers: none is
@@ -83,6 +85,7 @@ typedef struct mcli_tape {
   float *gathered;        // the mean of the figures of a batch's chunks
   int64_t *gathered_rows; // [layers]: how many rows that mean is of
   int64_t n, capacity;
+  int training; // whether it holds what a backward pass needs
 } mcli_tape;
 
 void mcli_net_begin(mcl_context *c, mcli_net *net, mcli_shape input);
@@ -144,14 +147,13 @@ mcl_status mcli_net_blocks(mcli_net *net, const mcli_blocks_of *b, mcl_error *er
 // Their end: one token of each row, layer norm, and dense `dim` without a bias unless it is 0.
 mcl_status mcli_net_pooled(mcli_net *net, mcli_pool which, int32_t dim, mcl_error *err);
 
-// Allocates the weights, zero. mcli_net_end gives them their initial values, too.
+// Gives every value its place: once all layers are there and it is known what is trained.
+mcl_status mcli_net_lay_out(mcli_net *net, mcl_error *err);
+// Allocates the weights, zero, and lays out. mcli_net_end gives them their initial values, too.
 mcl_status mcli_net_allocate(mcli_net *net, mcl_error *err);
 mcl_status mcli_net_end(mcli_net *net, uint64_t seed, mcl_error *err);
 
 mcli_shape mcli_net_shape(const mcli_net *net, int32_t value);
-static inline int64_t mcli_net_row(const mcli_net *net) {
-  return net->row;
-}
 static inline int64_t mcli_shape_size(mcli_shape s) {
   return (int64_t)s.height * s.width * s.channels;
 }
@@ -164,7 +166,7 @@ static inline mcli_attention mcli_attention_of(const mcli_layer *l) {
   return (mcli_attention){l->in.height * l->in.width, l->out.channels, l->heads, l->option};
 }
 
-// Makes room for n rows; `training`: for a backward pass too. On failure the tape is as before.
+// Makes room for n rows; `training`: for a backward pass too, always the same of one tape. On failure the tape is as before.
 mcl_status mcli_net_reserve(mcli_net *net, mcli_tape *tape, int64_t n, int training,
                             mcl_error *err);
 void mcli_tape_free(mcl_context *c, mcli_tape *tape);

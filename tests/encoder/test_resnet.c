@@ -178,6 +178,30 @@ START_TEST(blocks_that_are_frozen_keep_their_bits) {
 }
 END_TEST
 
+// Numbers of a row on its tape in evaluation, or in training.
+static int64_t row_of(mcl_context *c, mcl_resnet_options o, int training) {
+  mcl_encoder *e = NULL;
+  CHECK_OK(mcl_encoder_create_resnet(c, &o, &e, &err));
+  const mcli_network *w = mcli_encoder_user(e);
+  int64_t row = w->net.row[training];
+  mcl_encoder_unref(e);
+  return row;
+}
+
+START_TEST(values_are_kept_only_where_a_backward_pass_reads_them) {
+  mcl_context *c = test_context(1);
+  mcl_resnet_options o = options(), last = options();
+  last.trained_blocks = 1;
+  int64_t largest = (int64_t)H * W * o.filters, all = row_of(c, o, 1);
+  // The input of a block, its shortcut, and two more at most.
+  ck_assert_int_le(row_of(c, o, 0), 4 * largest);
+  ck_assert_int_le(row_of(c, last, 0), 4 * largest);
+  ck_assert_int_gt(all, 12 * largest);
+  ck_assert_int_lt(row_of(c, last, 1), all / 2);
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(bad_options_are_named) {
   mcl_context *c = test_context(1);
   mcl_encoder *e = NULL;
@@ -232,4 +256,5 @@ RUN_TESTS("encoder", the_embedding_is_as_wide_as_the_last_group,
           training_gives_the_same_bits_for_any_number_of_threads,
           it_starts_from_the_weights_of_another_with_an_optimiser_anew,
           a_resumed_run_goes_on_bit_for_bit, blocks_that_are_frozen_keep_their_bits,
-          bad_options_are_named, an_image_of_one_pixel_will_do)
+          values_are_kept_only_where_a_backward_pass_reads_them, bad_options_are_named,
+          an_image_of_one_pixel_will_do)

@@ -136,7 +136,7 @@ static void check_agrees(mcl_context *c, int64_t n, mcli_attention a, int whole)
 
 // 64 queries are a tile: fewer, one, one and a bit, several.
 START_TEST(forward_and_backward_agree_with_the_twin) {
-  static const int32_t tokens[] = {1, 2, 7, 63, 64, 65, 150};
+  static const int32_t tokens[] = {1, 2, 7, 64, 127, 128, 129, 300};
   mcl_context *c = test_context(2);
   for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
     for (int causal = 0; causal < 2; causal++) {
