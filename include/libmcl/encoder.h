@@ -397,9 +397,11 @@ enum { MCL_GELU = 1, MCL_GELU_QUICK };
  *    where projection_dim > 0:  ReLU, dense `projection_dim`        = the projection
  *
  *  With dim 0 the layer norm's `embed` numbers are the embedding: a pair's own projection takes the dense layer's place. The
- *  patches' kernel has no bias, as positions and class token make one of no use. Attention and layer norm are those of
+ *  patches' kernel has no bias unless patch_bias says so: positions can do what it does. Attention and layer norm are those of
  *  mcl_encoder_create_text(), without a mask. Images of bytes are divided by 255 before the mean is taken off.
- *  Prepared by mcl_vit_options_init(). */
+ *
+ *  torchvision's vit_b_16 is: patch 16, embed 768, layers 12, heads 12, gelu MCL_GELU, class_token 1, pre_norm 0, patch_bias 1,
+ *  epsilon 1e-6. Prepared by mcl_vit_options_init(). */
 typedef struct mcl_vit_options {
   size_t struct_size;
   uint64_t seed;       /**< of the initial weights; default 0 */
@@ -423,6 +425,9 @@ typedef struct mcl_vit_options {
   const double *mean;      /**< [channels], finite, copied; NULL, the default: 0 */
   const double *deviation; /**< [channels], above 0, copied; NULL, the default: 1 */
   const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
+  double epsilon;     /**< of the layer norms, 1e-12 .. 1; default 1e-5; torchvision: 1e-6 */
+  int32_t patch_bias; /**< 1: the patches' kernel has a bias, as torchvision's; default 0 */
+  int32_t reserved;   /**< 0 */
 } mcl_vit_options;
 
 MCL_API void mcl_vit_options_init(mcl_vit_options *options, size_t struct_size);

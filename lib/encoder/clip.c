@@ -6,9 +6,8 @@
 
 #include <math.h>
 
-#include "base/alloc.h"
 #include "encoder/pair.h"
-#include "math/array.h"
+#include "encoder/tensor.h"
 
 // Of log 1/tau, which CLIP holds in 0 .. log 100: by how much bfloat16 rounds the upper one.
 static const float log_scale_slack = 0.02F;
@@ -24,54 +23,15 @@ void mcl_clip_options_init(mcl_clip_options *options, size_t struct_size) {
 
 // ---- weights ---------------------------------------------------------------------------------------
 
-static void turn_dense(const mcli_param *t, const float *from, float *to) {
-  int64_t inputs = t->shape[0], outputs = t->shape[1];
-  for (int64_t i = 0; i < inputs; i++)
-    for (int64_t k = 0; k < outputs; k++) to[i * outputs + k] = from[k * inputs + i];
-}
-
-static void turn_patches(const mcli_param *t, const float *from, float *to) {
-  int64_t places = t->shape[0] * t->shape[1], channels = t->shape[2], width = t->shape[3];
-  for (int64_t p = 0; p < places; p++)
-    for (int64_t c = 0; c < channels; c++)
-      for (int64_t k = 0; k < width; k++)
-        to[(p * channels + c) * width + k] = from[(k * channels + c) * places + p];
-}
-
-// A tensor as it lies in the file.
-static mcl_status read_plain(const mcli_clip *c, const char *name, const mcl_array *wanted,
-                             float *to, int64_t n, mcl_error *err) {
-  mcl_array a = *wanted;
-  a.data = to;
-  mcl_status s = mcl_checkpoint_read(c->file, name, &a, err);
-  if (s == MCL_OK && mcli_first_not_finite(to, 1, n) >= 0)
-    s = mcli_fail(err, MCL_E_NOT_FINITE, "%s: tensor %s has a NaN or infinity", c->path, name);
-  return s;
-}
-
-static mcl_status read_tensor(const mcli_clip *c, const char *name, const mcli_param *t, float *to,
-                              mcl_error *err) {
-  mcl_array wanted = mcli_clip_shape(t);
-  mcli_clip_layout l = mcli_clip_layout_of(t);
-  if (l != MCLI_CLIP_DENSE && l != MCLI_CLIP_PATCHES)
-    return read_plain(c, name, &wanted, to, t->n, err);
-  float *from = MCLI_NEW(c->context, float, t->n);
-  if (!from) return mcli_nomem(err, "a tensor");
-  mcl_status s = read_plain(c, name, &wanted, from, t->n, err);
-  if (s == MCL_OK) (l == MCLI_CLIP_DENSE ? turn_dense : turn_patches)(t, from, to);
-  mcli_free(c->context, from);
-  return s;
-}
-
 // The network becomes a tower.
 static mcl_status read_tower(mcli_clip *c, int m, mcl_error *err) {
   mcli_network *w = c->networks[m];
   const mcli_params *p = &w->net.params;
   mcl_status s = mcli_net_allocate(&w->net, err);
-  for (int32_t i = mcli_clip_skipped(m); s == MCL_OK && i < p->n_tensors; i++) {
-    char name[MCLI_CLIP_NAME];
-    mcli_clip_name(c, m, i - mcli_clip_skipped(m), name);
-    s = read_tensor(c, name, &p->tensors[i], mcli_param_value(p, i), err);
+  for (int32_t i = 0; s == MCL_OK && i < p->n_tensors; i++) {
+    const mcli_param *t = &p->tensors[i];
+    mcl_array to = mcli_clip_view(t, mcli_param_value(p, i));
+    if (t->called[0]) s = mcli_tensor_read(c->context, c->file, c->path, t->called, &to, err);
   }
   if (s < 0) return s;
   if (m == 0) mcli_vit_begin_scale(w, &c->image);
@@ -83,10 +43,8 @@ static mcl_status read_own(const mcli_clip *c, const mcli_pair *p, mcl_error *er
   const mcli_params *own = &p->own->net.params;
   const int32_t tensors[MCLI_CLIP_OWN] = {p->towers[0].kernel, p->towers[1].kernel, p->scale};
   for (int i = 0; i < MCLI_CLIP_OWN; i++) {
-    const mcli_param *t = &own->tensors[tensors[i]];
-    mcl_array wanted = mcli_clip_shape(t);
-    mcl_status s =
-        read_plain(c, mcli_clip_own[i], &wanted, mcli_param_value(own, tensors[i]), t->n, err);
+    mcl_array to = mcli_tensor_view(&own->tensors[tensors[i]], mcli_param_value(own, tensors[i]));
+    mcl_status s = mcli_tensor_read(c->context, c->file, c->path, mcli_clip_own[i], &to, err);
     if (s < 0) return s;
   }
   float *scale = mcli_param_value(own, p->scale), most = (float)log(100);

@@ -21,22 +21,11 @@ typedef struct mcli_clip {
 // besides.
 mcl_status mcli_clip_build(mcli_clip *c, mcl_error *err);
 
-enum { MCLI_CLIP_NAME = 96, MCLI_CLIP_OWN = 3 };
-// Tensors of a network in front of those that the file has: the scale of pixels.
-int32_t mcli_clip_skipped(int m);
-// What the i-th tensor of tower m is called in the file, counted behind those.
-void mcli_clip_name(const mcli_clip *c, int m, int32_t i, char name[MCLI_CLIP_NAME]);
 // "visual.proj", "text_projection", "logit_scale".
+enum { MCLI_CLIP_OWN = 3 };
 extern const char *const mcli_clip_own[MCLI_CLIP_OWN];
 
-// Where the axes of a tensor lie in another order, and the shape that it has in the file.
-typedef enum {
-  MCLI_CLIP_PLAIN,
-  MCLI_CLIP_DENSE,
-  MCLI_CLIP_PATCHES,
-  MCLI_CLIP_CLASS
-} mcli_clip_layout;
-mcli_clip_layout mcli_clip_layout_of(const mcli_param *t);
-mcl_array mcli_clip_shape(const mcli_param *t);
+// The numbers of a tower's tensor as the file sees them.
+mcl_array mcli_clip_view(const mcli_param *t, float *numbers);
 
 #endif

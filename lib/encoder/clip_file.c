@@ -1,11 +1,7 @@
 // The names and shapes of OpenAI's CLIP.
 //
-// A tower's tensors come in one order, that in which vit.c and text.c add them; so the i-th tensor of a network has the i-th of
-// these names, and its shape but for the order of axes:
-//
-//   a dense layer   [outputs, inputs]                     here [inputs, outputs]                 (1)
-//   patches         [embed, channels, patch, patch]       here [patch, patch, channels, embed]   (2)
-//   a class token   [embed]                               here [1, embed]                        (3)
+// Each tensor of a tower knows its name there (mcli_net_call), and has its shape but for the order of axes (tensor.h) and that a
+// class token is [embed], not [1, embed].
 //
 // Nothing in the file is believed: the layers are made of a few shapes, every tensor is then held against them, and only
 // then are there weights.
@@ -17,11 +13,13 @@
 #include <string.h>
 
 #include "encoder/clip.h"
+#include "encoder/tensor.h"
 #include "math/array.h"
 #include "store/checkpoint.h"
 
 enum { MAX_SIDE = 4096, MAX_SIZE = 65536, MAX_VOCABULARY = 1 << 24, MAX_LAYERS = 64 };
-enum { NAME_SIZE = MCLI_CLIP_NAME, OWN_TENSORS = MCLI_CLIP_OWN };
+enum { NAME_SIZE = MCLI_CALLED, OWN_TENSORS = MCLI_CLIP_OWN };
+enum { WIDENING = 4 }; // of the layers of a block that have tensors
 // Numbers of a head in all of OpenAI's towers.
 enum { HEAD = 64 };
 
@@ -30,61 +28,24 @@ static const double clip_deviation[3] = {0.26862954, 0.26130258, 0.27577711};
 
 // ---- names -----------------------------------------------------------------------------------------
 
-enum { BLOCK_TENSORS = 12, WIDENING = 8, LAST_TENSORS = 2 }; // WIDENING: its number within a block
-
-static const char *const of_block[BLOCK_TENSORS] = {
-    "ln_1.weight",          "ln_1.bias",          "attn.in_proj_weight", "attn.in_proj_bias",
-    "attn.out_proj.weight", "attn.out_proj.bias", "ln_2.weight",         "ln_2.bias",
-    "mlp.c_fc.weight",      "mlp.c_fc.bias",      "mlp.c_proj.weight",   "mlp.c_proj.bias"};
-
 const char *const mcli_clip_own[OWN_TENSORS] = {"visual.proj", "text_projection", "logit_scale"};
 
 // Of OpenAI's archives: sizes, which follow from the shapes as well.
 static const char *const of_archives[] = {"input_resolution", "context_length", "vocab_size"};
 
-typedef struct side {
-  const char *name, *blocks; // "image"; what the names of its blocks' tensors begin with
-  const char *first[5];
-  int32_t n_first;
-  const char *last[LAST_TENSORS];
-  int32_t
-      skipped; // tensors that the network has in front of those of the file: the scale of pixels
-} side;
+static const char *const sides[2] = {"image", "text"};
 
-static const side sides[2] = {
-    {.name = "image",
-     .blocks = "visual.transformer.resblocks.",
-     .first = {"visual.conv1.weight", "visual.class_embedding", "visual.positional_embedding",
-               "visual.ln_pre.weight", "visual.ln_pre.bias"},
-     .n_first = 5,
-     .last = {"visual.ln_post.weight", "visual.ln_post.bias"},
-     .skipped = 2},
-    {.name = "text",
-     .blocks = "transformer.resblocks.",
-     .first = {"token_embedding.weight", "positional_embedding"},
-     .n_first = 2,
-     .last = {"ln_final.weight", "ln_final.bias"}}};
+static const mcli_transformer_names image_names = {.patches = "visual.conv1.",
+                                                   .token = "visual.class_embedding",
+                                                   .positions = "visual.positional_embedding",
+                                                   .pre = "visual.ln_pre.",
+                                                   .block = "visual.transformer.resblocks.",
+                                                   .of_block = mcli_openai_block,
+                                                   .last = "visual.ln_post."};
+static const mcli_transformer_names *const names[2] = {&image_names, &mcli_text_names};
 
-static void block_name(const side *d, int32_t block, int32_t i, char name[NAME_SIZE]) {
-  snprintf(name, NAME_SIZE, "%s%d.%s", d->blocks, block, of_block[i]);
-}
-
-// Tensor number i of a tower of so many blocks.
-static void name_of(const side *d, int32_t layers, int32_t i, char name[NAME_SIZE]) {
-  int32_t behind = i - d->n_first;
-  if (behind >= 0 && behind < BLOCK_TENSORS * layers)
-    block_name(d, behind / BLOCK_TENSORS, behind % BLOCK_TENSORS, name);
-  else
-    snprintf(name, NAME_SIZE, "%s",
-             behind < 0 ? d->first[i] : d->last[behind - BLOCK_TENSORS * layers]);
-}
-
-int32_t mcli_clip_skipped(int m) {
-  return sides[m].skipped;
-}
-
-void mcli_clip_name(const mcli_clip *c, int m, int32_t i, char name[NAME_SIZE]) {
-  name_of(&sides[m], c->layers[m], i, name);
+static void block_name(int m, int32_t block, int32_t layer, char name[NAME_SIZE]) {
+  snprintf(name, NAME_SIZE, "%s%d.%sweight", names[m]->block, block, names[m]->of_block[layer]);
 }
 
 // Whose names they are, where they are known not to be OpenAI's.
@@ -105,13 +66,10 @@ static mcl_status check_kind(const mcli_clip *c, mcl_error *err) {
 }
 
 static int is_known(const mcli_clip *c, const char *name) {
-  char ours[NAME_SIZE];
-  for (int d = 0; d < 2; d++) {
-    int32_t n = sides[d].n_first + BLOCK_TENSORS * c->layers[d] + LAST_TENSORS;
-    for (int32_t i = 0; i < n; i++) {
-      name_of(&sides[d], c->layers[d], i, ours);
-      if (strcmp(name, ours) == 0) return 1;
-    }
+  for (int m = 0; m < 2; m++) {
+    const mcli_params *p = &c->networks[m]->net.params;
+    for (int32_t i = 0; i < p->n_tensors; i++)
+      if (strcmp(name, p->tensors[i].called) == 0) return 1;
   }
   for (size_t i = 0; i < OWN_TENSORS; i++)
     if (strcmp(name, mcli_clip_own[i]) == 0) return 1;
@@ -164,15 +122,15 @@ static mcl_status take_blocks(const mcli_clip *c, int m, int32_t *layers, int32_
   *layers = 0;
   for (int found = 1; found && *layers <= MAX_LAYERS; *layers += found) {
     mcl_error ignored;
-    block_name(&sides[m], *layers, 0, name);
+    block_name(m, *layers, 0, name);
     found = mcl_checkpoint_shape(c->file, name, &a, &ignored) != MCL_E_NOT_FOUND;
   }
   if (*layers > MAX_LAYERS)
     return mcli_fail(err, MCL_E_LIMIT, "%s: its %s tower has more than %d blocks", c->path,
-                     sides[m].name, MAX_LAYERS);
-  block_name(&sides[m], 0, 0, name); // one there must be
+                     sides[m], MAX_LAYERS);
+  block_name(m, 0, 0, name); // one there must be
   mcl_status s = shape_of(c, name, 1, &a, err);
-  block_name(&sides[m], 0, WIDENING, name);
+  block_name(m, 0, WIDENING, name);
   if (s == MCL_OK) s = shape_of(c, name, 2, &a, err);
   return s < 0 ? s : take_size(c, name, &a, 0, 4 * MAX_SIZE, hidden, err);
 }
@@ -183,11 +141,11 @@ static mcl_status take_heads(const mcli_clip *c, int m, int32_t width, int32_t *
   if (given < 0 || (given > 0 && width % given != 0))
     return mcli_fail(err, MCL_E_INVALID,
                      "options->%s_heads is %d, which does not divide the tower's width, %d",
-                     sides[m].name, given, width);
+                     sides[m], given, width);
   if (given == 0 && width % HEAD != 0)
     return mcli_fail(err, MCL_E_INVALID,
                      "options->%s_heads is 0, but the tower's width, %d, is no multiple of %d",
-                     sides[m].name, width, HEAD);
+                     sides[m], width, HEAD);
   *heads = given > 0 ? given : width / HEAD;
   return MCL_OK;
 }
@@ -195,13 +153,13 @@ static mcl_status take_heads(const mcli_clip *c, int m, int32_t width, int32_t *
 static mcl_status take_trained(const mcli_clip *c, int m, int32_t *trained, mcl_error *err) {
   *trained = m == 0 ? c->o.trained_image_blocks : c->o.trained_text_blocks;
   if (*trained >= -1 && *trained <= c->layers[m]) return MCL_OK;
-  return mcli_fail(err, MCL_E_INVALID, "options->trained_%s_blocks is %d, not -1..%d",
-                   sides[m].name, *trained, c->layers[m]);
+  return mcli_fail(err, MCL_E_INVALID, "options->trained_%s_blocks is %d, not -1..%d", sides[m],
+                   *trained, c->layers[m]);
 }
 
 // Positions are those of a square of patches and one more.
 static mcl_status take_image(const mcli_clip *c, mcl_vit_options *o, mcl_error *err) {
-  const char *patches = sides[0].first[0], *positions = sides[0].first[2];
+  const char *patches = "visual.conv1.weight", *positions = image_names.positions;
   mcl_array kernel, table;
   int32_t places = 0;
   mcl_status s = shape_of(c, patches, 4, &kernel, err);
@@ -230,7 +188,7 @@ static mcl_status take_image(const mcli_clip *c, mcl_vit_options *o, mcl_error *
 }
 
 static mcl_status take_text(const mcli_clip *c, mcl_text_options *o, mcl_error *err) {
-  const char *tokens = sides[1].first[0], *positions = sides[1].first[1];
+  const char *tokens = mcli_text_names.token, *positions = mcli_text_names.positions;
   mcl_array table;
   mcl_status s = shape_of(c, tokens, 2, &table, err);
   if (s == MCL_OK) s = take_size(c, tokens, &table, 0, MAX_VOCABULARY, &o->vocabulary, err);
@@ -261,37 +219,16 @@ static mcl_status build(mcli_clip *c, mcl_error *err) {
   v->dim = v->projection_dim = t->dim = t->projection_dim = 0;
   s = take_trained(c, 0, &v->trained_blocks, err);
   if (s == MCL_OK) s = take_trained(c, 1, &t->trained_blocks, err);
-  if (s == MCL_OK) s = mcli_vit_build(c->context, v, &c->networks[0], err);
+  if (s == MCL_OK) s = mcli_vit_build(c->context, v, &image_names, &c->networks[0], err);
   if (s == MCL_OK) s = mcli_text_build(c->context, t, &c->networks[1], err);
   for (int m = 0; s == MCL_OK && m < 2; m++)
     if (c->o.locked >> m & 1) mcli_network_freeze(c->networks[m]);
   return s;
 }
 
-mcli_clip_layout mcli_clip_layout_of(const mcli_param *t) {
-  if (strncmp(t->name, "class", 5) == 0) return MCLI_CLIP_CLASS;
-  if (t->ndim == 4) return MCLI_CLIP_PATCHES;
-  return strncmp(t->name, "dense", 5) == 0 && t->ndim == 2 ? MCLI_CLIP_DENSE : MCLI_CLIP_PLAIN;
-}
-
-// The shape that the tensor of a network has in the file: (1), (2), (3).
-mcl_array mcli_clip_shape(const mcli_param *t) {
-  mcl_array a;
-  const int64_t *h = t->shape;
-  const int64_t dense[2] = {h[1], h[0]}, patches[4] = {h[3], h[2], h[0], h[1]};
-  switch (mcli_clip_layout_of(t)) {
-  case MCLI_CLIP_DENSE:
-    mcl_array_init(&a, NULL, MCL_F32, 2, dense);
-    break;
-  case MCLI_CLIP_PATCHES:
-    mcl_array_init(&a, NULL, MCL_F32, 4, patches);
-    break;
-  case MCLI_CLIP_CLASS:
-    mcl_array_init(&a, NULL, MCL_F32, 1, h + 1);
-    break;
-  default:
-    mcl_array_init(&a, NULL, MCL_F32, t->ndim, h);
-  }
+mcl_array mcli_clip_view(const mcli_param *t, float *numbers) {
+  mcl_array a = mcli_tensor_view(t, numbers);
+  if (strncmp(t->name, "class", 5) == 0) mcl_array_init(&a, numbers, MCL_F32, 1, t->shape + 1);
   return a;
 }
 
@@ -310,11 +247,10 @@ static mcl_status check_tensor(const mcli_clip *c, const char *name, const mcl_a
 static mcl_status check_tower(const mcli_clip *c, int m, mcl_error *err) {
   const mcli_params *p = &c->networks[m]->net.params;
   mcl_status s = MCL_OK;
-  for (int32_t i = sides[m].skipped; s == MCL_OK && i < p->n_tensors; i++) {
-    char name[NAME_SIZE];
-    mcl_array wanted = mcli_clip_shape(&p->tensors[i]);
-    name_of(&sides[m], c->layers[m], i - sides[m].skipped, name);
-    s = check_tensor(c, name, &wanted, err);
+  for (int32_t i = 0; s == MCL_OK && i < p->n_tensors; i++) {
+    const mcli_param *t = &p->tensors[i];
+    mcl_array wanted = mcli_clip_view(t, NULL);
+    if (t->called[0]) s = check_tensor(c, t->called, &wanted, err);
   }
   return s;
 }

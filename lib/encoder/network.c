@@ -274,6 +274,7 @@ mcl_status mcli_network_begin(mcl_context *c, mcli_shape input,
   if (!w) return mcli_nomem(err, "the network");
   w->context = c; // the handle keeps it
   w->optimiser = ours;
+  w->unlike = "is neither a residual network nor a vision transformer";
   mcli_net_begin(c, &w->net, input);
   *out = w;
   return MCL_OK;

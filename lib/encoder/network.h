@@ -18,6 +18,7 @@ typedef struct mcli_network {
   mcli_tape tapes[MCLI_NETWORK_VIEWS], evaluation;
   char description[512];   // of the layers: a saved file belongs to one that has the same
   size_t layers_described; // of it, what does not say which weights are trained; 0: all of it
+  const char *unlike;      // what it has, or is, that torchvision's models are not; NULL: nothing
 } mcli_network;
 
 // Begins a network whose optimiser options are checked and copied; NULL options are the defaults. Then layers are
@@ -40,15 +41,27 @@ typedef struct mcli_transformer {
   int32_t embed, layers, heads, hidden, gelu, trained_blocks, dim, projection_dim;
 } mcli_transformer;
 mcl_status mcli_transformer_check(const mcli_transformer *t, mcl_error *err);
+// What PyTorch's models call the layers of a transformer, as mcli_net_call() wants it; NULL: what they have not.
+typedef struct mcli_transformer_names {
+  const char *patches, *token; // token: of classes, or the table of tokens
+  const char *positions, *pre;
+  const char *block, *const *of_block; // [MCLI_BLOCK_LAYERS]
+  const char *last;
+  const char *head; // of a torch.nn.Sequential: dense layer, ReLU, dense layer
+} mcli_transformer_names;
 // The blocks behind the tokens that the network has, the pooling (MCLI_POOL_*), the dense layer and the head.
 mcl_status mcli_transformer_build(mcli_network *w, const mcli_transformer *t, int causal,
-                                  mcli_pool pooling, mcl_error *err);
+                                  mcli_pool pooling, const mcli_transformer_names *names,
+                                  mcl_error *err);
 
 // The layers of transformers (vit.c, text.c), their options checked, without weights.
-mcl_status mcli_vit_build(mcl_context *c, const mcl_vit_options *options, mcli_network **out,
-                          mcl_error *err);
+mcl_status mcli_vit_build(mcl_context *c, const mcl_vit_options *options,
+                          const mcli_transformer_names *called, mcli_network **out, mcl_error *err);
 mcl_status mcli_text_build(mcl_context *c, const mcl_text_options *options, mcli_network **out,
                            mcl_error *err);
+// OpenAI's names: of a block, of all of the text tower.
+extern const char *const mcli_openai_block[MCLI_BLOCK_LAYERS];
+extern const mcli_transformer_names mcli_text_names;
 // Once there are weights: mean and deviation of these options.
 void mcli_vit_begin_scale(const mcli_network *w, const mcl_vit_options *o);
 

@@ -17,7 +17,7 @@
 #include <libmcl/checkpoint.h>
 
 #include "base/alloc.h"
-#include "math/array.h"
+#include "encoder/tensor.h"
 #include "store/checkpoint.h"
 
 enum { BLOCKS = MCLI_NETWORK_BLOCKS, NAME_SIZE = 64 };
@@ -131,22 +131,6 @@ static mcl_status check_texts(const mcli_network *w, const mcl_checkpoint *f, co
   return s;
 }
 
-static mcl_status check_tensor(const mcl_checkpoint *f, const char *path, const mcli_param *t,
-                               const char *name, mcl_error *err) {
-  mcl_array found, wanted;
-  mcl_array_init(&wanted, NULL, MCL_F32, t->ndim, t->shape);
-  mcl_status s = mcl_checkpoint_shape(f, name, &found, err);
-  if (s == MCL_E_NOT_FOUND)
-    return mcli_fail(err, MCL_E_MISMATCH, "%s has no tensor %s", path, name);
-  if (s < 0) return s;
-  if (found.ndim != wanted.ndim || memcmp(found.shape, wanted.shape, sizeof found.shape) != 0)
-    return mcli_fail(err, MCL_E_MISMATCH, "%s: tensor %s has another shape than the network's",
-                     path, name);
-  if (!mcli_dtype_is_float(found.dtype))
-    return mcli_fail(err, MCL_E_MISMATCH, "%s: tensor %s is not of a float type", path, name);
-  return MCL_OK;
-}
-
 int mcli_network_owns(const mcli_network *w, const char *prefix, const char *name) {
   for (int32_t i = 0; i < w->net.params.n_tensors; i++)
     for (int b = 0; b < blocks_of(w, i); b++) {
@@ -174,13 +158,10 @@ static mcl_status read_tensors(const mcli_network *w, const mcl_checkpoint *f, c
     for (int b = 0; b < blocks_of(w, i); b++) {
       char name[NAME_SIZE];
       name_of(&p->tensors[i], prefix, b, name);
-      mcl_status s = check_tensor(f, path, &p->tensors[i], name, err);
-      if (s < 0) return s;
       mcl_array a = view_of(p, i, blocks, b);
-      s = mcl_checkpoint_read(f, name, &a, err);
+      mcl_status s = mcli_tensor_check(f, path, name, &a, err);
+      if (s == MCL_OK) s = mcli_tensor_read(w->context, f, path, name, &a, err);
       if (s < 0) return s;
-      if (mcli_first_not_finite(a.data, 1, p->tensors[i].n) >= 0)
-        return mcli_fail(err, MCL_E_NOT_FINITE, "%s: tensor %s has a NaN or infinity", path, name);
     }
   return MCL_OK;
 }

@@ -3,6 +3,7 @@
 // A block whose shortcut has a convolution of its own has that first: a branch begins at the block's input again for the rest,
 // and the sum adds the shortcut. So the sum's gradient waits for it in one buffer, as that of a plain residual does.
 #include <math.h>
+#include <stdio.h>
 
 #include "encoder/network.h"
 
@@ -56,36 +57,56 @@ static mcl_status check(const mcl_resnet_options *o, mcl_error *err) {
 
 // ---- layers ----------------------------------------------------------------------------------------
 
+// The convolutions of a block as torchvision counts them, from 1; 0 is the shortcut's. `block`: "layer1.0.", of the stem "".
+typedef struct series {
+  mcli_net *net;
+  char block[24];
+  int32_t number;
+} series;
+
+static void call(const series *w, int is_norm) {
+  if (w->number == 0)
+    mcli_net_call(w->net, "%sdownsample.%d.", w->block, is_norm);
+  else
+    mcli_net_call(w->net, "%s%s%d.", w->block, is_norm ? "bn" : "conv", w->number);
+}
+
 // A convolution and its batch norm; `flags`: of the norm.
-static mcl_status conv(mcli_net *net, int32_t filters, int32_t kernel, int32_t stride, int flags,
+static mcl_status conv(series *w, int32_t filters, int32_t kernel, int32_t stride, int flags,
                        mcl_error *err) {
-  mcl_status s = mcli_net_conv_padded(net, filters, kernel, stride, kernel / 2, 0, err);
+  mcl_status s = mcli_net_conv_padded(w->net, filters, kernel, stride, kernel / 2, 0, err);
   if (s < 0) return s;
-  mcli_net_begin_normal(net, sqrt(2.0 / ((double)kernel * kernel * filters)));
-  return mcli_net_norm(net, flags, err);
+  mcli_net_begin_normal(w->net, sqrt(2.0 / ((double)kernel * kernel * filters)));
+  call(w, 0);
+  s = mcli_net_norm(w->net, flags, err);
+  if (s == MCL_OK) call(w, 1);
+  w->number++;
+  return s;
 }
 
-static mcl_status basic(mcli_net *net, int32_t filters, int32_t stride, mcl_error *err) {
-  mcl_status s = conv(net, filters, 3, stride, MCLI_WITH_RELU, err);
-  return s < 0 ? s : conv(net, filters, 3, 1, 0, err);
+static mcl_status basic(series *w, int32_t filters, int32_t stride, mcl_error *err) {
+  mcl_status s = conv(w, filters, 3, stride, MCLI_WITH_RELU, err);
+  return s < 0 ? s : conv(w, filters, 3, 1, 0, err);
 }
 
-static mcl_status bottleneck(mcli_net *net, int32_t filters, int32_t stride, mcl_error *err) {
-  mcl_status s = conv(net, filters, 1, 1, MCLI_WITH_RELU, err);
-  if (s == MCL_OK) s = conv(net, filters, 3, stride, MCLI_WITH_RELU, err);
-  return s < 0 ? s : conv(net, WIDER * filters, 1, 1, 0, err);
+static mcl_status bottleneck(series *w, int32_t filters, int32_t stride, mcl_error *err) {
+  mcl_status s = conv(w, filters, 1, 1, MCLI_WITH_RELU, err);
+  if (s == MCL_OK) s = conv(w, filters, 3, stride, MCLI_WITH_RELU, err);
+  return s < 0 ? s : conv(w, WIDER * filters, 1, 1, 0, err);
 }
 
-static mcl_status block(mcli_net *net, int32_t depth, int32_t filters, int32_t stride,
-                        mcl_error *err) {
+// w->number is 0.
+static mcl_status block(series *w, int32_t depth, int32_t filters, int32_t stride, mcl_error *err) {
+  mcli_net *net = w->net;
   int32_t from = net->n_layers, begin = from, out = depth < 50 ? filters : WIDER * filters;
   mcl_status s = MCL_OK;
   if (stride > 1 || mcli_net_shape(net, from).channels != out) {
-    s = conv(net, out, 1, stride, 0, err);
+    s = conv(w, out, 1, stride, 0, err);
     from = net->n_layers;
     mcli_net_branch(net, begin);
   }
-  if (s == MCL_OK) s = (depth < 50 ? basic : bottleneck)(net, filters, stride, err);
+  w->number = 1;
+  if (s == MCL_OK) s = (depth < 50 ? basic : bottleneck)(w, filters, stride, err);
   return s < 0 ? s : mcli_net_sum(net, from, MCLI_WITH_RELU, err);
 }
 
@@ -95,9 +116,10 @@ static int has_scale(const mcl_resnet_options *o) {
 
 static mcl_status stem(mcli_net *net, const mcl_resnet_options *o, mcl_error *err) {
   mcl_status s = has_scale(o) ? mcli_net_standardise(net, err) : MCL_OK;
+  series w = {.net = net, .number = 1};
   if (s < 0) return s;
-  if (o->stem == MCL_STEM_CIFAR) return conv(net, o->filters, 3, 1, MCLI_WITH_RELU, err);
-  s = conv(net, o->filters, 7, 2, MCLI_WITH_RELU, err);
+  if (o->stem == MCL_STEM_CIFAR) return conv(&w, o->filters, 3, 1, MCLI_WITH_RELU, err);
+  s = conv(&w, o->filters, 7, 2, MCLI_WITH_RELU, err);
   return s < 0 ? s : mcli_net_max_pool(net, 3, 2, 1, err);
 }
 
@@ -107,7 +129,9 @@ static mcl_status body(mcli_network *w, const mcl_resnet_options *o, mcl_error *
   for (int g = 0; s == MCL_OK && g < GROUPS; g++, filters *= 2)
     for (int32_t b = 0; s == MCL_OK && b < blocks_of(o->depth)[g]; b++, left--) {
       if (left == o->trained_blocks) mcli_net_freeze(&w->net);
-      s = block(&w->net, o->depth, filters, g > 0 && b == 0 ? 2 : 1, err);
+      series convolutions = {.net = &w->net};
+      snprintf(convolutions.block, sizeof convolutions.block, "layer%d.%d.", g + 1, b);
+      s = block(&convolutions, o->depth, filters, g > 0 && b == 0 ? 2 : 1, err);
     }
   if (s == MCL_OK && o->trained_blocks == 0) mcli_net_freeze(&w->net);
   if (s == MCL_OK) s = mcli_net_pool(&w->net, MCLI_POOL_MEAN, err);
@@ -115,16 +139,26 @@ static mcl_status body(mcli_network *w, const mcl_resnet_options *o, mcl_error *
   return s;
 }
 
+// What torchvision's `fc` would be called as a torch.nn.Sequential; one dense layer is that `fc` itself.
 static mcl_status head(mcli_network *w, const mcl_resnet_options *o, mcl_error *err) {
-  int32_t hidden = o->projection_hidden;
+  int32_t hidden = o->projection_hidden, place = 0;
+  mcli_net *net = &w->net;
   mcl_status s = MCL_OK;
-  if (hidden == 0) hidden = mcli_net_shape(&w->net, w->net.n_layers).channels;
+  if (hidden == 0) hidden = mcli_net_shape(net, net->n_layers).channels;
   if (o->projection_dim == 0) return s;
-  for (int32_t i = 1; s == MCL_OK && i < o->projection_layers; i++) {
-    s = mcli_net_linear(&w->net, hidden, 0, err);
-    if (s == MCL_OK) s = mcli_net_norm(&w->net, MCLI_WITH_RELU, err);
+  for (int32_t i = 1; s == MCL_OK && i < o->projection_layers; i++, place += 3) {
+    s = mcli_net_linear(net, hidden, 0, err);
+    if (s == MCL_OK) mcli_net_call(net, "fc.%d.", place);
+    if (s == MCL_OK) s = mcli_net_norm(net, MCLI_WITH_RELU, err);
+    if (s == MCL_OK) mcli_net_call(net, "fc.%d.", place + 1);
   }
-  return s < 0 ? s : mcli_net_linear(&w->net, o->projection_dim, MCLI_WITH_BIAS, err);
+  if (s == MCL_OK) s = mcli_net_linear(net, o->projection_dim, MCLI_WITH_BIAS, err);
+  if (s < 0) return s;
+  if (place > 0)
+    mcli_net_call(net, "fc.%d.", place);
+  else
+    mcli_net_call(net, "fc.");
+  return MCL_OK;
 }
 
 static void describe(mcli_network *w, const mcl_resnet_options *o) {
@@ -155,6 +189,7 @@ mcl_status mcl_encoder_create_resnet(mcl_context *context, const mcl_resnet_opti
     return s;
   }
   describe(w, &o);
+  w->unlike = NULL;
   s = mcli_network_end(w, "resnet", o.seed, out, err);
   if (s == MCL_OK) mcli_scale_begin(w, o.mean, o.deviation, o.channels);
   return s;

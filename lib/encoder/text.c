@@ -16,6 +16,15 @@ static const mcl_text_options defaults = {.struct_size = sizeof defaults,
                                           .trained_blocks = -1,
                                           .dim = 128};
 
+const char *const mcli_openai_block[MCLI_BLOCK_LAYERS] = {
+    "ln_1.", "attn.in_proj_", "attn.out_proj.", "ln_2.", "mlp.c_fc.", "mlp.c_proj."};
+
+const mcli_transformer_names mcli_text_names = {.token = "token_embedding.weight",
+                                                .positions = "positional_embedding",
+                                                .block = "transformer.resblocks.",
+                                                .of_block = mcli_openai_block,
+                                                .last = "ln_final."};
+
 void mcl_text_options_init(mcl_text_options *options, size_t struct_size) {
   mcli_options_init(options, struct_size, &defaults, sizeof defaults);
 }
@@ -42,15 +51,20 @@ static mcl_status check(const mcl_text_options *o, mcl_error *err) {
   return s < 0 ? s : mcli_network_range(o->reserved, 0, 0, "reserved", err);
 }
 
+static void begin_table(mcli_net *net, double deviation, const char *name) {
+  mcli_net_begin_normal(net, deviation);
+  mcli_net_call(net, "%s", name);
+}
+
 static mcl_status build(mcli_network *w, const mcl_text_options *o, mcl_error *err) {
   mcli_net *net = &w->net;
   mcli_tokens tokens = {.vocabulary = o->vocabulary, .padding = o->padding, .end = o->end};
   mcli_transformer t = transformer_of(o);
   mcl_status s = mcli_net_embedding(net, &tokens, o->embed, err);
-  if (s == MCL_OK) mcli_net_begin_normal(net, 0.02);
+  if (s == MCL_OK) begin_table(net, 0.02, mcli_text_names.token);
   if (s == MCL_OK) s = mcli_net_positions(net, err);
-  if (s == MCL_OK) mcli_net_begin_normal(net, 0.01);
-  return s < 0 ? s : mcli_transformer_build(w, &t, o->causal, MCLI_POOL_END, err);
+  if (s == MCL_OK) begin_table(net, 0.01, mcli_text_names.positions);
+  return s < 0 ? s : mcli_transformer_build(w, &t, o->causal, MCLI_POOL_END, &mcli_text_names, err);
 }
 
 static void describe(mcli_network *w, const mcl_text_options *o) {

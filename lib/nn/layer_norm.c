@@ -13,9 +13,6 @@
 
 #include "nn/kernels.h"
 
-// Keeps a constant row from being divided by zero: PyTorch's value, and CLIP's.
-static const float epsilon = 1e-5F;
-
 // Floats in a block of rows, as in norm.c: the doubles of its sums are paid back.
 enum { BLOCK_FLOATS = 64 << 10 };
 
@@ -32,6 +29,7 @@ int64_t mcli_layer_norm_workspace(int64_t rows, int64_t channels) {
 typedef struct layer_job {
   const mcli_nn_kernels *kernels;
   int64_t rows, channels;
+  float epsilon;
   const float *x, *scale, *shift, *dy;
   float *out;
   double *sums; // [blocks, 2, channels]
@@ -47,16 +45,17 @@ static void forward_block(void *job, uint32_t task, uint32_t worker) {
   (void)worker;
   const layer_job *j = job;
   int64_t first, rows = rows_at(j, task, &first);
-  j->kernels->layer_norm(j->x + first, rows, j->channels, epsilon, j->scale, j->shift,
+  j->kernels->layer_norm(j->x + first, rows, j->channels, j->epsilon, j->scale, j->shift,
                          j->out + first);
 }
 
-mcl_status mcli_layer_norm_forward(mcl_context *c, int64_t rows, int64_t channels, const float *x,
-                                   const float *scale, const float *shift, float *y,
+mcl_status mcli_layer_norm_forward(mcl_context *c, int64_t rows, int64_t channels, float epsilon,
+                                   const float *x, const float *scale, const float *shift, float *y,
                                    mcl_error *err) {
   layer_job j = {.kernels = mcli_nn_kernels_of(c),
                  .rows = rows,
                  .channels = channels,
+                 .epsilon = epsilon,
                  .x = x,
                  .scale = scale,
                  .shift = shift,
@@ -70,16 +69,19 @@ static void backward_block(void *job, uint32_t task, uint32_t worker) {
   int64_t first, rows = rows_at(j, task, &first);
   double *sums = j->sums + (int64_t)task * 2 * j->channels;
   memset(sums, 0, (size_t)(2 * j->channels) * sizeof *sums);
-  j->kernels->layer_norm_backward(j->x + first, j->dy + first, rows, j->channels, epsilon, j->scale,
-                                  j->out ? j->out + first : NULL, sums, sums + j->channels);
+  j->kernels->layer_norm_backward(j->x + first, j->dy + first, rows, j->channels, j->epsilon,
+                                  j->scale, j->out ? j->out + first : NULL, sums,
+                                  sums + j->channels);
 }
 
-mcl_status mcli_layer_norm_backward(mcl_context *c, int64_t rows, int64_t channels, const float *x,
-                                    const float *scale, const float *dy, float *dx, float *d_scale,
-                                    float *d_shift, float *workspace, mcl_error *err) {
+mcl_status mcli_layer_norm_backward(mcl_context *c, int64_t rows, int64_t channels, float epsilon,
+                                    const float *x, const float *scale, const float *dy, float *dx,
+                                    float *d_scale, float *d_shift, float *workspace,
+                                    mcl_error *err) {
   layer_job j = {.kernels = mcli_nn_kernels_of(c),
                  .rows = rows,
                  .channels = channels,
+                 .epsilon = epsilon,
                  .x = x,
                  .scale = scale,
                  .dy = dy,

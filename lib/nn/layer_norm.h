@@ -10,13 +10,14 @@
 int64_t mcli_layer_norm_workspace(int64_t rows, int64_t channels);
 
 // y = scale (x - mean) / sqrt(variance + epsilon) + shift.
-mcl_status mcli_layer_norm_forward(mcl_context *c, int64_t rows, int64_t channels, const float *x,
-                                   const float *scale, const float *shift, float *y,
+mcl_status mcli_layer_norm_forward(mcl_context *c, int64_t rows, int64_t channels, float epsilon,
+                                   const float *x, const float *scale, const float *shift, float *y,
                                    mcl_error *err);
 
 // d_scale and d_shift are added to; dx (may be dy; NULL: not wanted) is overwritten.
-mcl_status mcli_layer_norm_backward(mcl_context *c, int64_t rows, int64_t channels, const float *x,
-                                    const float *scale, const float *dy, float *dx, float *d_scale,
-                                    float *d_shift, float *workspace, mcl_error *err);
+mcl_status mcli_layer_norm_backward(mcl_context *c, int64_t rows, int64_t channels, float epsilon,
+                                    const float *x, const float *scale, const float *dy, float *dx,
+                                    float *d_scale, float *d_shift, float *workspace,
+                                    mcl_error *err);
 
 #endif

@@ -2,6 +2,8 @@
 #include "nn/net.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "nn/attention.h"
@@ -9,11 +11,13 @@
 #include "nn/norm.h"
 
 static const int64_t max_row = INT64_C(1) << 28;
+// Keeps a constant row from being divided by zero: PyTorch's value, and CLIP's.
+static const float layer_norm_epsilon = 1e-5F;
 
 // ---- building --------------------------------------------------------------------------------------
 
 void mcli_net_begin(mcl_context *c, mcli_net *net, mcli_shape input) {
-  *net = (mcli_net){.context = c, .input = input};
+  *net = (mcli_net){.context = c, .input = input, .epsilon = layer_norm_epsilon};
 }
 
 void mcli_net_free(mcli_net *net) {
@@ -198,6 +202,7 @@ mcl_status mcli_net_positions(mcli_net *net, mcl_error *err) {
 
 mcl_status mcli_net_layer_norm(mcli_net *net, mcl_error *err) {
   mcli_layer l = new_layer(net, MCLI_LAYER_NORM, 0);
+  l.epsilon = net->epsilon;
   mcl_status s = add_vector(net, &l, "layernorm", "scale", 0, &l.scale, err);
   if (s == MCL_OK) s = add_vector(net, &l, "layernorm", "shift", 0, &l.shift, err);
   return s < 0 ? s : append(net, &l, err);
@@ -256,6 +261,28 @@ void mcli_net_freeze(mcli_net *net) {
 
 void mcli_net_begin_normal(mcli_net *net, double deviation) {
   net->layers[net->n_layers - 1].deviation = deviation;
+}
+
+static void call(mcli_net *net, int32_t tensor, const char *layer, const char *what) {
+  if (tensor < 0) return;
+  mcli_param *t = &net->params.tensors[tensor];
+  snprintf(t->called, sizeof t->called, "%s%s", layer, what);
+}
+
+void mcli_net_call(mcli_net *net, const char *format, ...) {
+  const mcli_layer *l = &net->layers[net->n_layers - 1];
+  char name[MCLI_CALLED - 16]; // "running_mean" follows
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(name, sizeof name, format, arguments);
+  va_end(arguments);
+  call(net, l->kernel, name, "weight");
+  call(net, l->scale, name, "weight");
+  call(net, l->bias, name, "bias");
+  call(net, l->shift, name, "bias");
+  call(net, l->mean, name, "running_mean");
+  call(net, l->variance, name, "running_var");
+  call(net, l->table, name, "");
 }
 
 // ---- weights ---------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ typedef struct mcli_layer {
   int32_t option;   // a bag: its mean; GELU: its kind; attention: causal; a pool: mcli_pool
   int32_t heads;    // of attention
   int32_t from;     // of a sum: the value that is added
+  float epsilon;    // of a layer norm
   double deviation; // of its normal initial weights; 0: uniform ones
 } mcli_layer;
 
@@ -60,7 +61,8 @@ typedef struct mcli_net {
   mcl_context *context;
   mcli_params params;
   mcli_shape input;
-  int32_t init; // MCL_INIT_*
+  int32_t init;  // MCL_INIT_*
+  float epsilon; // of the layer norms that are added; 1e-5 unless it is set
   mcli_layer *layers;
   int32_t n_layers, capacity;
   int32_t embedding; // a value that is read beside the last one; set before there are weights
@@ -135,17 +137,20 @@ mcl_status mcli_net_class(mcli_net *net, mcl_error *err);
 void mcli_net_freeze(mcli_net *net);
 // The layer added last begins with normal weights of this deviation, and biases of 0.
 void mcli_net_begin_normal(mcli_net *net, double deviation);
+// What PyTorch's models call the layer added last, with what stands between that and "weight": "layer1.0.conv1.", or
+// "self_attention.in_proj_". Of a table it is the whole name.
+void mcli_net_call(mcli_net *net, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // Residual blocks, layer norms first: x + attention(norm x), then x + dense(GELU(dense `hidden` (norm x))). The more there are,
 // the smaller the last layers of each begin. `trained` of them, the last ones, are trained, and all that lies before them is
-// frozen; -1: nothing is.
+// frozen; -1: nothing is. `called`: what PyTorch's models call a block's layers that have tensors, behind `block` and its number.
+enum { MCLI_BLOCK_LAYERS = 6 };
 typedef struct mcli_blocks_of {
   int32_t layers, trained, heads, hidden, causal;
   mcli_gelu gelu;
+  const char *block, *const *called;
 } mcli_blocks_of;
 mcl_status mcli_net_blocks(mcli_net *net, const mcli_blocks_of *b, mcl_error *err);
-// Their end: one token of each row, layer norm, and dense `dim` without a bias unless it is 0.
-mcl_status mcli_net_pooled(mcli_net *net, mcli_pool which, int32_t dim, mcl_error *err);
 
 // Gives every value its place: once all layers are there and it is known what is trained.
 mcl_status mcli_net_lay_out(mcli_net *net, mcl_error *err);

@@ -15,10 +15,14 @@ enum {
   MCLI_RUNNING = 2 // not trained: the running figures of batch norm, the scale of pixels
 };
 
+enum { MCLI_CALLED = 80 };
+
 typedef struct mcli_param {
-  char name[32];    // "conv0.kernel"
-  int64_t shape[4]; // 1 beyond ndim
-  int64_t first, n; // its place in the blocks; n numbers
+  char name[32]; // "conv0.kernel"
+  char called
+      [MCLI_CALLED]; // what PyTorch's models call it, "conv1.weight"; empty: they have none such
+  int64_t shape[4];  // 1 beyond ndim
+  int64_t first, n;  // its place in the blocks; n numbers
   int32_t ndim;
   uint32_t flags;
 } mcli_param;

@@ -93,7 +93,7 @@ static mcl_status layer_forward(mcli_net *net, const mcli_layer *l, mcli_tape *t
   case MCLI_RELU:
     return mcli_relu_forward(c, size, x, y, err);
   case MCLI_LAYER_NORM:
-    return mcli_layer_norm_forward(c, mcli_layer_rows(l, n), l->out.channels, x,
+    return mcli_layer_norm_forward(c, mcli_layer_rows(l, n), l->out.channels, l->epsilon, x,
                                    mcli_param_value(p, l->scale), mcli_param_value(p, l->shift), y,
                                    err);
   case MCLI_GELU:
@@ -187,9 +187,10 @@ static mcl_status layer_backward(mcli_net *net, const mcli_layer *l, const mcli_
   case MCLI_RELU:
     return dx ? mcli_relu_backward(c, size, y, dy, dx, err) : MCL_OK;
   case MCLI_LAYER_NORM:
-    return mcli_layer_norm_backward(
-        c, mcli_layer_rows(l, n), l->out.channels, x, mcli_param_value(p, l->scale), dy, dx,
-        mcli_param_gradient(p, l->scale), mcli_param_gradient(p, l->shift), net->workspace, err);
+    return mcli_layer_norm_backward(c, mcli_layer_rows(l, n), l->out.channels, l->epsilon, x,
+                                    mcli_param_value(p, l->scale), dy, dx,
+                                    mcli_param_gradient(p, l->scale),
+                                    mcli_param_gradient(p, l->shift), net->workspace, err);
   case MCLI_GELU:
     return mcli_gelu_backward(c, (mcli_gelu)l->option, size, x, y, dy, dx, err);
   case MCLI_MAX_POOL:

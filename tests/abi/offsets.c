@@ -286,7 +286,7 @@ AT(mcl_resnet_options, mean, 56);
 AT(mcl_resnet_options, deviation, 64);
 AT(mcl_resnet_options, optimiser, 72);
 
-SIZE(mcl_vit_options, 96);
+SIZE(mcl_vit_options, 112);
 AT(mcl_vit_options, struct_size, 0);
 AT(mcl_vit_options, seed, 8);
 AT(mcl_vit_options, height, 16);
@@ -306,6 +306,9 @@ AT(mcl_vit_options, projection_dim, 68);
 AT(mcl_vit_options, mean, 72);
 AT(mcl_vit_options, deviation, 80);
 AT(mcl_vit_options, optimiser, 88);
+AT(mcl_vit_options, epsilon, 96);
+AT(mcl_vit_options, patch_bias, 104);
+AT(mcl_vit_options, reserved, 108);
 
 SIZE(mcl_bag_options, 64);
 AT(mcl_bag_options, struct_size, 0);

@@ -33,6 +33,15 @@ START_TEST(a_class_token_and_pixels_to_scale_agree_with_pytorch) {
 }
 END_TEST
 
+START_TEST(a_bias_of_patches_and_an_epsilon_agree_with_pytorch) {
+  const golden g = GOLDEN(bias, 8, 8 * 12 * 3);
+  mcl_vit_options o = options_of(8, 12, 3);
+  o.patch = 4, o.embed = 16, o.layers = 2, o.hidden = 32, o.gelu = MCL_GELU, o.pre_norm = 0;
+  o.dim = 0, o.projection_dim = 0, o.patch_bias = 1, o.epsilon = 0.1;
+  check_vit(&g, o);
+}
+END_TEST
+
 START_TEST(a_mean_of_tokens_with_a_head_agrees_with_pytorch) {
   const golden g = GOLDEN(mean, 7, 9 * 12 * 2);
   mcl_vit_options o = options_of(9, 12, 2);
@@ -52,5 +61,6 @@ START_TEST(a_small_image_tower_of_clip_agrees_with_pytorch) {
 END_TEST
 
 RUN_TESTS("encoder", a_class_token_and_pixels_to_scale_agree_with_pytorch,
+          a_bias_of_patches_and_an_epsilon_agree_with_pytorch,
           a_mean_of_tokens_with_a_head_agrees_with_pytorch,
           a_small_image_tower_of_clip_agrees_with_pytorch)

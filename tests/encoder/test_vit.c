@@ -391,6 +391,11 @@ START_TEST(bad_options_are_named) {
   BAD(mean, infinite, "mean[1]");
   BAD(deviation, flat, "deviation[2] is 0");
   BAD(deviation, tiny, "deviation[1]");
+  BAD(epsilon, 0, "epsilon is 0, not 1e-12..1");
+  BAD(epsilon, NAN, "epsilon is nan");
+  BAD(epsilon, 1.5, "epsilon is 1.5");
+  BAD(patch_bias, 2, "patch_bias is 2");
+  BAD(reserved, 1, "reserved is 1");
   BAD(struct_size, 3, "mcl_vit_options");
 #undef BAD
   o = options(), o.height = 4096, o.width = 4096, o.patch = 1;

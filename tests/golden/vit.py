@@ -18,14 +18,16 @@ with contextlib.redirect_stdout(io.StringIO()):
 
 
 class Vit(Text):
-    def __init__(self, shape, patch, embed, layers, heads, hidden, quick, token, norm, scale, dim, projection):
+    def __init__(self, shape, patch, embed, layers, heads, hidden, quick, token, norm, scale, dim, projection,
+                 bias=False, epsilon=1e-5):
         w = self.weights = Weights()
         self.heads, self.causal, self.quick = heads, False, quick
         height, width, channels = shape
         places = height // patch * (width // patch)
         self.scale = [w.add((channels,), 0.125), w.add((channels,), 0.5, 1)] if scale else None
-        self.patch = patch
+        self.patch, self.epsilon = patch, epsilon
         self.kernel = w.add((patch, patch, channels, embed), 1.75 / math.sqrt(patch * patch * channels))
+        self.bias = w.add((embed,), 0.25) if bias else None
         self.token = w.table(1, embed) if token else None
         self.positions = w.table(places + token, embed)
         self.pre = w.norm(embed) if norm else None
@@ -38,23 +40,26 @@ class Vit(Text):
     def trained(self):
         return self.weights.all[2 if self.scale else 0 :]
 
+    def normed(self, x, weights):
+        return F.layer_norm(x, (x.shape[-1],), *weights, self.epsilon)
+
     def embed(self, x):
         n, width = len(x), self.positions.shape[1]
         if self.scale:
             x = (x - self.scale[0].detach()) / self.scale[1].detach()
-        y = F.conv2d(x.permute(0, 3, 1, 2), self.kernel.permute(3, 2, 0, 1), stride=self.patch)
+        y = F.conv2d(x.permute(0, 3, 1, 2), self.kernel.permute(3, 2, 0, 1), self.bias, stride=self.patch)
         x = y.flatten(2).transpose(1, 2)
         if self.token is not None:
             x = torch.cat([self.token.expand(n, 1, width), x], 1)
         x = x + self.positions
         if self.pre:
-            x = F.layer_norm(x, (width,), *self.pre)
+            x = self.normed(x, self.pre)
         lengths = torch.full((n,), x.shape[1])
         for norm0, qkv, mix, norm1, wide, narrow in self.blocks:
-            x = x + self.attend(F.layer_norm(x, (width,), *norm0), qkv, mix, lengths)
-            h = dense(F.layer_norm(x, (width,), *norm1), wide)
+            x = x + self.attend(self.normed(x, norm0), qkv, mix, lengths)
+            h = dense(self.normed(x, norm1), wide)
             x = x + dense(h * torch.sigmoid(1.702 * h) if self.quick else F.gelu(h), narrow)
-        x = F.layer_norm(x[:, 0] if self.token is not None else x.mean(1), (width,), *self.norm)
+        x = self.normed(x[:, 0] if self.token is not None else x.mean(1), self.norm)
         return dense(x, self.out) if self.out else x
 
 
@@ -94,5 +99,7 @@ def golden(name, *arguments):
 if __name__ == "__main__":
     print("// Made by vit.py with PyTorch", torch.__version__.split("+")[0] + ". Do not edit.")
     golden("token", lambda: Vit((12, 8, 3), 4, 16, 2, 4, 64, True, 1, True, True, 0, 0), 9, (12, 8, 3), 16)
+    # torchvision's form, with an epsilon that shows.
+    golden("bias", lambda: Vit((8, 12, 3), 4, 16, 2, 4, 32, False, 1, False, False, 0, 0, True, 0.1), 8, (8, 12, 3), 16)
     golden("mean", lambda: Vit((9, 12, 2), 3, 12, 2, 3, 20, False, 0, False, False, 7, 5), 7, (9, 12, 2), 5)
     golden("clip", lambda: Vit((32, 32, 3), 8, 64, 2, 1, 256, True, 1, True, True, 32, 0), 4, (32, 32, 3), 32)
