@@ -110,6 +110,8 @@ typedef struct mcli_network_state {
   float *blocks[MCLI_NETWORK_BLOCKS]; // values, moments, second moments
   int64_t steps;
 } mcli_network_state;
+// Blocks of zeros, and no steps.
+mcl_status mcli_network_state_new(const mcli_network *w, mcli_network_state *state, mcl_error *err);
 mcl_status mcli_network_write(const mcli_network *w, mcl_checkpoint_writer *f, const char *prefix,
                               mcl_error *err);
 mcl_status mcli_network_read(const mcli_network *w, const mcl_checkpoint *f, const char *path,

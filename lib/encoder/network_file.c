@@ -176,13 +176,19 @@ static int64_t numbers_of(const mcli_network *w, int block) {
   return w->net.params.n - (block > 0 ? w->net.params.frozen : 0);
 }
 
+mcl_status mcli_network_state_new(const mcli_network *w, mcli_network_state *state,
+                                  mcl_error *err) {
+  for (int b = 0; b < BLOCKS; b++)
+    if (!(state->blocks[b] = MCLI_NEW0(w->context, float, numbers_of(w, b))))
+      return mcli_nomem(err, "the weights");
+  return MCL_OK;
+}
+
 mcl_status mcli_network_read(const mcli_network *w, const mcl_checkpoint *f, const char *path,
                              const char *prefix, mcli_network_state *state, mcl_error *err) {
   mcl_status s = check_texts(w, f, path, prefix, err);
   if (s == MCL_OK) s = read_steps(f, path, prefix, &state->steps, err);
-  for (int b = 0; s == MCL_OK && b < BLOCKS; b++)
-    if (!(state->blocks[b] = MCLI_NEW0(w->context, float, numbers_of(w, b))))
-      s = mcli_nomem(err, "the weights");
+  if (s == MCL_OK) s = mcli_network_state_new(w, state, err);
   return s < 0 ? s : read_tensors(w, f, path, prefix, state->blocks, err);
 }
 

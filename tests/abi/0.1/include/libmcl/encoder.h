@@ -401,7 +401,7 @@ enum { MCL_GELU = 1, MCL_GELU_QUICK };
  *  mcl_encoder_create_text(), without a mask. Images of bytes are divided by 255 before the mean is taken off.
  *
  *  torchvision's vit_b_16 is: patch 16, embed 768, layers 12, heads 12, gelu MCL_GELU, class_token 1, pre_norm 0, patch_bias 1,
- *  epsilon 1e-6. Prepared by mcl_vit_options_init(). */
+ *  epsilon 1e-6 (mcl_encoder_load_torch()). Prepared by mcl_vit_options_init(). */
 typedef struct mcl_vit_options {
   size_t struct_size;
   uint64_t seed;       /**< of the initial weights; default 0 */
@@ -441,6 +441,39 @@ MCL_API void mcl_vit_options_init(mcl_vit_options *options, size_t struct_size);
 MCL_API MCL_CHECK mcl_status mcl_encoder_create_vit(mcl_context *context,
                                                     const mcl_vit_options *options,
                                                     mcl_encoder **out, mcl_error *err);
+
+/** Writes a residual network or a vision transformer as torchvision keeps its models: a safetensors file with the names and
+ *  layouts of their state dicts, float32, of weights and running figures alone (docs/torchvision.md has the list).
+ *  load_state_dict() takes it, strictly too, where the model ends as this encoder does: `fc`, or a vision transformer's `heads`, is
+ *  torch.nn.Identity() for an encoder without a projection, and else a torch.nn.Sequential of the projection's layers, or
+ *  torchvision's own `fc` where the head of a residual network is one dense layer. `mean` and `deviation` are no part of it:
+ *  PyTorch is to be given pixels that have been brought to scale. Where there is no patch_bias, conv_proj.bias is 0.
+ *
+ *  Of vision transformers torchvision has those with a class token, without pre_norm, with MCL_GELU, and has epsilon 1e-6.
+ *  Any encoder is saved for training to go on by mcl_encoder_save() only.
+ *  Errors: MCL_E_INVALID (NULL), MCL_E_UNSUPPORTED (an encoder that torchvision has no model like: what it has is named), and as
+ *  mcl_encoder_save(). */
+MCL_API MCL_CHECK mcl_status mcl_encoder_save_torch(mcl_encoder *encoder, const char *path,
+                                                    mcl_error *err);
+
+/** Reads weights and running figures of a safetensors file with torchvision's names and layouts, in float32, float16, bfloat16 or
+ *  float64, into an encoder of the same layers: what mcl_encoder_save_torch() wrote, or a checkpoint of torchvision's that
+ *  scripts/safetensors.py has converted. The optimiser begins anew: moments and steps are 0. Activations and gradients held
+ *  are forgotten; `mean` and `deviation` stay. On failure the encoder is as before.
+ *
+ *  The head: where the file has a projection under the names of mcl_encoder_save_torch(), all of it must be there; where it
+ *  has torchvision's classifier (`fc.weight`, `heads.head.weight`, ...) or nothing, the encoder's own projection stays.
+ *  `fc.weight` and `fc.bias` are read where the projection is a residual network's one dense layer.
+ *
+ *  Positions for a square of another number of patches are interpolated as torchvision's interpolate_embeddings() does,
+ *  bicubically with corners kept; where the number of tokens is the encoder's they are taken as they are. An encoder without
+ *  patch_bias adds the file's conv_proj.bias to the positions of the patches, which gives the same embeddings. `num_batches_tracked` is
+ *  ignored, and torchvision's names before 0.14 (`mlp.linear_1`) are read too.
+ *  Errors: MCL_E_INVALID (NULL), MCL_E_UNSUPPORTED (as mcl_encoder_save_torch(); a type that is not read), MCL_E_MISMATCH (a
+ *  tensor that is missing, too many, of another shape or no float type: tensor and file are named, and both shapes),
+ *  MCL_E_NOT_FINITE (a tensor, named), MCL_E_NOT_FOUND, MCL_E_IO, MCL_E_FORMAT, MCL_E_NOMEM, MCL_E_BUSY. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_load_torch(mcl_encoder *encoder, const char *path,
+                                                    mcl_error *err);
 
 /* ---- networks for texts -------------------------------------------------------------------------------------------------- */
 
