@@ -3,12 +3,13 @@
 
 usage: evidence.py FOLDER DOCS    FOLDER holds discover-SEED.json, SET-ROWS-bBITS-tTEMPERATURE-CONTROL-SEED.json (randbits) and
 attributes-DATA-CONTROL-SEED.json (attributes) and pairs-DATA-bBITS-[SIDES-kK-]CONTROL-SEED.json (image_text)
-and captions-CONTROL-0.json (captions)"""
+captions-CONTROL-0.json (captions) and networks-DATA-ENCODER-CONTROL-SEED.json (randbits and attributes with --encoder)"""
 import pathlib, sys
 
 import evidence_attributes
 import evidence_bits
 import evidence_captions
+import evidence_networks
 import evidence_pairs
 import evidence_randbits
 
@@ -34,7 +35,7 @@ LIMITS = """
 
 
 folder, docs = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-sections = [text for part in (evidence_randbits, evidence_bits, evidence_attributes, evidence_pairs, evidence_captions) if (text := part.section(folder, docs))]
+sections = [text for part in (evidence_randbits, evidence_bits, evidence_attributes, evidence_networks, evidence_pairs, evidence_captions) if (text := part.section(folder, docs))]
 (docs / "evidence.md").write_text("""# Does it learn the unlearned?
 
 Written by `scripts/evidence.sh` from what its experiments found; do not edit by hand. Every table has the controls that an honest claim

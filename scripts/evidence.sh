@@ -6,6 +6,7 @@
 #   sh scripts/evidence.sh --mnist DIR randbits          RandBits-MNIST: hours. DIR holds the four files of MNIST, unpacked or .gz
 #   sh scripts/evidence.sh fashion                       RandBits on Fashion-MNIST
 #   sh scripts/evidence.sh attributes                    dominoes of two images, and shapes in colours and textures
+#   sh scripts/evidence.sh networks                      the same small, with a ResNet-18 and a vision transformer: an hour of one core
 #   sh scripts/evidence.sh --mnist DIR image_text        images and captions: half an hour of one core; without --mnist drawn figures only
 #   sh scripts/evidence.sh captions                      clip art and its titles (Debian's openclipart-png): five minutes of one core
 #   sh scripts/evidence.sh                               only writes the document
@@ -106,6 +107,30 @@ attributes() {
   done
 }
 
+# networks_piece DATA ENCODER CONTROL SEED: few rows and two stages, so that each takes minutes of one core. CONTROL may be "preceding", too: stages
+# that begin with the weights of the one before.
+networks_piece() {
+  control="--control $3"
+  test "$3" = preceding && control="--initial preceding"
+  files="--images $fashion/train-images-idx3-ubyte.gz --labels $fashion/train-labels-idx1-ubyte.gz
+    --test-images $fashion/t10k-images-idx3-ubyte.gz --test-labels $fashion/t10k-labels-idx1-ubyte.gz"
+  case $1 in
+  fashion) program="randbits --size 14 --bits 3 --clusters 16 --batch 250 --epochs 5" ;;
+  dominoes) program="attributes --data dominoes --clusters 32" ;;
+  esac
+  # shellcheck disable=SC2086 # words
+  piece "networks-$1-$2-$3-$4" $program $files --rows 3000 --test-rows 2000 --stages 2 --encoder "$2" $control --seed "$4" --threads 1
+}
+
+networks() {
+  for data in fashion dominoes; do
+    for encoder in resnet18 vit; do
+      for control in none shuffled ensemble; do networks_piece $data $encoder $control 0; done
+    done
+    for control in none preceding shuffled ensemble; do networks_piece $data cnn $control 0; done
+  done
+}
+
 # pairs_piece WHAT SIDES CLUSTERS CONTROL SEED options...: clusters of SIDES, which an ensemble only reports. "longer" is stage 0
 # alone, with options of more epochs.
 pairs_piece() {
@@ -160,8 +185,8 @@ captions() {
 while [ $# -gt 0 ]; do
   case $1 in
   --mnist) mnist=$2 && shift ;;
-  discover | randbits | fashion | attributes | image_text | captions) $1 ;;
-  *) echo "evidence.sh: $1 is none of discover, randbits, fashion, attributes, image_text, captions" >&2 && exit 1 ;;
+  discover | randbits | fashion | attributes | networks | image_text | captions) $1 ;;
+  *) echo "evidence.sh: $1 is none of discover, randbits, fashion, attributes, networks, image_text, captions" >&2 && exit 1 ;;
   esac
   shift
 done
