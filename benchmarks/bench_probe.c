@@ -1,54 +1,38 @@
 // Probes of 60,000 rows of 128 numbers in 10 classes: the linear probe to its tolerance, kNN of
-// 10,000 queries, blind pairs and uniformity of 10,000 rows. The aims: the linear probe in half of
-// PyTorch's time, kNN in faiss's. peers.py makes the same rows and times the peers.
-//
-//   bench_probe [threads [rows]]
-//
-// By default 2 threads and 60,000 rows; always a sixth as many queries. One case a line, JSON; the
-// fastest of three.
-#include <math.h>
+// 10,000 queries; blind pairs and uniformity of 10,000 rows. The fastest of three.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <libmcl/probe.h>
 
-enum { ROWS = 60000, TESTS = 10000, DIM = 128, CLASSES = 10, TIMES = 3 };
+#include "bench.h"
+
+enum { ROWS = 60000, QUICK_ROWS = 6000, DIM = 128, CLASSES = 10, TIMES = 3 };
 static const double APART = 0.5; // classes overlap: the hard case for L-BFGS
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
+typedef struct probe {
+  mcl_context *context;
+  mcl_array z, t; // rows to learn from; a sixth as many to be told
+  int32_t *y, *ty;
+  double loss;
+  mcl_probe_result result;
+} probe;
 
-static void check(mcl_status status, const mcl_error *err) {
-  if (status == MCL_OK) return;
-  fprintf(stderr, "bench_probe: %s\n", err->message);
-  exit(1);
-}
+static mcl_error err;
 
 // As in tests/golden/probe.py.
-static double unit(uint64_t stream, uint64_t i) {
-  uint64_t z = (i + (stream << 32)) * UINT64_C(0x9E3779B97F4A7C15);
-  z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-  z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-  return (double)((z ^ z >> 31) >> 40) * 0x1p-24;
-}
-
-static float *make_rows(uint64_t stream, int64_t n, int32_t *labels) {
-  float *z = malloc((size_t)(n * DIM) * sizeof *z);
-  if (!z) exit(1);
+static mcl_array make_rows(uint64_t stream, int64_t n, int32_t *labels) {
+  float *z = bench_alloc(n * DIM, sizeof *z);
   for (int64_t i = 0; i < n; i++) {
-    labels[i] = (int32_t)(unit(stream, (uint64_t)i) * CLASSES);
+    labels[i] = (int32_t)(bench_unit(stream, (uint64_t)i) * CLASSES);
     for (int64_t k = 0; k < DIM; k++) {
-      double x = unit(99, (uint64_t)(labels[i] * DIM + k)) * APART - 2;
-      for (uint64_t s = 1; s <= 4; s++) x += unit(stream + s, (uint64_t)(i * DIM + k));
+      double x = bench_unit(99, (uint64_t)(labels[i] * DIM + k)) * APART - 2;
+      for (uint64_t s = 1; s <= 4; s++) x += bench_unit(stream + s, (uint64_t)(i * DIM + k));
       z[i * DIM + k] = (float)x;
     }
   }
-  return z;
+  return mcl_matrix_f32(z, n, DIM);
 }
 
 static int32_t last_loss(void *user, const mcl_progress *p) {
@@ -56,77 +40,62 @@ static int32_t last_loss(void *user, const mcl_progress *p) {
   return 0;
 }
 
-typedef struct timing {
-  double ms, began;
-} timing;
-
-static void stop(timing *t) {
-  double ms = now() - t->began;
-  if (t->ms == 0 || ms < t->ms) t->ms = ms;
-}
-
-static void line(const char *name, uint32_t threads, const timing *t, const char *more) {
-  printf("{\"bench\":\"probe\",\"case\":\"%s\",\"threads\":%u,\"ours_ms\":%.1f%s}\n", name, threads,
-         t->ms, more);
-}
-
-static void run(mcl_context *c, uint32_t threads, int64_t rows) {
-  static int32_t y[ROWS], ty[TESTS];
-  static int64_t pairs[40];
-  int64_t tests = rows / 6, got;
-  float *z = make_rows(10, rows, y), *t = make_rows(20, tests, ty);
-  mcl_error err;
-  mcl_array az = mcl_matrix_f32(z, rows, DIM), at = mcl_matrix_f32(t, tests, DIM);
-  timing linear = {0, 0}, knn = {0, 0}, blind = {0, 0}, uniformity = {0, 0};
-  mcl_probe_result r, q;
-  mcl_struct_init(&r, sizeof r);
-  mcl_struct_init(&q, sizeof q);
-  double loss = 0, u = 0;
+static void linear(void *work) {
+  probe *p = work;
   mcl_monitor m;
   mcl_struct_init(&m, sizeof m);
-  m.user = &loss;
+  m.user = &p->loss;
   m.progress = last_loss;
-  for (int i = 0; i < TIMES; i++) {
-    linear.began = now();
-    check(mcl_probe_linear(c, NULL, &az, y, &at, ty, &m, &r, &err), &err);
-    stop(&linear);
-    knn.began = now();
-    check(mcl_probe_knn(c, NULL, &az, y, &at, ty, NULL, &q, &err), &err);
-    stop(&knn);
-    blind.began = now();
-    check(mcl_probe_blind_pairs(c, &at, &at, 0.1, pairs, 20, &got, &err), &err);
-    stop(&blind);
-    uniformity.began = now();
-    check(mcl_probe_alignment_uniformity(c, &at, NULL, NULL, &u, &err), &err);
-    stop(&uniformity);
-  }
-  char name[64], more[128];
-  snprintf(name, sizeof name, "linear-%lld", (long long)rows);
-  snprintf(more, sizeof more, ",\"iterations\":%d,\"loss\":%.9g,\"accuracy\":%.4f",
-           (int)r.iterations, loss, r.value);
-  line(name, threads, &linear, more);
-  snprintf(name, sizeof name, "knn-%lld", (long long)rows);
-  snprintf(more, sizeof more, ",\"accuracy\":%.4f", q.value);
-  line(name, threads, &knn, more);
-  snprintf(name, sizeof name, "blind-pairs-%lld", (long long)tests);
-  line(name, threads, &blind, "");
-  snprintf(name, sizeof name, "uniformity-%lld", (long long)tests);
-  line(name, threads, &uniformity, "");
-  free(z);
-  free(t);
+  bench_check(mcl_probe_linear(p->context, NULL, &p->z, p->y, &p->t, p->ty, &m, &p->result, &err),
+              &err);
+}
+
+static void knn(void *work) {
+  probe *p = work;
+  bench_check(mcl_probe_knn(p->context, NULL, &p->z, p->y, &p->t, p->ty, NULL, &p->result, &err),
+              &err);
+}
+
+static void blind(void *work) {
+  probe *p = work;
+  int64_t pairs[40], got;
+  bench_check(mcl_probe_blind_pairs(p->context, &p->t, &p->t, 0.1, pairs, 20, &got, &err), &err);
+}
+
+static void uniformity(void *work) {
+  probe *p = work;
+  double u;
+  bench_check(mcl_probe_alignment_uniformity(p->context, &p->t, NULL, NULL, &u, &err), &err);
+}
+
+static void run(const char *name, int64_t named, void (*call)(void *)) {
+  bench_case c;
+  if (!bench_wanted(&c, name, "%lld-%d", (long long)named, DIM)) return;
+  int64_t rows = bench.quick ? QUICK_ROWS : ROWS;
+  bench_inputs(&c, ",\"rows\":%lld,\"dim\":%d", (long long)rows, DIM);
+  probe p = {.context = bench_context(&c)};
+  p.y = bench_alloc(rows, sizeof *p.y);
+  p.ty = bench_alloc(rows, sizeof *p.ty);
+  p.z = make_rows(10, rows, p.y);
+  p.t = make_rows(20, rows / 6, p.ty);
+  mcl_struct_init(&p.result, sizeof p.result);
+  bench_result r = bench_fastest(&c, TIMES, call, &p);
+  char more[128] = "";
+  if (call == linear)
+    snprintf(more, sizeof more, ",\"iterations\":%d,\"loss\":%.9g", (int)p.result.iterations,
+             p.loss);
+  if (call == linear || call == knn)
+    snprintf(more + strlen(more), sizeof more - strlen(more), ",\"accuracy\":%.4f", p.result.value);
+  bench_line(&c, &r, "%s", more);
+  free(p.z.data), free(p.t.data), free(p.y), free(p.ty);
+  mcl_context_unref(p.context);
 }
 
 int main(int argc, char **argv) {
-  int threads = argc > 1 ? atoi(argv[1]) : 2;
-  int64_t rows = argc > 2 ? atoll(argv[2]) : ROWS;
-  if (threads < 1 || threads > 1024 || rows < 1000 || rows > ROWS) return 2;
-  mcl_error err;
-  mcl_context *c;
-  mcl_context_options o;
-  mcl_context_options_init(&o, sizeof o);
-  o.threads = (uint32_t)threads;
-  check(mcl_context_create(&o, &c, &err), &err);
-  run(c, (uint32_t)threads, rows);
-  mcl_context_unref(c);
+  bench_start(argc, argv);
+  run("linear-probe", ROWS, linear);
+  run("knn", ROWS, knn);
+  run("blind-pairs", ROWS / 6, blind);
+  run("uniformity", ROWS / 6, uniformity);
   return 0;
 }

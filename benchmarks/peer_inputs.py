@@ -1,6 +1,7 @@
 """The inputs of the benchmarks, bit for bit those of the C programs."""
 import functools
 import gzip
+import pathlib
 
 try:
     import numpy as np
@@ -8,11 +9,11 @@ except ImportError:
     np = None  # every peer is missing then
 
 FASHION = "/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz"
-DIM, CLASSES = 128, 10
+DIM, CLASSES, STAGES, CLUSTERS = 128, 10, 2, 10
 
 
 def unit(stream, n):
-    """unit() of bench_gemm.c and bench_probe.c: n numbers in [0, 1)."""
+    """bench_unit() of bench.c: n numbers in [0, 1)."""
     z = np.arange(n, dtype=np.uint64) + np.uint64(stream << 32)
     z *= np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -21,25 +22,30 @@ def unit(stream, n):
 
 
 class Congruential:
-    """x <- a x + c mod 2^64 of bench_kmeans.c and bench_loss.c, a block at a time.
+    """x <- a x + c mod 2^64, bench_next() of bench.c, a block at a time.
 
     x_n = a^n x_0 + c (1 + a + .. + a^(n-1))
     """
 
+    BLOCK = 1 << 20
+
     def __init__(self, state):
         self.state = np.uint64(state)
-        self.powers = np.cumprod(np.full(1 << 20, 6364136223846793005, np.uint64))
+        self.powers = np.cumprod(np.full(self.BLOCK, 6364136223846793005, np.uint64))
         ahead = np.concatenate([np.ones(1, np.uint64), self.powers[:-1]])
         self.sums = np.cumsum(ahead, dtype=np.uint64) * np.uint64(1442695040888963407)
 
+    def fill(self, out, from_bits):
+        """A flat array with from_bits(state) of the next states."""
+        for first in range(0, len(out), self.BLOCK):
+            m = min(len(out) - first, self.BLOCK)
+            x = self.powers[:m] * self.state + self.sums[:m]
+            out[first : first + m], self.state = from_bits(x), x[-1]
+        return out
+
     def top24(self, n):
         """The top 24 bits of the next n states."""
-        out = np.empty(n, np.float32)
-        for first in range(0, n, len(self.powers)):
-            m = min(n - first, len(self.powers))
-            x = self.powers[:m] * self.state + self.sums[:m]
-            out[first : first + m], self.state = x >> np.uint64(40), x[-1]
-        return out
+        return self.fill(np.empty(n, np.float32), lambda x: x >> np.uint64(40))
 
 
 @functools.lru_cache(4)
@@ -55,15 +61,32 @@ def loss_rows(seed, n):
 
 @functools.lru_cache(1)
 def mixture(rows):
-    numbers, groups = Congruential(1), 100
+    numbers, groups, block = Congruential(1), 100, 8192
 
     def draws(n):
-        part = numbers.top24(4 * n).reshape(n, 4) / np.float32(2**24)
-        total = ((part[:, 0] + part[:, 1]) + part[:, 2]) + part[:, 3]
-        return ((total - np.float32(2)) * np.float32(1.7320508)).reshape(-1, DIM)
+        part = numbers.top24(4 * n * DIM).reshape(n, DIM, 4) / np.float32(2**24)
+        total = ((part[..., 0] + part[..., 1]) + part[..., 2]) + part[..., 3]
+        return (total - np.float32(2)) * np.float32(1.7320508)
 
-    centres = np.float32(0.6) * draws(groups * DIM)
-    return centres[np.arange(rows) * 37 % groups] + draws(rows * DIM)
+    centres, x = np.float32(0.6) * draws(groups), np.empty((rows, DIM), np.float32)
+    for first in range(0, rows, block):
+        at = np.arange(first, min(first + block, rows))
+        x[at] = centres[at * 37 % groups] + draws(len(at))
+    return x
+
+
+@functools.lru_cache(1)
+def cells(rows):
+    """The cell of each row that both stages' labels of bench_batches.c make."""
+    numbers, cell = Congruential(1), np.zeros(rows, np.uint8)
+
+    def label(x):
+        return (x >> np.uint64(33)) % np.uint64(CLUSTERS)
+
+    for _ in range(STAGES):
+        labels = numbers.fill(np.empty(rows, np.uint8), label)
+        cell = cell * np.uint8(CLUSTERS) + labels
+    return cell
 
 
 @functools.lru_cache(2)
@@ -77,7 +100,16 @@ def classed(stream, n):
 
 
 @functools.lru_cache(1)
-def fashion():
-    """The training images as bench_kmeans.c reads them."""
+def fashion(rows):
+    """The first training images, as bench_kmeans.c reads them."""
     pixels = np.frombuffer(gzip.open(FASHION).read(), np.uint8, offset=16)
-    return pixels.reshape(-1, 784).astype(np.float32) / np.float32(255)
+    return pixels.reshape(-1, 784)[:rows].astype(np.float32) / np.float32(255)
+
+
+@functools.lru_cache(1)
+def files(folder, kind, n):
+    """What bench_decode.c wrote: the encoded images, and all of them as it decoded them."""
+    folder = pathlib.Path(folder)
+    encoded = [(folder / f"{i}.{kind}").read_bytes() for i in range(n)]
+    ours = np.frombuffer((folder / "ours").read_bytes(), np.uint8)
+    return encoded, ours.reshape(n, 224, 224, 3)

@@ -1,17 +1,10 @@
-#!/usr/bin/python3
 """The networks of bench_train in PyTorch: a training step, and embedding. peers.py runs this.
 
 Random weights: that networks agree is for the tests against tests/golden to say. Both views go
-through in one batch, which is what is fastest there; the small CNN's first convolution is padded by 2
-all around, not by 1 and 2 as ours: the same work.
-
-By itself, `peer_networks.py train CASE [last]` prints by how many MiB the process grew, weights
-included: the most of two steps. peers.py asks for that in a process of its own.
+through in one batch, which is what is fastest there; the small CNN's first convolution is padded by
+2 all around, not by 1 and 2 as ours: the same work.
 """
 import functools
-import resource
-import subprocess
-import sys
 
 from peer_inputs import np
 
@@ -82,19 +75,24 @@ def vit(nn):
 MAKE = {"small-cnn": small_cnn, "mlp": mlp, "resnet18-cifar": resnet, "vit-4-192-6": vit}
 
 
-def work(bench, case, channels_last):
+@functools.lru_cache(1)
+def inputs(case):
+    rows, side, channels, outputs = SIZES[case]
+    x = (np.arange(rows * side * side * channels) * 7919 % 1000).astype(np.float32) / 1000
+    g = ((np.arange(rows * outputs) % 17 - 8) * 1e-4).astype(np.float32).reshape(rows, outputs)
+    return x.reshape(rows, side, side, channels), g
+
+
+def work(line, channels_last):
     """What is timed, and what makes fields of its result: there are none."""
     import torch
 
     torch.manual_seed(0)
-    rows, side, channels, outputs = SIZES[case]
     form = torch.channels_last if channels_last else torch.contiguous_format
-    x = (np.arange(rows * side * side * channels) * 7919 % 1000).astype(np.float32) / 1000
-    x = torch.from_numpy(x).reshape(rows, side, side, channels).permute(0, 3, 1, 2)
-    x = torch.cat([x, x]).contiguous(memory_format=form)
-    g = ((np.arange(rows * outputs) % 17 - 8) * 1e-4).astype(np.float32).reshape(rows, outputs)
-    g = torch.from_numpy(np.concatenate([g, g]))
-    body, head = MAKE[case](torch.nn)
+    x, g = (torch.from_numpy(a) for a in inputs(line["case"]))
+    x = torch.cat([x, x]).permute(0, 3, 1, 2).contiguous(memory_format=form)
+    g = torch.cat([g, g])
+    body, head = MAKE[line["case"]](torch.nn)
     net = torch.nn.Sequential(body, head).to(memory_format=form)
     adam = torch.optim.Adam(net.parameters(), lr=1e-5)
 
@@ -107,41 +105,13 @@ def work(bench, case, channels_last):
         with torch.no_grad():
             body(x)
 
-    if bench == "embed":
+    if line["bench"] == "embed":
         net.eval()
-    return (step if bench == "train" else embed), lambda _: {}
+    return (step if line["bench"] == "train" else embed), lambda _: {}
 
 
-def grown(bench, case, channels_last):
-    import torch
-
-    torch.nn.Conv2d(3, 8, 3)(torch.zeros(1, 3, 8, 8)).sum().backward()  # what starting takes
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    call, _ = work(bench, case, channels_last)
-    for _ in range(2):
-        call()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-
-
-def peak_of(bench, case, channels_last):
-    words = [sys.executable, __file__, bench, case, *(["last"] if channels_last else [])]
-    run = subprocess.run(words, capture_output=True, text=True)
-    return float(run.stdout) if run.returncode == 0 else None
-
-
-def train(run):
-    times = 3 if run.quick else 80
-    for line in run.ours("bench_train", run.threads, times):
-        rows = SIZES.get(line["case"], [0])[0]
-        large = line["case"] in ("resnet18-cifar", "vit-4-192-6")
-        for last in (False, True) if rows else ():
-            if last and line["case"] in ("mlp", "vit-4-192-6"):
-                continue
-            make = functools.partial(work, line["bench"], line["case"], last)
-            peak = None if run.quick else peak_of(line["bench"], line["case"], last)
-            run.peer(line, "PyTorch, channels last" if last else "PyTorch", make, {},
-                     times=times // 16 if large else times, images=2 * rows, peak=peak)
-
-
-if __name__ == "__main__":
-    print(round(grown(sys.argv[1], sys.argv[2], len(sys.argv) > 3), 1))
+def peers(line):
+    made = {"PyTorch": functools.partial(work, line, False)}
+    if line["case"] in ("small-cnn", "resnet18-cifar"):
+        made["PyTorch, channels last"] = functools.partial(work, line, True)
+    return made

@@ -1,82 +1,127 @@
 """The work of each benchmark as its peers do it. peers.py runs this.
 
-A function a benchmark: it runs our program, then each peer at the same case. A peer is made by a
-function that imports what it needs (an ImportError: it is reported as missing) and returns two: the
-call that is timed, and what turns its result into the fields that our program printed.
+A Part a program. A peer is made by a function that imports what it needs (an ImportError: it is
+reported as missing) and returns two: the call that is timed, and what turns its result into fields
+that our program printed, or that only peers have.
 """
+import ctypes
 import functools
-import gzip
-import os
-import tempfile
+import io
+import sys
+import typing
 
-from peer_inputs import CLASSES, DIM, FASHION, classed, fashion, loss_rows, mixture, np, square
-from peer_networks import train
+import peer_networks
+from peer_inputs import (CLASSES, DIM, cells, classed, fashion, files, loss_rows, mixture, np,
+                         square)
 
 TEMPERATURE = 0.5
+
+
+class Part(typing.NamedTuple):
+    program: str
+    wanted: typing.Callable  # of the name of a case: whether it has peers
+    inputs: typing.Callable  # of our program's line: makes the peers' inputs, which are kept
+    peers: typing.Callable  # of that line: a dictionary of functions that make peers, by name
+    agree: dict  # the relative difference allowed, by benchmark and field
+    times: int = 5
+    warm: int = 1  # calls after which a peer's memory has been at its most
+
+
+def set_threads(n):
+    try:
+        ctypes.CDLL("libgomp.so.1").omp_set_num_threads(n)
+    except OSError:  # no peer uses OpenMP then
+        pass
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(n)
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(n)
+
+
+def anything(_):
+    return True
 
 
 # ---- matrix products ----
 
 
-def gemm(run):
+def gemm_peers(line):
+    n = line["rows"]
+
     def answer(c):
-        n = len(c)
         squares = (c.astype(np.float64) ** 2).sum(1)
         return {"checksum": float(squares @ np.arange(1, n + 1) / float(n) ** 4)}
 
-    def with_numpy(n):
+    def with_numpy():
         a, b, c = square(1, n), square(2, n), np.empty((n, n), np.float32)
         return lambda: np.matmul(a, b, out=c), answer
 
-    def with_torch(n):
+    def with_torch():
         import torch
 
         a, b, c = torch.from_numpy(square(1, n)), torch.from_numpy(square(2, n)), torch.empty(n, n)
         return lambda: torch.mm(a, b, out=c), lambda c: answer(c.numpy())
 
-    for line in run.ours("bench_gemm", *([256] if run.quick else [])):
-        n = int(line["case"].split("-")[1])
-        for name, make in (("numpy", with_numpy), ("PyTorch", with_torch)):
-            run.peer(line, name, functools.partial(make, n), {"checksum": 1e-5})
+    return {"numpy": with_numpy, "PyTorch": with_torch}
+
+
+GEMM = Part("bench_gemm", anything, lambda line: (square(1, line["rows"]), square(2, line["rows"])),
+            gemm_peers, {"gemm": {"checksum": 1e-5}}, times=10)
 
 
 # ---- k-means ----
 
 
-def kmeans(run):
-    def with_scikit(x, k):
+def fit_rows(line):
+    return (fashion if line["case"].startswith("fashion") else mixture)(line["rows"])
+
+
+def kmeans_peers(line):
+    def with_scikit():
         from sklearn.cluster import KMeans
 
-        x = x()
-        fit = KMeans(k, init=x[:k].copy(), n_init=1, max_iter=100, tol=1e-4, algorithm="lloyd")
+        x, k = fit_rows(line), line["k"]
+        fit = KMeans(k, init=x[:k].copy(), n_init=1, max_iter=line["max_iterations"], tol=1e-4,
+                     algorithm="lloyd")
 
         def answer(f):
             return {"inertia": float(f.inertia_) / len(x), "iterations": int(f.n_iter_)}
 
         return lambda: fit.fit(x), answer
 
-    rows = 5000 if run.quick else 100000
-    inputs = {"mixture": lambda: mixture(rows), "images": fashion}
-    titles = {"images": "fashion-mnist"}
-    with tempfile.NamedTemporaryFile(suffix="-idx3-ubyte") as unpacked:
-        arguments = [rows, DIM, run.threads]
-        if os.path.exists(FASHION) and not run.quick:
-            unpacked.write(gzip.open(FASHION).read())
-            unpacked.flush()
-            arguments.append(unpacked.name)
-        lines = run.ours("bench_kmeans", *arguments)
-    for line in lines:
-        if line["init"] == "given":
-            name, k = line["case"].split("-")
-            make = functools.partial(with_scikit, inputs[name], int(k))
-            line["case"] = f"{titles.get(name, name)}-{k}"
-            run.peer(line, "scikit-learn", make, {"inertia": 1e-3})
+    return {"scikit-learn": with_scikit}
+
+
+KMEANS = Part("bench_kmeans", anything, fit_rows, kmeans_peers, {"kmeans": {"inertia": 1e-3}},
+              times=3)
+
+
+def seeding_peers(line):
+    def with_scikit():
+        from sklearn.cluster import kmeans_plusplus
+
+        x = mixture(line["rows"])
+
+        def answer(result):
+            centres, total = result[0].astype(np.float64), 0
+            for part in np.array_split(x.astype(np.float64), 1 + len(x) // 10000):
+                d = (part**2).sum(1)[:, None] - 2 * part @ centres.T + (centres**2).sum(1)
+                total += d.min(1).sum()
+            return {"inertia": float(total) / len(x)}
+
+        return lambda: kmeans_plusplus(x, line["k"], random_state=0), answer
+
+    return {"scikit-learn": with_scikit}
+
+
+SEEDING = Part("bench_seeding", anything, fit_rows, seeding_peers, {"seeding": {"inertia": 0.02}},
+               times=3)
 
 
 # ---- losses, forward and backward ----
 
 
-def loss(run):
+def loss_peers(line):
     tau = TEMPERATURE
 
     def normalised_backward(torch, x, u, du):
@@ -124,10 +169,10 @@ def loss(run):
         s, own = F.normalize(a) @ F.normalize(b).T / tau, torch.arange(len(a))
         return (F.cross_entropy(s, own) + F.cross_entropy(s.T, own)) / 2
 
-    def with_torch(call, n):
+    def with_torch(call):
         import torch
 
-        a, b = torch.from_numpy(loss_rows(1, n)), torch.from_numpy(loss_rows(2, n))
+        a, b = (torch.from_numpy(loss_rows(seed, line["rows"])) for seed in (1, 2))
 
         def answer(result):
             value, gradients = result
@@ -135,50 +180,52 @@ def loss(run):
 
         return lambda: call(torch, a, b), answer
 
-    by_hand = {"nt_xent": nt_xent_by_hand, "info_nce": info_nce_by_hand}
-    plain = {"nt_xent": nt_xent, "info_nce": info_nce}
-    for line in run.ours("bench_loss", run.threads, *([256] if run.quick else [])):
-        if line["cells"] > 1 or line["temperature"] != tau:
-            continue
-        kind, rows = line["bench"], int(line["case"].split("-")[0])
-        n = rows // 2 if kind == "nt_xent" else rows
-        agree = {"loss": 1e-5, "gradient": 1e-4}
-        for name, call in (
-            ("PyTorch, by hand", by_hand[kind]),
-            ("PyTorch, autograd", functools.partial(autograd, plain[kind])),
-        ):
-            run.peer(line, name, functools.partial(with_torch, call, n), agree)
+    by_hand = {"nt_xent": nt_xent_by_hand, "clip": info_nce_by_hand}[line["bench"]]
+    plain = functools.partial(autograd, {"nt_xent": nt_xent, "clip": info_nce}[line["bench"]])
+    return {"PyTorch, by hand": functools.partial(with_torch, by_hand),
+            "PyTorch, autograd": functools.partial(with_torch, plain)}
+
+
+AGREE = {"loss": 1e-5, "gradient": 1e-4}
+LOSS = Part("bench_loss", lambda name: name.endswith("-128"),
+            lambda line: [loss_rows(seed, line["rows"]) for seed in (1, 2)], loss_peers,
+            {"nt_xent": AGREE, "clip": AGREE}, times=7)
 
 
 # ---- probes ----
 
 
-def probe(run):
+def probe_rows(line):
+    return classed(10, line["rows"]), classed(20, line["rows"] // 6)
+
+
+def probe_peers(line):
+    rows = line["rows"]
     l2 = 1e-6
 
-    def standardised(rows):
-        (z, y), (t, ty) = classed(10, rows), classed(20, rows // 6)
+    def standardised():
+        (z, y), (t, ty) = probe_rows(line)
         mean, deviation = z.mean(0), z.std(0)
         return (z - mean) / deviation, y, (t - mean) / deviation, ty
 
-    def linear_answer(rows, w, b):
-        x, y, t, ty = standardised(rows)
+    def linear_answer(w, b):
+        x, y, t, ty = standardised()
         s = x.astype(np.float64) @ w.T + b
         s -= s.max(1, keepdims=True)
         value = float((np.log(np.exp(s).sum(1)) - s[np.arange(rows), y]).mean() + l2 * (w**2).sum())
         return {"loss": value, "accuracy": float(((t @ w.T + b).argmax(1) == ty).mean())}
 
-    def scikit_linear(rows):
+    def scikit_linear():
         from sklearn.linear_model import LogisticRegression
 
-        x, y, _, _ = standardised(rows)
+        x, y, _, _ = standardised()
         fit = LogisticRegression(C=1 / (2 * l2 * rows), tol=1e-6 * rows, max_iter=2000)
-        return lambda: fit.fit(x, y), lambda f: linear_answer(rows, f.coef_, f.intercept_)
+        return lambda: fit.fit(x, y), lambda f: linear_answer(f.coef_, f.intercept_)
 
-    def torch_linear(rows):
+    def torch_linear():
         import torch
 
-        x, y = (torch.from_numpy(a) for a in standardised(rows)[:2])
+        x, y = (torch.from_numpy(a) for a in standardised()[:2])
 
         def fit():
             w = torch.zeros(CLASSES, DIM, requires_grad=True)
@@ -201,14 +248,14 @@ def probe(run):
             steps.step(closure)
             return w, b
 
-        return fit, lambda r: linear_answer(rows, *(v.detach().double().numpy() for v in r))
+        return fit, lambda r: linear_answer(*(v.detach().double().numpy() for v in r))
 
     def nearest(search):
         """Everything that mcl_probe_knn() does is timed: normalising, the search, the vote."""
 
-        def make(rows):
+        def make():
             find = search()
-            (z, y), (t, ty) = classed(10, rows), classed(20, rows // 6)
+            (z, y), (t, ty) = probe_rows(line)
 
             def call():
                 found = find(*(a / np.linalg.norm(a, axis=1, keepdims=True) for a in (z, t)))
@@ -246,14 +293,121 @@ def probe(run):
 
         return find
 
-    peers = {"linear": (("PyTorch", torch_linear), ("scikit-learn", scikit_linear)),
-             "knn": (("faiss", nearest(faiss_search)), ("PyTorch", nearest(torch_search)),
-                     ("scikit-learn", nearest(scikit_search)))}
-    for line in run.ours("bench_probe", run.threads, 6000 if run.quick else 60000):
-        kind, rows = line["case"].rsplit("-", 1)
-        agree = {"loss": 1e-3, "accuracy": 3e-3} if kind == "linear" else {"accuracy": 2e-3}
-        for name, make in peers.get(kind, ()):
-            run.peer(line, name, functools.partial(make, int(rows)), agree)
+    if line["bench"] == "linear-probe":
+        return {"PyTorch": torch_linear, "scikit-learn": scikit_linear}
+    return {"faiss": nearest(faiss_search), "PyTorch": nearest(torch_search),
+            "scikit-learn": nearest(scikit_search)}
 
 
-PARTS = {f.__name__: f for f in (gemm, kmeans, loss, train, probe)}
+PROBE = Part("bench_probe", lambda name: name.split()[0] in ("linear-probe", "knn"), probe_rows,
+             probe_peers, {"linear-probe": {"loss": 1e-3, "accuracy": 3e-3},
+                           "knn": {"accuracy": 2e-3}}, times=3)
+
+
+# ---- batches ----
+
+
+def batches_peers(line):
+    rows, batch = line["rows"], 256
+
+    def with_numpy():
+        cell = cells(rows)
+        order = np.argsort(cell, kind="stable")
+        members = np.split(order, np.bincount(cell).cumsum()[:-1])
+        random = np.random.default_rng(0)
+
+        def call():
+            made = []
+            for member in members:
+                drawn = random.permutation(member)
+                made += [drawn[i : i + batch] for i in range(0, len(drawn), batch)]
+            return [made[i] for i in random.permutation(len(made))]
+
+        def answer(made):
+            return {"sum": sum(int(b.sum()) for b in made) - rows * (rows - 1) // 2}
+
+        return call, answer
+
+    return {"numpy": with_numpy}
+
+
+BATCHES = Part("bench_batches", lambda name: name in ("batches 1e6", "batches 1e7", "batches 1e8"),
+               lambda line: cells(line["rows"]), batches_peers, {"batches": {"sum": 0}})
+
+
+# ---- decoding ----
+
+
+def decode_inputs(line):
+    return files(line["folder"], line["case"], line["images"])
+
+
+def decode_peers(line):
+    """difference: from our result, the mean in grey levels. Only Pillow resizes by our filter."""
+
+    def decoding(decode):
+        def make():
+            into = decode()
+            encoded, ours = decode_inputs(line)
+            out = np.empty_like(ours)
+
+            def call():
+                for bytes_of, image in zip(encoded, out):
+                    into(bytes_of, image)
+                return out
+
+            def answer(out):
+                difference = float(np.abs(out.astype(np.int16) - ours).mean())
+                return {"difference": round(difference, 3)}
+
+            return call, answer
+
+        return make
+
+    def opencv(kind):
+        import cv2
+
+        how = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}[kind]
+
+        def into(encoded, image):
+            whole = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+            small = cv2.resize(whole, image.shape[1::-1], interpolation=how)
+            cv2.cvtColor(small, cv2.COLOR_BGR2RGB, dst=image)
+
+        return into
+
+    def pillow():
+        from PIL import Image
+
+        def into(encoded, image):
+            whole = Image.open(io.BytesIO(encoded)).convert("RGB")
+            image[:] = np.asarray(whole.resize(image.shape[1::-1], Image.BILINEAR))
+
+        return into
+
+    return {"OpenCV, area": decoding(functools.partial(opencv, "area")),
+            "OpenCV, linear": decoding(functools.partial(opencv, "linear")),
+            "Pillow, antialiased": decoding(pillow)}
+
+
+DECODE = Part("bench_decode", anything, decode_inputs, decode_peers, {})
+
+
+# ---- networks ----
+
+TRAIN = Part("bench_train", lambda name: name.split()[1] in peer_networks.SIZES,
+             lambda line: peer_networks.inputs(line["case"]), peer_networks.peers, {}, times=80,
+             warm=2)
+
+PARTS = {"gemm": GEMM, "kmeans": KMEANS, "seeding": SEEDING, "loss": LOSS, "train": TRAIN,
+         "probe": PROBE, "batches": BATCHES, "decode": DECODE}
+
+
+def same(part, line, peer, found):
+    """Whether both found the same answer; None where answers are not compared."""
+    if peer.startswith("Pillow"):
+        return found["difference"] <= 1
+    fields = part.agree.get(line["bench"])
+    if fields is None:
+        return None
+    return all(abs(found[f] - line[f]) <= d * abs(line[f]) for f, d in fields.items())

@@ -1,16 +1,17 @@
 #!/usr/bin/python3
-"""Runs our benchmarks and the peers that are installed, one after the other, on the same inputs.
+"""Runs our benchmarks and the peers that are installed, in turns, on the same inputs.
 
-usage: benchmarks/peers.py [--only NAME] [--threads N] [--quick] [--build FOLDER] [--write FILE]
+usage: benchmarks/peers.py [--only PART] [--threads N] [--quick] [--build FOLDER] [--jsonl FILE]
+                           [--write FILE]
 
-Each result is a line of JSON on standard output: ratio = peer_ms / ours_ms, above 1 where libmcl is
-faster; same: whether both found the same answer. A table for readers follows on standard error.
---write puts it into a document, between its two marker comments. A peer that is missing is reported
-as missing. The exit status is 1 if an answer differs.
+Each result is a line of JSON on standard output and in --jsonl's file: ratio = peer_ms / ours_ms,
+above 1 where libmcl is faster; ours_mib, peer_mib: memory beyond the inputs; same: whether both
+found the same answer. A table for readers follows on standard error. --write puts it into a
+document, between its two marker comments. A peer that is missing is reported as missing. The exit
+status is 1 if an answer differs.
 
-Peers: Debian's python3-numpy, python3-torch, python3-sklearn and python3-faiss, with
-libopenblas0-openmp for their matrix products. Only figures of an otherwise idle machine mean
-anything; the whole run takes some minutes on two cores.
+scripts/bench.sh installs the peers, builds, and runs this. Only figures of an otherwise idle
+machine mean anything.
 """
 import argparse
 import ctypes
@@ -29,7 +30,8 @@ import peer_work
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- figures, written by benchmarks/peers.py -->", "<!-- end of the figures -->"
-MODULES = {"numpy": "numpy", "PyTorch": "torch", "scikit-learn": "sklearn", "faiss": "faiss"}
+MODULES = {"numpy": "numpy", "PyTorch": "torch", "scikit-learn": "sklearn", "faiss": "faiss",
+           "OpenCV": "cv2", "Pillow": "PIL"}
 
 
 def fair_environment():
@@ -49,67 +51,114 @@ def fair_environment():
         os.execve(sys.executable, [sys.executable, *sys.argv], wanted)
 
 
-def set_threads(n):
-    try:
-        ctypes.CDLL("libgomp.so.1").omp_set_num_threads(n)
-    except OSError:  # no peer uses OpenMP then
-        pass
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(n)
+class Ours:
+    """One case of one of our programs, which makes a call when it is told to."""
+
+    def __init__(self, program, *arguments):
+        command = [program, "--turns", *map(str, arguments)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+        first = self.process.stdout.readline()
+        self.line = json.loads(first) if first else None  # None: its inputs are not there
+
+    def turn(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        if not self.process.stdout.readline():
+            raise RuntimeError(f"{self.process.args} ended early")
+
+    def finish(self):
+        rest = self.process.communicate()[0]
+        if self.process.returncode:
+            raise RuntimeError(f"{self.process.args} failed")
+        return json.loads(rest) if rest else None
 
 
-def fastest(call, times, seconds=6):
-    """Least milliseconds of `times` calls, and a result; of two calls if they take `seconds`."""
-    best, began = float("inf"), time.perf_counter()
+def take_turns(ours, calls, times, seconds=30):
+    """One call of ours, one of each peer, and again, `times` times.
+
+    Twice where that takes `seconds`; once where once takes as long as two may. Each peer's least
+    milliseconds, and a result.
+    """
+    best, began = {name: (float("inf"), None) for name in calls}, time.perf_counter()
     for done in range(times):
-        start = time.perf_counter()
-        result = call()
-        end = time.perf_counter()
-        best = min(best, (end - start) * 1e3)
-        if done >= 1 and end - began > seconds:
+        ours.turn()
+        for name, call in calls.items():
+            start = time.perf_counter()
+            result = call()
+            ms = (time.perf_counter() - start) * 1e3
+            best[name] = min(best[name][0], ms), result
+        if time.perf_counter() - began > (seconds if done else 2 * seconds):
             break
-    return best, result
+    return best
+
+
+def memory(part, line, peer):
+    script = pathlib.Path(__file__).with_name("peer_memory.py")
+    run = subprocess.run([sys.executable, script, part, peer], input=json.dumps(line),
+                         stdout=subprocess.PIPE, text=True, check=True)
+    return float(run.stdout)
 
 
 class Run:
-    """What peer_work's functions are given to run our programs and their peers; keeps the rows."""
+    """Runs cases, ours and the peers' in turns, and keeps the rows."""
 
-    def __init__(self, build, threads, quick):
-        self.build, self.threads, self.quick, self.rows = build, threads, quick, []
+    def __init__(self, options):
+        self.programs, self.threads = options.build.resolve() / "benchmarks", options.threads
+        self.quick, self.rows = options.quick, []
+        self.file = options.jsonl and options.jsonl.open("w")
 
-    def ours(self, program, *arguments):
-        command = [self.build / "benchmarks" / program, *map(str, arguments)]
-        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        return [json.loads(line) for line in out.splitlines()]
+    def part(self, name):
+        part = peer_work.PARTS[name]
+        program = self.programs / part.program
+        listed = subprocess.run([program, "--list"], stdout=subprocess.PIPE, text=True, check=True)
+        for case in filter(part.wanted, listed.stdout.splitlines()):
+            quick = ["--quick"] if self.quick else []
+            ours = Ours(program, "--case", case, "--threads", self.threads, *quick)
+            if ours.line:
+                self.case(name, part, ours)
+            else:
+                print(f"{case}: its data are missing", file=sys.stderr)
+                ours.finish()
 
-    def peer(self, line, name, make, agree, times=5, images=0, peak=None):
-        """agree: the relative difference allowed, by field; images: in one call; peak: of memory, in MiB."""
-        row = {k: line[k] for k in ("bench", "case", "threads", "ours_ms")} | {"peer": name}
-        try:
-            if peer_work.np is None:
-                raise ImportError("No module named 'numpy'")
-            call, answer = make()
-            set_threads(line["threads"])
-            ms, result = fastest(call, 1 if self.quick else times)
-        except ImportError as missing:
-            self.emit(row | {"missing": str(missing)})
-            return
-        found = answer(result)
-        row |= {"peer_ms": round(ms, 3), "ratio": round(ms / line["ours_ms"], 2)}
-        if images:
-            row["ours_images_per_s"] = line["images_per_s"]
-            row["peer_images_per_s"] = round(images / ms * 1e3)
-        if peak:
-            row |= {"ours_mib": line["peak_mib"], "peer_mib": peak}
-        for field, value in found.items():
-            row |= {f"ours_{field}": line[field], f"peer_{field}": value}
-        if agree:
-            row["same"] = all(abs(found[f] - line[f]) <= d * abs(line[f]) for f, d in agree.items())
-        self.emit(row)
+    def case(self, name, part, ours):
+        calls, answers, missing = {}, {}, {}
+        for peer, make in part.peers(ours.line).items():
+            try:
+                if peer_work.np is None:
+                    raise ImportError("No module named 'numpy'")
+                calls[peer], answers[peer] = make()
+            except ImportError as error:
+                missing[peer] = {"missing": str(error)}
+        peer_work.set_threads(ours.line["threads"])
+        best = take_turns(ours, calls, 1 if self.quick else part.times)
+        mib = {peer: memory(name, ours.line, peer) for peer in calls}
+        line = ours.finish()
+        for peer, (ms, result) in best.items():
+            found = answers[peer](result)
+            self.emit(line, peer, compared(line, ms, mib[peer], found,
+                                           peer_work.same(part, line, peer, found)))
+        for peer, why in missing.items():
+            self.emit(line, peer, why)
 
-    def emit(self, row):
-        print(json.dumps(row), flush=True)
+    def emit(self, line, peer, figures):
+        row = {k: line[k] for k in ("bench", "case", "threads", "ours_ms")} | {"peer": peer}
+        row |= figures | ({"quick": True} if self.quick else {})
         self.rows.append(row)
+        for file in filter(None, (sys.stdout, self.file)):
+            print(json.dumps(row, separators=(",", ":")), file=file, flush=True)
+
+
+def compared(line, ms, mib, found, same):
+    row = {"peer_ms": round(ms, 3), "ratio": round(ms / line["ours_ms"], 2),
+           "ours_mib": line["ours_mib"], "peer_mib": mib}
+    if "images_per_s" in line:
+        row["ours_images_per_s"] = line["images_per_s"]
+        row["peer_images_per_s"] = round(line["images_per_s"] * line["ours_ms"] / ms)
+    for field, value in found.items():
+        row |= {f"ours_{field}": line[field]} if field in line else {}
+        row[f"peer_{field}"] = value
+    return row | ({} if same is None else {"same": same})
 
 
 def figure(ms):
@@ -119,27 +168,33 @@ def figure(ms):
 def lined_up(cells):
     """A Markdown table that can be read as it is: words to the left, figures to the right."""
     wide = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    left = [True, False, False, True, False, False, True]
+    left = [title in ("work", "peer", "same answer") for title in cells[0]]
 
     def line(row):
-        padded = (c.ljust(w) if l else c.rjust(w) for c, w, l in zip(row, wide, left))
+        padded = (c.ljust(w) if to_left else c.rjust(w) for c, w, to_left in zip(row, wide, left))
         return "| " + " | ".join(padded) + " |"
 
-    rule = "|" + "|".join("-" * (w + 1) + ("-" if l else ":") for w, l in zip(wide, left)) + "|"
-    return "\n".join([line(cells[0]), rule, *map(line, cells[1:])])
+    dashes = ("-" * (w + 1) + ("-" if to_left else ":") for w, to_left in zip(wide, left))
+    return "\n".join([line(cells[0]), "|" + "|".join(dashes) + "|", *map(line, cells[1:])])
+
+
+def remark(r):
+    words = [{True: "yes", False: "NO", None: ""}[r.get("same")]]
+    if "peer_difference" in r:
+        words.append(f"{r['peer_difference']} grey levels apart")
+    if "peer_images_per_s" in r:
+        words.append(f"{r['ours_images_per_s']} and {r['peer_images_per_s']} images/s")
+    return "; ".join(filter(None, words))
 
 
 def table(rows):
-    cells = [["work", "threads", "libmcl, ms", "peer", "peer, ms", "ratio", "same answer"]]
+    cells = [["work", "threads", "libmcl, ms", "peer", "peer, ms", "ratio", "libmcl, MiB",
+              "peer, MiB", "same answer"]]
     for r in rows:
-        figures = ["missing", "", ""]
+        figures = ["missing", "", "", "", ""]
         if "peer_ms" in r:
-            same = {True: "yes", False: "NO", None: ""}[r.get("same")]
-            figures = [figure(r["peer_ms"]), f"{r['ratio']:.2f}", same]
-            if "peer_images_per_s" in r:
-                figures[2] = f"{r['ours_images_per_s']} and {r['peer_images_per_s']} images/s"
-            if "peer_mib" in r:
-                figures[2] += f", {r['ours_mib']:.0f} and {r['peer_mib']:.0f} MiB"
+            figures = [figure(r["peer_ms"]), f"{r['ratio']:.2f}", f"{r['ours_mib']:.0f}",
+                       f"{r['peer_mib']:.0f}", remark(r)]
         work = [f"{r['bench']} {r['case']}", str(r["threads"]), figure(r["ours_ms"])]
         cells.append([*work, r["peer"], *figures])
     return lined_up(cells)
@@ -204,18 +259,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     option = parser.add_argument
     option("--only", choices=peer_work.PARTS, help="one part")
-    option("--threads", type=int, default=2, help="default 2; matrix products run on 1 and 2")
+    option("--threads", type=int, default=2, help="default 2; batches and decoding run on 1")
     option("--quick", action="store_true", help="small inputs, one call: to try the script out")
+    option("--jsonl", type=pathlib.Path, metavar="FILE", help="where the lines go too")
     option("--build", type=pathlib.Path, default=ROOT / "build", help="where libmcl is built")
     option("--write", type=pathlib.Path, metavar="FILE", help="the document that gets the table")
     options = parser.parse_args()
     if options.write and (options.only or options.quick):
         parser.error("--write is for a whole run")
-    run = Run(options.build.resolve(), options.threads, options.quick)
-    for name, part in peer_work.PARTS.items():
-        if options.only in (None, name):
-            part(run)
-    text = f"{circumstances(run.build)}\n\n{table(run.rows)}\n\n{verdict(run.rows)}"
+    run = Run(options)
+    for name in [options.only] if options.only else peer_work.PARTS:
+        run.part(name)
+    text = f"{circumstances(options.build.resolve())}\n\n{table(run.rows)}\n\n{verdict(run.rows)}"
     print(f"\n{text}", file=sys.stderr)
     if options.write:
         write(options.write, text)
