@@ -115,11 +115,11 @@ networks_piece() {
   files="--images $fashion/train-images-idx3-ubyte.gz --labels $fashion/train-labels-idx1-ubyte.gz
     --test-images $fashion/t10k-images-idx3-ubyte.gz --test-labels $fashion/t10k-labels-idx1-ubyte.gz"
   case $1 in
-  fashion) program="randbits --size 14 --bits 3 --clusters 16 --batch 250 --epochs 5" ;;
-  dominoes) program="attributes --data dominoes --clusters 32" ;;
+  fashion) program="randbits --size 14 --rows 6000 --bits 6 --clusters 32 --batch 100 --epochs 6" ;;
+  dominoes) program="attributes --data dominoes --rows 3000 --clusters 32" ;;
   esac
   # shellcheck disable=SC2086 # words
-  piece "networks-$1-$2-$3-$4" $program $files --rows 3000 --test-rows 2000 --stages 2 --encoder "$2" $control --seed "$4" --threads 1
+  piece "networks-$1-$2-$3-$4" $program $files --test-rows 2000 --stages 2 --encoder "$2" $control --seed "$4" --threads 1
 }
 
 networks() {

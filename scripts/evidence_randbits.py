@@ -144,6 +144,22 @@ Seeds {seeds}{" (mean, lowest–highest)" if len(ours) > 1 else ""}; {seconds} s
 """
 
 
+def limit_text(runs, key):
+    """Why the stages end where they do, for the setting in which they do not get far."""
+    ours = runs.seeds(*key, "none")
+    if key[1] < 20 or len(ours[0]["stages"]) < 6:
+        return ""
+    first, last = ours[0]["stages"][:3], ours[0]["stages"][3:]
+    left = [f"{-math.log2(2 * (1 - s['told_next'])):.0f}" for s in first]
+    linear = [f"{s['linear']['class']:.2f}" for s in last]
+    return f"""What limits 20 bits is the number of rows. A clustering of {ours[0]['clusters']} takes some four bits from those that come after: of what the preceding stages tell positives from negatives
+by, {', '.join(left)} bits are left in the cells of stages 1, 2 and 3. With 15 bits it is 10, 6 and 7, and the class is learnt from 6 on. But here stage 3 has cells of
+{last[0]['cells']['median']} rows at the median, as {ours[0]['rows']:,} rows in {ours[0]['clusters']}³ clusters must, and only {100 * first[2]['next_enough_negatives']:.0f} % of the rows find negatives enough in them; the others take theirs from larger cells,
+where more bits still serve. So the later stages see a problem of some ten bits, and begin on the class only (linear {', '.join(linear)}, all stages
+{ours[0]['equal_weights']['linear']['class']:.2f}). For r rows and cells of n, log2(r / n) bits can be taken: eight times the rows would give three more.
+"""
+
+
 def best(run, what):
     return max(s["knn"][what] for s in run["stages"])
 
@@ -245,7 +261,7 @@ def section(folder, docs):
         if images == "mnist":
             out += [bars_text(runs), stage0_text(runs)]
         for key in settings:
-            out += [stages_text(runs, key), weights_text(runs, key)]
+            out += [stages_text(runs, key), limit_text(runs, key), weights_text(runs, key)]
         out.append(SETTINGS + f"On {machines(runs.found.values())}.\n")
         out.append("    sh scripts/evidence.sh " + ("--mnist DIR randbits" if images == "mnist" else "fashion") + "\n")
     return "\n".join(part for part in out if part)
