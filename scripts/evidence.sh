@@ -118,6 +118,7 @@ networks_piece() {
   fashion) program="randbits --size 14 --rows 6000 --bits 6 --clusters 32 --batch 100 --epochs 6" ;;
   dominoes) program="attributes --data dominoes --rows 3000 --clusters 32" ;;
   esac
+  test "$1-$2" = dominoes-resnet18 && program="$program --batch 100" # it needs the steps
   # shellcheck disable=SC2086 # words
   piece "networks-$1-$2-$3-$4" $program $files --test-rows 2000 --stages 2 --encoder "$2" $control --seed "$4" --threads 1
 }
