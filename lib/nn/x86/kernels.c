@@ -231,8 +231,8 @@ static inline void take(lanes to, const float *from) {
   EACH_LANE to[l] = from ? from[l] : 0;
 }
 
-// What is less than 2^-20 of the largest of the numbers that it was made of is their rounding; direct sums are 0 there, and Adam
-// would make a whole step of whatever is not.
+// A kernel's gradient that is less than 2^-20 of the largest of the numbers that it is made of is their rounding; direct sums are 0
+// there, and Adam would make a whole step of whatever is not. (A pixel that nothing feeds is a sum of zeros by itself.)
 static inline void find_floor(const lanes *x, lanes least) {
   EACH_LANE least[l] = fabsf(x[0][l]);
   for (int k = 1; k < 16; k++)
@@ -308,9 +308,8 @@ static void winograd_input(const float *const d[16], int64_t channels, int64_t p
 static void winograd_input_backward(const float *dv, int64_t channels, int64_t plane,
                                     float *const dd[16]) {
   for (int64_t c = 0; c < channels; c += WIDE) {
-    lanes x[16], t[16], least;
+    lanes x[16], t[16];
     for (int k = 0; k < 16; k++) take(x[k], dv + k * plane + c);
-    find_floor((const lanes *)x, least);
     for (int k = 0; k < 4; k++) EACH_LANE {
         t[k][l] = x[k][l];
         t[4 + k][l] = x[4 + k][l] - x[8 + k][l] + x[12 + k][l];
@@ -323,7 +322,7 @@ static void winograd_input_backward(const float *dv, int64_t channels, int64_t p
         x[4 * k + 2][l] = b - a + e, x[4 * k + 3][l] = -f;
       }
     for (int k = 0; k < 16; k++)
-      if (dd[k]) EACH_LANE dd[k][c + l] += above(x[k][l], least[l]);
+      if (dd[k]) EACH_LANE dd[k][c + l] += x[k][l];
   }
 }
 
