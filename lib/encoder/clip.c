@@ -34,7 +34,7 @@ static mcl_status read_tower(mcli_clip *c, int m, mcl_error *err) {
     if (t->called[0]) s = mcli_tensor_read(c->context, c->file, c->path, t->called, &to, err);
   }
   if (s < 0) return s;
-  if (m == 0) mcli_vit_begin_scale(w, &c->image);
+  if (m == 0) mcli_scale_begin(w, c->image.mean, c->image.deviation, c->image.channels);
   c->networks[m] = NULL;
   return mcli_network_handle(w, m == 0 ? "vit" : "text", &c->towers[m], err);
 }

@@ -49,6 +49,8 @@ typedef struct mcli_transformer_names {
   const char *last;
   const char *head; // of a torch.nn.Sequential: dense layer, ReLU, dense layer
 } mcli_transformer_names;
+// The layer added last is a table of tokens, positions or a class: how it begins, and its name.
+void mcli_transformer_table(mcli_net *net, double deviation, const char *name);
 // The blocks behind the tokens that the network has, the pooling (MCLI_POOL_*), the dense layer and the head.
 mcl_status mcli_transformer_build(mcli_network *w, const mcli_transformer *t, int causal,
                                   mcli_pool pooling, const mcli_transformer_names *names,
@@ -62,8 +64,6 @@ mcl_status mcli_text_build(mcl_context *c, const mcl_text_options *options, mcli
 // OpenAI's names: of a block, of all of the text tower.
 extern const char *const mcli_openai_block[MCLI_BLOCK_LAYERS];
 extern const mcli_transformer_names mcli_text_names;
-// Once there are weights: mean and deviation of these options.
-void mcli_vit_begin_scale(const mcli_network *w, const mcl_vit_options *o);
 
 // Mean and deviation of each channel, either of which may be NULL, of a network whose first layer brings pixels to scale. Where
 // both are, there is no such layer.

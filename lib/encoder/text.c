@@ -51,19 +51,14 @@ static mcl_status check(const mcl_text_options *o, mcl_error *err) {
   return s < 0 ? s : mcli_network_range(o->reserved, 0, 0, "reserved", err);
 }
 
-static void begin_table(mcli_net *net, double deviation, const char *name) {
-  mcli_net_begin_normal(net, deviation);
-  mcli_net_call(net, "%s", name);
-}
-
 static mcl_status build(mcli_network *w, const mcl_text_options *o, mcl_error *err) {
   mcli_net *net = &w->net;
   mcli_tokens tokens = {.vocabulary = o->vocabulary, .padding = o->padding, .end = o->end};
   mcli_transformer t = transformer_of(o);
   mcl_status s = mcli_net_embedding(net, &tokens, o->embed, err);
-  if (s == MCL_OK) begin_table(net, 0.02, mcli_text_names.token);
+  if (s == MCL_OK) mcli_transformer_table(net, 0.02, mcli_text_names.token);
   if (s == MCL_OK) s = mcli_net_positions(net, err);
-  if (s == MCL_OK) begin_table(net, 0.01, mcli_text_names.positions);
+  if (s == MCL_OK) mcli_transformer_table(net, 0.01, mcli_text_names.positions);
   return s < 0 ? s : mcli_transformer_build(w, &t, o->causal, MCLI_POOL_END, &mcli_text_names, err);
 }
 

@@ -89,6 +89,14 @@ static mcl_status network_of(mcl_encoder *e, mcli_network **out, mcl_error *err)
                    unlike);
 }
 
+// The start of a call on an encoder and a file of torchvision's: on success the encoder is to be left.
+static mcl_status enter(mcl_encoder *e, const char *path, mcli_network **out, mcl_error *err) {
+  if (!e) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
+  mcl_status s = network_of(e, out, err);
+  return s < 0 ? s : mcli_encoder_enter(e, err);
+}
+
 // ---- save ------------------------------------------------------------------------------------------
 
 static mcl_status add_bias(const mcli_network *w, mcl_checkpoint_writer *f, mcl_error *err) {
@@ -119,11 +127,8 @@ static mcl_status save(const mcli_network *w, const char *path, mcl_error *err) 
 }
 
 mcl_status mcl_encoder_save_torch(mcl_encoder *encoder, const char *path, mcl_error *err) {
-  if (!encoder) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
-  if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
   mcli_network *w;
-  mcl_status s = network_of(encoder, &w, err);
-  if (s == MCL_OK) s = mcli_encoder_enter(encoder, err);
+  mcl_status s = enter(encoder, path, &w, err);
   if (s < 0) return s;
   s = save(w, path, err);
   mcli_encoder_leave(encoder);
@@ -267,11 +272,8 @@ static mcl_status load(mcli_network *w, const char *path, mcl_error *err) {
 }
 
 mcl_status mcl_encoder_load_torch(mcl_encoder *encoder, const char *path, mcl_error *err) {
-  if (!encoder) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
-  if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
   mcli_network *w;
-  mcl_status s = network_of(encoder, &w, err);
-  if (s == MCL_OK) s = mcli_encoder_enter(encoder, err);
+  mcl_status s = enter(encoder, path, &w, err);
   if (s < 0) return s;
   s = load(w, path, err);
   if (s == MCL_OK) mcli_encoder_give_up(encoder);

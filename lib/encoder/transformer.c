@@ -19,6 +19,11 @@ mcl_status mcli_transformer_check(const mcli_transformer *t, mcl_error *err) {
   return s < 0 ? s : mcli_network_range(t->projection_dim, 0, MAX_WIDTH, "projection_dim", err);
 }
 
+void mcli_transformer_table(mcli_net *net, double deviation, const char *name) {
+  mcli_net_begin_normal(net, deviation);
+  mcli_net_call(net, "%s", name);
+}
+
 // One token of each row, and the last layer norm.
 static mcl_status pool(mcli_net *net, mcli_pool which, const mcli_transformer_names *names,
                        mcl_error *err) {

@@ -84,15 +84,6 @@ static int has_scale(const mcl_vit_options *o) {
   return o->mean || o->deviation;
 }
 
-static mcl_status add_table(mcli_net *net, mcl_status (*add)(mcli_net *, mcl_error *),
-                            double deviation, const char *name, mcl_error *err) {
-  mcl_status s = add(net, err);
-  if (s < 0) return s;
-  mcli_net_begin_normal(net, deviation);
-  mcli_net_call(net, "%s", name);
-  return MCL_OK;
-}
-
 static mcl_status build_tokens(mcli_net *net, const mcl_vit_options *o,
                                const mcli_transformer_names *called, mcl_error *err) {
   double deviation = 1 / sqrt((double)o->embed);
@@ -101,9 +92,12 @@ static mcl_status build_tokens(mcli_net *net, const mcl_vit_options *o,
     s = mcli_net_conv(net, o->embed, o->patch, o->patch, MCL_PADDING_VALID,
                       o->patch_bias ? MCLI_WITH_BIAS : 0, err);
   if (s == MCL_OK) mcli_net_call(net, "%s", called->patches);
-  if (s == MCL_OK && o->class_token)
-    s = add_table(net, mcli_net_class, deviation, called->token, err);
-  if (s == MCL_OK) s = add_table(net, mcli_net_positions, deviation, called->positions, err);
+  if (s == MCL_OK && o->class_token) {
+    s = mcli_net_class(net, err);
+    if (s == MCL_OK) mcli_transformer_table(net, deviation, called->token);
+  }
+  if (s == MCL_OK) s = mcli_net_positions(net, err);
+  if (s == MCL_OK) mcli_transformer_table(net, deviation, called->positions);
   if (s < 0 || !o->pre_norm) return s;
   s = mcli_net_layer_norm(net, err);
   if (s == MCL_OK && called->pre) mcli_net_call(net, "%s", called->pre);
@@ -138,10 +132,6 @@ static void describe(mcli_network *w, const mcl_vit_options *o) {
   mcli_network_describe_trained(w, o->trained_blocks);
 }
 
-void mcli_vit_begin_scale(const mcli_network *w, const mcl_vit_options *o) {
-  mcli_scale_begin(w, o->mean, o->deviation, o->channels);
-}
-
 mcl_status mcli_vit_build(mcl_context *c, const mcl_vit_options *options,
                           const mcli_transformer_names *called, mcli_network **out,
                           mcl_error *err) {
@@ -172,6 +162,6 @@ mcl_status mcl_encoder_create_vit(mcl_context *context, const mcl_vit_options *o
   mcl_status s = mcli_options_copy(&o, sizeof o, options, "mcl_vit_options", err);
   if (s == MCL_OK) s = mcli_vit_build(context, &o, &names, &w, err);
   if (s == MCL_OK) s = mcli_network_end(w, "vit", o.seed, out, err);
-  if (s == MCL_OK) mcli_vit_begin_scale(w, &o);
+  if (s == MCL_OK) mcli_scale_begin(w, o.mean, o.deviation, o.channels);
   return s;
 }

@@ -92,11 +92,15 @@ static int64_t band_floats(const mcli_conv *v, int64_t n) {
   return ((pixels < most ? pixels : most) * patch_of(v) + 15) / 16 * 16;
 }
 
-static int64_t parts_of(const mcli_conv *v, int64_t n) {
-  int64_t parts = n * mcli_conv_pixels(v) / PART_PIXELS;
+int64_t mcli_conv_parts(int64_t n, int64_t units, int64_t least) {
+  int64_t parts = n * units / least;
   if (parts > PARTS) parts = PARTS;
   if (parts > n) parts = n;
   return parts > 1 ? parts : 1;
+}
+
+static int64_t parts_of(const mcli_conv *v, int64_t n) {
+  return mcli_conv_parts(n, mcli_conv_pixels(v), PART_PIXELS);
 }
 
 // Of one part: dK, then db in double.
@@ -249,7 +253,7 @@ static void backward_part(void *job, uint32_t task, uint32_t worker) {
   const conv_job *j = job;
   const mcli_conv *v = j->conv;
   float *part = part_for(j, task);
-  double *d_bias = (double *)(void *)(part + part_floats(v) - 2 * (int64_t)v->filters);
+  double *d_bias = mcli_conv_part_bias(v, part, part_floats(v));
   memset(d_bias, 0, (size_t)v->filters * sizeof *d_bias);
   int64_t image, images;
   mcli_part(j->n, j->parts, task, &image, &images);
@@ -260,6 +264,15 @@ static void backward_part(void *job, uint32_t task, uint32_t worker) {
   for (int64_t first = begin; first < end; first += band_pixels(v)) {
     int64_t pixels = end - first < band_pixels(v) ? end - first : band_pixels(v);
     backward_band(j, first, pixels, first > begin, part, d_bias, bands_for(j, worker));
+  }
+}
+
+void mcli_conv_add_biases(const mcli_conv *v, float *first, int64_t size, int64_t parts,
+                          float *d_bias) {
+  for (int64_t f = 0; d_bias && f < v->filters; f++) {
+    double sum = 0;
+    for (int64_t p = 0; p < parts; p++) sum += mcli_conv_part_bias(v, first + p * size, size)[f];
+    d_bias[f] += (float)sum;
   }
 }
 
@@ -294,13 +307,6 @@ mcl_status mcli_conv_backward(mcl_context *c, const mcli_conv *v, int64_t n, con
                 .relu = relu};
   mcl_status s = mcli_parallel(c, (uint32_t)j.parts, backward_part, &j, err);
   if (s < 0) return s;
-  for (int64_t f = 0; d_bias && f < v->filters; f++) {
-    double sum = 0;
-    for (int64_t p = 0; p < j.parts; p++) {
-      const float *end = part_for(&j, p) + part_floats(v) - 2 * (int64_t)v->filters;
-      sum += ((const double *)(const void *)end)[f];
-    }
-    d_bias[f] += (float)sum;
-  }
+  mcli_conv_add_biases(v, part_for(&j, 0), part_floats(v), j.parts, d_bias);
   return mcli_parallel(c, mcli_blocks(patch_of(v) * v->filters, SUM_BLOCK), add_parts, &j, err);
 }

@@ -30,6 +30,18 @@ static inline int64_t mcli_conv_pixels(const mcli_conv *v) {
   return (int64_t)v->out_height * v->out_width;
 }
 
+// A backward pass over images is cut into parts, each with gradients of its own in a block of `size` floats: the kernel's, or
+// what becomes it, first; the bias's, in double, at the end.
+//
+// How many parts serve n images of so many pixels or tiles, where a part has `least` of these at least.
+int64_t mcli_conv_parts(int64_t n, int64_t units, int64_t least);
+static inline double *mcli_conv_part_bias(const mcli_conv *v, float *part, int64_t size) {
+  return (double *)(void *)(part + size - 2 * (int64_t)v->filters);
+}
+// Adds the bias's gradients of all parts, in order; d_bias NULL: nothing.
+void mcli_conv_add_biases(const mcli_conv *v, float *first, int64_t size, int64_t parts,
+                          float *d_bias);
+
 // Floats of workspace that forward and backward need for n images on this context.
 int64_t mcli_conv_workspace(mcl_context *c, const mcli_conv *v, int64_t n);
 

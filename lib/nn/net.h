@@ -82,7 +82,7 @@ typedef struct mcli_net {
 } mcli_net;
 
 typedef struct mcli_tape {
-  float *block;           // all values, one after the other: a value starts at capacity * its place
+  float *block;           // the values: one starts at capacity * its place
   float *figures;         // of the batch norms
   float *gathered;        // the mean of the figures of a batch's chunks
   int64_t *gathered_rows; // [layers]: how many rows that mean is of

@@ -202,12 +202,19 @@ START_TEST(a_stage_that_comes_trained_is_the_factorys) {
 END_TEST
 
 // Stopped within stage 1 and gone on from the files.
-START_TEST(a_resumed_run_has_the_same_bits) {
-  float wanted[ROWS * DIM], got[ROWS * DIM];
-  job whole, j;
+// What the last stage of an undisturbed run makes of all rows.
+static void embed_undisturbed(float *wanted) {
+  job whole;
   start(&whole, MCL_INITIAL_PRECEDING, 0, NULL);
   CHECK_OK(run(&whole));
   embed_all(whole.of_stage[STAGES - 1], wanted);
+  stop(&whole);
+}
+
+START_TEST(a_resumed_run_has_the_same_bits) {
+  float wanted[ROWS * DIM], got[ROWS * DIM];
+  job j;
+  embed_undisturbed(wanted);
   for (int at = 1; at < STEPS; at += 3) {
     const char *directory = test_directory("initial");
     start(&j, MCL_INITIAL_PRECEDING, 0, directory);
@@ -222,7 +229,6 @@ START_TEST(a_resumed_run_has_the_same_bits) {
     ck_assert_mem_eq(got, wanted, sizeof got);
     stop(&j);
   }
-  stop(&whole);
 }
 END_TEST
 
@@ -230,10 +236,8 @@ END_TEST
 START_TEST(a_stage_that_begins_after_a_resume_starts_from_the_file_of_the_one_before) {
   const char *directory = test_directory("initial-end");
   float wanted[ROWS * DIM], got[ROWS * DIM];
-  job whole, j;
-  start(&whole, MCL_INITIAL_PRECEDING, 0, NULL);
-  CHECK_OK(run(&whole));
-  embed_all(whole.of_stage[STAGES - 1], wanted);
+  job j;
+  embed_undisturbed(wanted);
   start(&j, MCL_INITIAL_PRECEDING, 0, directory);
   CHECK_OK(run(&j));
   CHECK_OK(mcl_multistage_seek(j.l, 1, 0, 0, &err));
@@ -247,7 +251,6 @@ START_TEST(a_stage_that_begins_after_a_resume_starts_from_the_file_of_the_one_be
   embed_all(j.of_stage[STAGES - 1], got);
   ck_assert_mem_eq(got, wanted, sizeof got);
   stop(&j);
-  stop(&whole);
 }
 END_TEST
 
