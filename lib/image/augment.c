@@ -29,6 +29,7 @@
 #include "base/rng.h"
 #include "image/augment.h"
 #include "image/colour.h"
+#include "image/kernels.h"
 #include "image/resize.h"
 #include "math/array.h"
 
@@ -150,6 +151,7 @@ void mcl_augmenter_unref(mcl_augmenter *augmenter) {
 
 typedef struct augment_job {
   const mcl_augmenter_options *o;
+  const mcli_resample_kernels *kernels;
   const mcl_array *data, *out;
   const int64_t *indices; // [n]; NULL when nothing is drawn
   int64_t n;
@@ -306,7 +308,7 @@ static void resample(const augment_job *j, const desk *d, const float *source, m
   mcli_taps ty = d->ty, tx = d->tx;
   mcli_taps_fill(&ty, j->h, b.y, b.height, MCL_FILTER_TRIANGLE, 0);
   mcli_taps_fill(&tx, j->w, b.x, b.width, MCL_FILTER_TRIANGLE, flip);
-  mcli_resample_f32(source, j->w, j->c, &ty, &tx, d->row, channels, out);
+  mcli_resample_f32(j->kernels, source, j->w, j->c, &ty, &tx, d->row, channels, out);
 }
 
 static void resize_whole(const augment_job *j, const desk *d, const float *source, float *view) {
@@ -399,7 +401,12 @@ static mcl_status read_inputs(const mcl_inputs *from, mcl_inputs *in, mcl_error 
 static augment_job plan(const mcl_augmenter *a, const mcl_inputs *in, const mcl_array *out) {
   const int64_t *from = in->data->shape;
   const int32_t name[3] = {in->stage, in->epoch, in->view};
-  augment_job j = {.o = &a->o, .data = in->data, .out = out, .n = in->n, .seed = in->seed};
+  augment_job j = {.o = &a->o,
+                   .kernels = mcli_resample_kernels_of(a->context),
+                   .data = in->data,
+                   .out = out,
+                   .n = in->n,
+                   .seed = in->seed};
   j.indices = in->view < 0 ? NULL : in->indices;
   j.stream = mcli_hash(name, sizeof name, 0);
   j.h = (int32_t)from[1], j.w = (int32_t)from[2], j.c = (int32_t)from[3];

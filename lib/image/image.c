@@ -5,6 +5,7 @@
 // Resizing comes before turning: the output is the smaller image, nearly always. The two commute:
 // the filters are symmetric, and a centred crop stays centred. Nothing is written to the caller
 // before all that can fail has been done.
+#include <stdbool.h>
 #include <string.h>
 
 #include "image/decode.h"
@@ -168,28 +169,34 @@ static void write_out(const uint8_t *pixels, int64_t h, int64_t w, int64_t c, in
     }
 }
 
-// The raster, resized to what out shows and turned into it.
+// Whether out's bytes are an upright image of c channels, one value after the other.
+static bool is_plain(const mcl_array *out, int32_t orientation, int c) {
+  return orientation == 1 && out->dtype == MCL_U8 && out->shape[2] == c && out->strides[2] == 1 &&
+         out->strides[1] == c && out->strides[0] == out->shape[1] * c;
+}
+
+// The raster, resized to what out shows and turned into it; where nothing is to be turned or
+// converted it is resized into out itself.
 static mcl_status fit_out(const mcli_encoded *in, const mcli_raster *r, const mcl_array *out,
                           mcl_error *err) {
+  const mcl_image_options *o = in->options;
   int c = in->luma ? 1 : r->channels;
   int turned = r->orientation >= 5;
   int h = (int)out->shape[turned ? 1 : 0], w = (int)out->shape[turned ? 0 : 1];
-  const uint8_t *pixels = r->pixels;
-  uint8_t *resized = NULL;
-  if (h != r->height || w != r->width) {
-    resized = mcli_alloc(in->context, (size_t)h * (size_t)w, (size_t)c);
-    if (!resized) return mcli_nomem(err, "a resized image");
-    mcl_status s = mcli_resize_u8(in->context, r->pixels, r->height, r->width, c, h, w, resized,
-                                  in->options->filter, in->options->fit, err);
-    if (s < 0) {
-      mcli_free(in->context, resized);
-      return s;
-    }
-    pixels = resized;
+  if (is_plain(out, r->orientation, c))
+    return mcli_resize_u8(in->context, r->pixels, r->height, r->width, c, h, w, out->data,
+                          o->filter, o->fit, err);
+  if (h == r->height && w == r->width) {
+    write_out(r->pixels, h, w, c, r->orientation, out);
+    return MCL_OK;
   }
-  write_out(pixels, h, w, c, r->orientation, out);
+  uint8_t *resized = mcli_alloc(in->context, (size_t)h * (size_t)w, (size_t)c);
+  if (!resized) return mcli_nomem(err, "a resized image");
+  mcl_status s = mcli_resize_u8(in->context, r->pixels, r->height, r->width, c, h, w, resized,
+                                o->filter, o->fit, err);
+  if (s == MCL_OK) write_out(resized, h, w, c, r->orientation, out);
   mcli_free(in->context, resized);
-  return MCL_OK;
+  return s;
 }
 
 mcl_status mcl_image_decode(mcl_context *context, const mcl_image_options *options,

@@ -19,7 +19,8 @@
 // they should (5).
 //
 // Rows go first: a weighted sum of whole input rows is a plain vector loop, and one float row is
-// all the memory it takes. Columns go second, on that row, while it is in the cache. Sums are
+// all the memory it takes. Columns go second, on that row, while it is in the cache (the loops are
+// in image/x86/resample.c). Sums are
 // float32 in the order of the taps; Pillow, which rounds to bytes between the axes, differs by one
 // at most. Rejected: integer weights, no faster and less exact.
 #include "image/resize.h"
@@ -28,8 +29,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-
-typedef float vec4 __attribute__((vector_size(16)));
+#include "image/kernels.h"
 
 // ---- weights ------------------------------------------------------------------------------------
 
@@ -115,88 +115,14 @@ void mcli_taps_fill(mcli_taps *taps, int32_t in, double from, double length, int
   }
 }
 
-// ---- rows ---------------------------------------------------------------------------------------
-
-// row[i] = sum_k weight[k] in[k * stride + i], four taps a pass: each pass over the row costs a
-// load and a store.
-#define SUM_ROWS(NAME, T)                                                                          \
-  static void NAME(const T *restrict in, int64_t stride, const float *weight, int32_t count,       \
-                   float *restrict row, int64_t n) {                                               \
-    int32_t k = 0;                                                                                 \
-    for (; k + 4 <= count; k += 4) {                                                               \
-      const T *a = in + k * stride, *b = a + stride, *c = b + stride, *d = c + stride;             \
-      const float p = weight[k], q = weight[k + 1], r = weight[k + 2], s = weight[k + 3];          \
-      if (k == 0)                                                                                  \
-        for (int64_t i = 0; i < n; i++)                                                            \
-          row[i] = p * (float)a[i] + q * (float)b[i] + r * (float)c[i] + s * (float)d[i];          \
-      else                                                                                         \
-        for (int64_t i = 0; i < n; i++)                                                            \
-          row[i] = row[i] + p * (float)a[i] + q * (float)b[i] + r * (float)c[i] + s * (float)d[i]; \
-    }                                                                                              \
-    for (; k < count; k++) {                                                                       \
-      const T *a = in + k * stride;                                                                \
-      const float p = weight[k];                                                                   \
-      if (k == 0)                                                                                  \
-        for (int64_t i = 0; i < n; i++) row[i] = p * (float)a[i];                                  \
-      else                                                                                         \
-        for (int64_t i = 0; i < n; i++) row[i] += p * (float)a[i];                                 \
-    }                                                                                              \
-  }
-SUM_ROWS(sum_rows_u8, uint8_t)
-SUM_ROWS(sum_rows_f32, float)
-
-// ---- columns ------------------------------------------------------------------------------------
-
-static vec4 load4(const float *p) {
-  vec4 v;
-  memcpy(&v, p, sizeof v);
-  return v;
-}
-
-// Output i for up to four channels at once; lanes past c read the next pixel (or the slack) and are
-// dropped.
-static vec4 sum_columns(const float *row, int32_t c, const mcli_taps *t, int32_t i) {
-  const float *p = row + (int64_t)t->first[i] * c, *w = t->weight + (int64_t)i * t->most;
-  vec4 sum = load4(p) * w[0];
-  for (int32_t k = 1; k < t->count[i]; k++) sum += load4(p + (int64_t)k * c) * w[k];
-  return sum;
-}
-
-static float sum_column(const float *row, int32_t c, const mcli_taps *t, int32_t i) {
-  const float *p = row + (int64_t)t->first[i] * c, *w = t->weight + (int64_t)i * t->most;
-  float sum = p[0] * w[0];
-  for (int32_t k = 1; k < t->count[i]; k++) sum += p[(int64_t)k * c] * w[k];
-  return sum;
-}
-
-static uint8_t to_byte(float x) {
-  return (uint8_t)(x >= 255 ? 255 : x + 0.5F);
-}
-
-static void columns_u8(const float *row, int32_t c, const mcli_taps *t, float divisor,
-                       uint8_t *out) {
-  for (int32_t i = 0; i < t->out; i++) {
-    if (c == 1) {
-      out[i] = to_byte(sum_column(row, 1, t, i) / divisor);
-      continue;
-    }
-    vec4 v = sum_columns(row, c, t, i) / divisor;
-    for (int32_t j = 0; j < c; j++) out[(int64_t)i * c + j] = to_byte(v[j]);
-  }
-}
-
-static void columns_f32(const float *row, int32_t c, const mcli_taps *t, int32_t oc, float *out) {
-  for (int32_t j = 0; j < oc; j++)
-    for (int32_t i = 0; i < t->out; i++) out[(int64_t)i * oc + j] = sum_column(row + j, c, t, i);
-}
-
-void mcli_resample_f32(const float *in, int32_t w, int32_t c, const mcli_taps *ty,
-                       const mcli_taps *tx, float *row, int32_t oc, float *out) {
+void mcli_resample_f32(const mcli_resample_kernels *k, const float *in, int32_t w, int32_t c,
+                       const mcli_taps *ty, const mcli_taps *tx, float *row, int32_t oc,
+                       float *out) {
   int64_t stride = (int64_t)w * c;
   for (int32_t y = 0; y < ty->out; y++) {
-    sum_rows_f32(in + ty->first[y] * stride, stride, ty->weight + (int64_t)y * ty->most,
-                 ty->count[y], row, stride);
-    columns_f32(row, c, tx, oc, out + (int64_t)y * tx->out * oc);
+    k->rows_f32(in + ty->first[y] * stride, stride, ty->weight + (int64_t)y * ty->most,
+                ty->count[y], row, stride);
+    k->columns_f32(row, c, tx, oc, out + (int64_t)y * tx->out * oc);
   }
 }
 
@@ -218,16 +144,36 @@ static mcli_box fitted(int h, int w, int oh, int ow, int fit) {
   return b;
 }
 
-// Of the row, only the columns that the taps look at are summed.
-static void resample_u8(const uint8_t *in, int w, int c, const mcli_taps *ty, const mcli_taps *tx,
-                        float *row, uint8_t *out) {
+// Every output gets as many taps as the one that has most, by weights of 0, which add nothing to
+// sums of bytes: a loop whose length changes from pixel to pixel costs more in mispredicted branches
+// than those taps do.
+static void even_out(mcli_taps *t, int32_t in) {
+  int32_t most = 0;
+  for (int32_t i = 0; i < t->out; i++) most = t->count[i] > most ? t->count[i] : most;
+  for (int32_t i = 0; i < t->out; i++) {
+    float *weight = t->weight + (int64_t)i * t->most;
+    int32_t shift = t->first[i] + most > in ? t->first[i] + most - in : 0;
+    memmove(weight + shift, weight, (size_t)t->count[i] * sizeof *weight);
+    for (int32_t k = 0; k < shift; k++) weight[k] = 0;
+    for (int32_t k = shift + t->count[i]; k < most; k++) weight[k] = 0;
+    t->first[i] -= shift;
+    t->count[i] = most;
+  }
+}
+
+// `sums` has a row of the output. Of the input's row, only the columns that the taps look at are
+// summed.
+static void resample_u8(const mcli_resample_kernels *k, const uint8_t *in, int w, int c,
+                        const mcli_taps *ty, const mcli_taps *tx, float *row, float *sums,
+                        uint8_t *out) {
   int32_t last = tx->out - 1;
-  int64_t stride = (int64_t)w * c, skip = (int64_t)tx->first[0] * c;
+  int64_t stride = (int64_t)w * c, skip = (int64_t)tx->first[0] * c, wide = (int64_t)tx->out * c;
   int64_t n = (int64_t)(tx->first[last] + tx->count[last]) * c - skip;
   for (int32_t y = 0; y < ty->out; y++) {
-    sum_rows_u8(in + ty->first[y] * stride + skip, stride, ty->weight + (int64_t)y * ty->most,
-                ty->count[y], row + skip, n);
-    columns_u8(row, c, tx, ty->divisor * tx->divisor, out + (int64_t)y * tx->out * c);
+    k->rows_u8(in + ty->first[y] * stride + skip, stride, ty->weight + (int64_t)y * ty->most,
+               ty->count[y], row + skip, n);
+    k->columns(row, c, tx, sums);
+    k->to_bytes(sums, ty->divisor * tx->divisor, wide, out + y * wide);
   }
 }
 
@@ -241,7 +187,8 @@ mcl_status mcli_resize_u8(mcl_context *context, const uint8_t *in, int h, int w,
   int32_t most_y = mcli_taps_most(b.height, oh, filter),
           most_x = mcli_taps_most(b.width, ow, filter);
   int64_t words_y = mcli_taps_words(oh, most_y), words_x = mcli_taps_words(ow, most_x);
-  int64_t words = words_y + words_x + (int64_t)w * c + MCLI_ROW_SLACK;
+  int64_t row = (int64_t)w * c + MCLI_ROW_SLACK, sums = (int64_t)ow * c + MCLI_ROW_SLACK;
+  int64_t words = words_y + words_x + row + sums;
   float *memory = MCLI_NEW0(context, float, words);
   if (!memory) return mcli_nomem(err, "resizing an image");
   mcli_taps ty, tx;
@@ -249,7 +196,9 @@ mcl_status mcli_resize_u8(mcl_context *context, const uint8_t *in, int h, int w,
   mcli_taps_place(&tx, memory + words_y, ow, most_x);
   mcli_taps_fill(&ty, h, b.y, b.height, filter, 0);
   mcli_taps_fill(&tx, w, b.x, b.width, filter, 0);
-  resample_u8(in, w, c, &ty, &tx, memory + words_y + words_x, out);
+  even_out(&tx, w);
+  float *at = memory + words_y + words_x;
+  resample_u8(mcli_resample_kernels_of(context), in, w, c, &ty, &tx, at, at + row, out);
   mcli_free(context, memory);
   return MCL_OK;
 }

@@ -39,7 +39,9 @@ void mcli_taps_fill(mcli_taps *taps, int32_t in, double from, double length, int
 // One float image: in [h, w, c] contiguous, out [oh, ow, oc] contiguous of the first oc <= c
 // channels. `row` has w * c + MCLI_ROW_SLACK floats.
 enum { MCLI_ROW_SLACK = 4 };
-void mcli_resample_f32(const float *in, int32_t w, int32_t c, const mcli_taps *ty,
-                       const mcli_taps *tx, float *row, int32_t oc, float *out);
+struct mcli_resample_kernels;
+void mcli_resample_f32(const struct mcli_resample_kernels *kernels, const float *in, int32_t w,
+                       int32_t c, const mcli_taps *ty, const mcli_taps *tx, float *row, int32_t oc,
+                       float *out);
 
 #endif

@@ -3,7 +3,7 @@
 from PIL import Image
 
 CASES = [(28, 28, 1, 14, 14), (37, 53, 3, 20, 20), (20, 20, 3, 37, 53), (64, 48, 3, 9, 31),
-         (5, 7, 1, 5, 3)]
+         (5, 7, 1, 5, 3), (47, 63, 3, 28, 28)]  # the last shrinks about as 375 x 500 to 224 x 224
 
 
 def samples(n):  # tests/image/test_resize.c draws the same

@@ -451,32 +451,41 @@ START_TEST(each_option_is_checked_and_named) {
 }
 END_TEST
 
+// How many allocations decoding into `out` takes, each of which has failed once.
+static int count_allocations(const bytes *file, const mcl_array *out, uint8_t *memory,
+                             size_t size) {
+  test_allocator heap;
+  test_allocator_init(&heap);
+  mcl_context *c = test_context_with(&heap, 1);
+  int64_t before = heap.live;
+  mcl_status status = MCL_E_NOMEM;
+  int n = 0;
+  while (status != MCL_OK) {
+    memset(memory, 9, size);
+    heap.fail_at = ++n;
+    status = mcl_image_decode(c, NULL, file->data, file->n, out, &err);
+    ck_assert_int_eq(heap.live, before);
+    if (status == MCL_OK) break;
+    ck_assert_int_eq(status, MCL_E_NOMEM);
+    for (size_t i = 0; i < size; i++) ck_assert_int_eq(memory[i], 9);
+  }
+  heap.fail_at = 0;
+  mcl_context_unref(c);
+  return n - 1;
+}
+
 START_TEST(every_failed_allocation_is_reported_and_nothing_leaks) {
   context = test_context(1);
   static uint8_t in[MOST];
   smooth(in, H, W, 3);
   jpeg_spec spec = rgb_spec(in);
   bytes file = encode_jpeg(&spec);
-  test_allocator heap;
-  test_allocator_init(&heap);
-  mcl_context *c = test_context_with(&heap, 1);
-  int64_t before = heap.live;
-  uint8_t out[48];
-  mcl_array a = bytes_of(out, 4, 4, 3);
-  mcl_status status = MCL_E_NOMEM;
-  int n = 0;
-  while (status != MCL_OK) {
-    memset(out, 9, sizeof out);
-    heap.fail_at = ++n;
-    status = mcl_image_decode(c, NULL, file.data, file.n, &a, &err);
-    ck_assert_int_eq(heap.live, before);
-    if (status == MCL_OK) break;
-    ck_assert_int_eq(status, MCL_E_NOMEM);
-    for (int i = 0; i < 48; i++) ck_assert_int_eq(out[i], 9);
-  }
-  ck_assert_int_eq(n, 4); // pixels, the resized image, the resizer's memory
-  heap.fail_at = 0;
-  mcl_context_unref(c);
+  uint8_t out[48 * sizeof(float)];
+  mcl_array a = bytes_of(out, 4, 4, 3), f;
+  mcl_array_init(&f, out, MCL_F32, 3, a.shape);
+  // Pixels, the resizer's memory; and where they are converted, the resized image.
+  ck_assert_int_eq(count_allocations(&file, &a, out, sizeof out), 2);
+  ck_assert_int_eq(count_allocations(&file, &f, out, sizeof out), 3);
   free(file.data);
 }
 END_TEST

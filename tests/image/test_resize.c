@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "golden/pillow_bilinear.h"
+#include "image/kernels.h"
 #include "image/resize.h"
 #include "support/suite.h"
 
@@ -150,9 +151,9 @@ START_TEST(a_mirrored_float_resampling_is_the_mirror_image) {
   mcli_taps_place(&tx, words[1], OUT, most);
   mcli_taps_fill(&ty, SIDE, 1.25, 9, MCL_FILTER_TRIANGLE, 0);
   mcli_taps_fill(&tx, SIDE, 0.5, 8.25, MCL_FILTER_TRIANGLE, 0);
-  mcli_resample_f32(in, SIDE, C, &ty, &tx, row, IMAGE, a);
+  mcli_resample_f32(mcli_resample_kernels_of(context), in, SIDE, C, &ty, &tx, row, IMAGE, a);
   mcli_taps_fill(&tx, SIDE, 0.5, 8.25, MCL_FILTER_TRIANGLE, 1);
-  mcli_resample_f32(in, SIDE, C, &ty, &tx, row, IMAGE, b);
+  mcli_resample_f32(mcli_resample_kernels_of(context), in, SIDE, C, &ty, &tx, row, IMAGE, b);
   for (int y = 0; y < OUT; y++)
     for (int x = 0; x < OUT; x++)
       for (int k = 0; k < IMAGE; k++) {
@@ -165,6 +166,54 @@ START_TEST(a_mirrored_float_resampling_is_the_mirror_image) {
         }
         ck_assert_double_eq_tol(a[(y * OUT + x) * IMAGE + k], v / total, 1e-6);
       }
+}
+END_TEST
+
+// Rows and columns of odd lengths, on memory of just their size for a sanitizer to watch.
+static void run_kernels(const mcli_resample_kernels *k, int w, int c, int taps, float *rows,
+                        float *sums, uint8_t *bytes) {
+  static uint8_t in[9 * 70 * 4];
+  static float floats[9 * 70 * 4];
+  float weight[9], *out = malloc((size_t)(w * c + MCLI_ROW_SLACK) * sizeof *out);
+  draw(in, sizeof in);
+  test_fill(weight, 9, 3, 0, 1);
+  for (size_t i = 0; i < sizeof in; i++) floats[i] = (float)in[i] / 255;
+  k->rows_u8(in, w * c, weight, taps, rows, w * c);
+  memset(rows + w * c, 0, MCLI_ROW_SLACK * sizeof *rows);
+  int32_t first[70], count[70];
+  float columns[70 * 9];
+  test_fill(columns, 70 * 9, 4, 0, 0.3f);
+  for (int i = 0; i < w; i++) count[i] = taps, first[i] = i + taps < w ? i : w - taps;
+  mcli_taps t = {.out = w, .most = 9, .first = first, .count = count, .weight = columns};
+  k->columns(rows, c, &t, out);
+  memcpy(sums, out, (size_t)(w * c) * sizeof *out);
+  k->to_bytes(sums, 1, w * c, bytes);
+  k->to_bytes(sums, 3, w * c, bytes + w * c);
+  k->rows_f32(floats, w * c, weight, taps, rows, w * c);
+  k->columns_f32(rows, c, &t, c, out);
+  for (int i = 0; i < w * c; i++) sums[w * c + i] = out[i];
+  free(out);
+}
+
+START_TEST(every_instruction_set_gives_the_same_bits) {
+  enum { MOST = 70 * 4 };
+  for (mcli_isa isa = MCLI_ISA_BASE; isa <= MCLI_ISA_AVX512; isa++) {
+    const mcli_resample_kernels *k = mcli_resample_kernels_for(isa);
+    if (!k) continue;
+    for (int c = 1; c <= 4; c++)
+      for (int taps = 1; taps <= 9; taps++)
+        for (int w = taps; w <= 70; w += 1 + w / 3) {
+          float rows[2][MOST + MCLI_ROW_SLACK], sums[2][2 * MOST];
+          uint8_t bytes[2][2 * MOST];
+          run_kernels(mcli_resample_kernels_for(MCLI_ISA_BASE), w, c, taps, rows[0], sums[0],
+                      bytes[0]);
+          run_kernels(k, w, c, taps, rows[1], sums[1], bytes[1]);
+          size_t n = (size_t)(w * c);
+          ck_assert_mem_eq(rows[0], rows[1], n * sizeof(float));
+          ck_assert_mem_eq(sums[0], sums[1], 2 * n * sizeof(float));
+          ck_assert_mem_eq(bytes[0], bytes[1], 2 * n);
+        }
+  }
 }
 END_TEST
 
@@ -186,4 +235,5 @@ RUN_TESTS("image", every_size_filter_and_fit_is_the_plain_twin_rounded,
           a_box_of_whole_factors_is_the_exact_mean_with_halves_up, bilinear_is_within_one_of_pillow,
           white_and_black_stay_white_and_black, the_output_is_written_to_its_end_and_no_further,
           a_mirrored_float_resampling_is_the_mirror_image,
+          every_instruction_set_gives_the_same_bits,
           a_failed_allocation_is_reported_and_leaves_the_output)

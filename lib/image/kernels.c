@@ -1,0 +1,18 @@
+// Which kernels a processor gets.
+#include "image/kernels.h"
+
+static const mcli_resample_kernels *const resample[] = {
+    [MCLI_ISA_BASE] = &mcli_resample_kernels_base,
+#ifdef __x86_64__
+    [MCLI_ISA_AVX2] = &mcli_resample_kernels_avx2,
+    [MCLI_ISA_AVX512] = &mcli_resample_kernels_avx512,
+#endif
+};
+
+const mcli_resample_kernels *mcli_resample_kernels_of(const mcl_context *c) {
+  return resample[mcli_context_isa(c)];
+}
+
+const mcli_resample_kernels *mcli_resample_kernels_for(mcli_isa isa) {
+  return isa <= mcli_processor_isa() ? resample[isa] : NULL;
+}
