@@ -22,9 +22,10 @@
  *  3. A step is one piece, shared by the ranks in even parts; or, packed, for each rank as many
  *     whole pieces as fit into P.
  *  4. The order of the steps is drawn anew each epoch.
- * Memory: 4 bytes a row that is not excluded (8 from 2^31 rows on), and about 60 bytes a cell;
- * nothing a row before the first labels. mcl_sampler_add_labels() needs up to 16 bytes a row more
- * while it runs (24 from 2^31 rows on). */
+ * Memory: 4 bytes a row that the first labels do not exclude (8 from 2^31 rows on), and about 60
+ * bytes a cell, up to 90 where some have joined others; nothing a row before the first labels.
+ * mcl_sampler_add_labels() moves the rows where they are: while it runs it needs 8 bytes in 128 rows
+ * of the largest cell, up to 360 KiB, and both the old and the new cells. */
 #ifndef LIBMCL_SAMPLER_H
 #define LIBMCL_SAMPLER_H
 
@@ -154,7 +155,8 @@ MCL_API MCL_CHECK mcl_status mcl_sampler_create(mcl_context *context,
  *  numbers from 0 to INT32_MAX, with or without gaps; -1 excludes the row for good. `stage` is 0 at
  *  first, then the same as in the last call (another label vector of that stage, say of another
  *  modality: they refine jointly, and backing off undoes a whole stage) or one more. Copied. Time
- *  O(n) for labels under 256, else O(n) times the bytes of the largest.
+ *  O(n) for labels under 256 (under 255 where rows are excluded), else O(n) times the bytes of the
+ *  largest; after a failure as much again, O(n) times the bits of n, to put back what was moved.
  *  Errors, all leaving the sampler as it was: MCL_E_INVALID (stage out of turn; a label below -1,
  *  mcl_error.row names it), MCL_E_SHAPE (n), MCL_E_LIMIT (as in create), MCL_E_NOMEM, MCL_E_BUSY
  *  (called from two threads at once). */

@@ -51,6 +51,10 @@ static inline void mcli_ref_init(mcli_refcount *r) {
 static inline void mcli_ref(mcli_refcount *r) {
   atomic_fetch_add_explicit(&r->n, 1, memory_order_relaxed);
 }
+// Whether nobody else holds it: whoever asks must be a holder, and give no reference away meanwhile.
+static inline int mcli_ref_is_only(mcli_refcount *r) {
+  return atomic_load_explicit(&r->n, memory_order_acquire) == 1;
+}
 static inline int mcli_unref_is_last(mcli_refcount *r) {
   return atomic_fetch_sub_explicit(&r->n, 1, memory_order_acq_rel) == 1;
 }

@@ -34,7 +34,7 @@ typedef struct mcli_cells {
   int64_t included;     // rows of `index`: no label vector excluded them
   mcli_index index;     // [included] rows, those of a cell together and rising
   int64_t n;            // cells; may be 0
-  int64_t *first;       // [n] where a cell begins in `index`
+  int64_t *first;       // [n] where a cell begins in `index`: the sum of the sizes before
   int64_t *size;        // [n] its rows, at least 1
   int32_t wide;         // `index` has 64 bits
   int32_t stages;       // levels of the tree below its root
@@ -47,21 +47,34 @@ mcl_status mcli_cells_root(mcl_context *c, int64_t rows, int32_t wide, mcli_cell
                            mcl_error *err);
 void mcli_cells_free(mcli_cells *cells); // NULL and half-built are fine
 
-// Splits every cell by label: [rows], -1 or 0 .. max_label. `stage` is old->stages - 1 (joins the
-// last stage) or old->stages (a new one). `old` stays as it is.
-mcl_status mcli_cells_refine(const mcli_cells *old, int32_t stage, const int32_t *labels,
-                             int32_t max_label, mcli_cells **out, mcl_error *err);
+// One label vector, read and found good.
+typedef struct mcli_labels {
+  const int32_t *of; // [rows] -1: excluded
+  int32_t max;       // the largest, at least 0
+  int64_t given;     // rows that are not excluded
+} mcli_labels;
+
+// Cells on their way from old to new ones: what there is to undo or to finish.
+typedef struct mcli_refined {
+  mcli_cells *cells; // the new ones, without an index until the end
+  mcli_index index;  // the rows, in the old cells' places
+  int64_t *kept;     // [old cells] how many of them the new cells have; they stand first
+} mcli_refined;
+
+// Splits every cell by label. `stage` is old->stages - 1 (joins the last stage) or old->stages (a
+// new one). Rows move within their old cells, where `own` in old->index itself, else in a copy.
+// Afterwards, and after a failure, one of the two calls below follows.
+mcl_status mcli_cells_refine(mcli_cells *old, int own, int32_t stage, const mcli_labels *labels,
+                             mcli_refined *out, mcl_error *err);
+// The old cells are as they were. Needs no memory. `cells` is freed unless NULL.
+void mcli_cells_undo(mcli_cells *old, mcli_refined *r);
+// r->cells gets its index; the old ones, where it was their own, have none any more.
+void mcli_cells_finish(mcli_cells *old, mcli_refined *r);
 
 // Training cells, one a true cell: training[f] is the lowest true cell that f trains with. Cells
 // under `min` rows join others: MCL_SMALL_BACK_OFF.
 mcl_status mcli_cells_back_off(const mcli_cells *cells, int64_t min, int64_t *training,
                                mcl_error *err);
-
-// Moves the rows of `index` so that those of training cell 0 come first, then 1, ...; dropped ones
-// (-1) last. first: [n + 1] gets the beginning of each of the n training cells and the end of the
-// last.
-mcl_status mcli_cells_arrange(mcli_cells *cells, const int64_t *training, int64_t n, int64_t *first,
-                              mcl_error *err);
 
 // The true cell of a row; -1: excluded. O(cells log rows).
 int64_t mcli_cells_find(const mcli_cells *cells, int64_t row);

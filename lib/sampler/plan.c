@@ -12,6 +12,10 @@
 //
 // Even pieces rather than full ones and a rest: a cell of one row more than a batch would give a
 // batch of one row, which has no negatives.
+//
+// The rows of a true cell stay where they are when it joins others: a training cell is a list of true
+// cells. Moving them together would need a second index, or a way to do it in place; now only rows of
+// joined cells are looked for, among the parts of their cell.
 #include "sampler/plan.h"
 
 #include "base/rng.h"
@@ -32,6 +36,10 @@ void mcli_plan_unref(mcli_plan *p) {
   mcl_context *c = p->context;
   mcli_cells_free(p->cells);
   mcli_free(c, p->cell_first);
+  mcli_free(c, p->training);
+  mcli_free(c, p->part_first);
+  mcli_free(c, p->part_at);
+  mcli_free(c, p->part_shift);
   mcli_free(c, p->piece_first);
   mcli_free(c, p->bin_first);
   mcli_free(c, p->bin_piece);
@@ -64,6 +72,44 @@ static mcl_status choose_cells(mcli_plan *p, int64_t *training, mcl_error *err) 
       training[f] = -1;
     else
       training[f] = training[f] == f ? p->trained++ : training[training[f]];
+  }
+  return mcl_ok(err);
+}
+
+// Fills in cell_first.
+static mcl_status measure_cells(mcli_plan *p, const int64_t *training, mcl_error *err) {
+  int64_t *first = p->cell_first = MCLI_NEW0(p->context, int64_t, p->trained + 1);
+  if (!first) return mcli_nomem(err, "the cells of an epoch");
+  for (int64_t f = 0; f < p->cells->n; f++)
+    if (training[f] >= 0) first[training[f] + 1] += p->cells->size[f];
+  for (int64_t t = 0; t < p->trained; t++) first[t + 1] += first[t];
+  return mcl_ok(err);
+}
+
+// The true cells of each training cell, in rising order: nothing to list where each trains by
+// itself. Keeps `training` if it is needed.
+static mcl_status list_parts(mcli_plan *p, int64_t **training, mcl_error *err) {
+  const mcli_cells *cells = p->cells;
+  int in_order = 1;
+  for (int64_t f = 0; f < cells->n; f++) in_order &= (*training)[f] == f;
+  if (in_order) return mcl_ok(err);
+  p->training = *training;
+  *training = NULL;
+  p->part_first = MCLI_NEW0(p->context, int64_t, p->trained + 2);
+  p->part_at = MCLI_NEW(p->context, int64_t, cells->n);
+  p->part_shift = MCLI_NEW(p->context, int64_t, cells->n);
+  int64_t *next = p->part_first;
+  if (!next || !p->part_at || !p->part_shift) return mcli_nomem(err, "the parts of cells");
+  for (int64_t f = 0; f < cells->n; f++)
+    if (p->training[f] >= 0) next[p->training[f] + 2]++;
+  for (int64_t t = 0; t < p->trained; t++) next[t + 2] += next[t + 1];
+  for (int64_t f = 0; f < cells->n; f++) // next[t + 1] runs through t's, to where t + 1 begins
+    if (p->training[f] >= 0) p->part_shift[next[p->training[f] + 1]++] = f;
+  for (int64_t i = 0, at = 0; i < next[p->trained]; i++) {
+    int64_t f = p->part_shift[i];
+    p->part_at[i] = at;
+    p->part_shift[i] = cells->first[f] - at;
+    at += cells->size[f];
   }
   return mcl_ok(err);
 }
@@ -267,12 +313,11 @@ mcl_status mcli_plan_make(const mcl_sampler_options *o, int32_t world, mcli_cell
   p->piece_rows = mcli_plan_piece_rows(o, cells->rows, world);
   p->key = mcli_rng_derive(o->seed, MCLI_RNG_SAMPLER, (uint64_t)cells->stages);
   if ((status = choose_cells(p, training, err)) < 0) goto done;
-  p->cell_first = MCLI_NEW(c, int64_t, p->trained + 1);
-  status = p->cell_first ? mcli_cells_arrange(cells, training, p->trained, p->cell_first, err)
-                         : mcli_nomem(err, "the cells of an epoch");
-  if (status < 0) goto done;
+  if ((status = measure_cells(p, training, err)) < 0) goto done;
   count_backed_off(p, training);
-  if ((status = cut_pieces(p, err)) < 0 || (status = order_steps(p, err)) < 0) goto done;
+  if ((status = list_parts(p, &training, err)) < 0 || (status = cut_pieces(p, err)) < 0 ||
+      (status = order_steps(p, err)) < 0)
+    goto done;
   measure(p);
   *out = p;
   p = NULL;
@@ -304,6 +349,13 @@ mcli_span mcli_plan_span(const mcli_plan *p, int64_t piece) { // (1)
   int64_t rows = drops(p) ? pieces * p->piece_rows : mcli_plan_cell_rows(p, s.cell);
   mcli_part(rows, pieces, i, &s.first, &s.n);
   return s;
+}
+
+int64_t mcli_plan_place(const mcli_plan *p, int64_t cell, int64_t i) {
+  int64_t place = p->cell_first[cell] + i;
+  if (!p->part_first) return place;
+  int64_t first = p->part_first[cell], parts = p->part_first[cell + 1] - first;
+  return place + p->part_shift[first + find(p->part_at + first, parts, place)];
 }
 
 uint64_t mcli_plan_epoch_key(const mcli_plan *p, int32_t epoch) {

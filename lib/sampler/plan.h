@@ -14,7 +14,11 @@ typedef struct mcli_plan {
   int32_t world;
   int64_t piece_rows;   // the most rows of a piece
   int64_t trained;      // training cells
-  int64_t *cell_first;  // [trained + 1] where each begins in cells->index
+  int64_t *cell_first;  // [trained + 1] rows of all before it
+  int64_t *training;    // [cells->n] of each true cell, -1: dropped. NULL: each trains by itself
+  int64_t *part_first;  // NULL likewise; [trained + 1] its first true cell among
+  int64_t *part_at;     // [true cells that train] rows of all before it, in the order of training
+  int64_t *part_shift;  // [true cells that train] from there to its place in cells->index
   int64_t *piece_first; // [trained + 1] its first piece
   int64_t bins;         // packed: batches of all ranks
   int64_t *bin_first;   // [bins + 1] its first entry in
@@ -58,6 +62,13 @@ mcli_span mcli_plan_span(const mcli_plan *p, int64_t piece);
 enum { MCLI_DRAW_CELL = 1, MCLI_DRAW_STEPS, MCLI_DRAW_ROUND, MCLI_DRAW_NEGATIVES };
 mcli_permutation mcli_plan_permutation(uint64_t epoch_key, uint32_t what, int64_t id, int64_t pass,
                                        int64_t n);
+
+// The place in cells->index of row i of a training cell.
+int64_t mcli_plan_place(const mcli_plan *p, int64_t cell, int64_t i);
+// The training cell of a true one; -1: dropped.
+static inline int64_t mcli_plan_training(const mcli_plan *p, int64_t true_cell) {
+  return p->training ? p->training[true_cell] : true_cell;
+}
 
 static inline int64_t mcli_plan_cell_rows(const mcli_plan *p, int64_t cell) {
   return p->cell_first[cell + 1] - p->cell_first[cell];

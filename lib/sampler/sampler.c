@@ -1,8 +1,9 @@
 // The sampler's handle: arguments checked, a plan held, batches written into the caller's buffers.
 //
-// A plan never changes. Adding labels makes a new one beside the old and then swaps them, so a
-// failure leaves the sampler as it was, and a clone is another holder of the same plan. A batch
-// reads the plan and draws the rest from keys (plan.c).
+// A plan never changes. Adding labels makes a new one beside the old and then swaps them, and a clone is
+// another holder of the same plan. Only the rows are not there twice, where nobody else holds the plan:
+// they are moved within their cells, which a failure undoes (cells.c). A batch reads the plan and draws
+// the rest from keys (plan.c).
 #include "sampler/sampler.h"
 
 #include <string.h>
@@ -136,7 +137,7 @@ mcl_status mcli_sampler_clone(const mcl_sampler *s, mcl_sampler **out, mcl_error
 // ---- labels -------------------------------------------------------------------------------------
 
 static mcl_status check_labels(const mcl_sampler *s, int32_t stage, const int32_t *labels,
-                               int64_t n, int32_t *max, mcl_error *err) {
+                               int64_t n, mcli_labels *out, mcl_error *err) {
   const mcli_cells *cells = s->plan->cells;
   int32_t next = cells->stages, lowest = next > 0 ? next - 1 : 0;
   if (stage < lowest || stage > next)
@@ -146,28 +147,40 @@ static mcl_status check_labels(const mcl_sampler *s, int32_t stage, const int32_
   if (n != cells->rows)
     return mcli_fail(err, MCL_E_SHAPE, "n is %lld labels for %lld rows", (long long)n,
                      (long long)cells->rows);
-  int32_t largest = 0, least = 0;
+  *out = (mcli_labels){.of = labels};
+  int32_t least = 0;
   for (int64_t i = 0; i < n; i++) {
-    largest = labels[i] > largest ? labels[i] : largest;
+    out->max = labels[i] > out->max ? labels[i] : out->max;
     least = labels[i] < least ? labels[i] : least;
+    out->given += labels[i] >= 0;
   }
   for (int64_t i = 0; i < n && least < -1; i++)
     if (labels[i] < -1)
       return mcli_fail_row(err, MCL_E_INVALID, i, "labels[%lld] is %d, less than -1", (long long)i,
                            labels[i]);
-  *max = largest;
   return mcl_ok(err);
 }
 
+// Rows move in place unless a clone reads them too.
 static mcl_status refine(mcl_sampler *s, int32_t stage, const int32_t *labels, int64_t n,
                          mcl_error *err) {
   mcli_plan *old = s->plan, *new;
-  mcli_cells *cells;
-  int32_t max = 0;
-  mcl_status status = check_labels(s, stage, labels, n, &max, err);
-  if (status < 0 || (status = mcli_cells_refine(old->cells, stage, labels, max, &cells, err)) < 0 ||
-      (status = mcli_plan_make(&old->options, old->world, cells, &new, err)) < 0)
+  mcli_labels checked;
+  mcli_refined r;
+  mcl_status status = check_labels(s, stage, labels, n, &checked, err);
+  if (status < 0) return status;
+  status =
+      mcli_cells_refine(old->cells, mcli_ref_is_only(&old->references), stage, &checked, &r, err);
+  if (status == MCL_OK) {
+    mcli_cells *cells = r.cells;
+    status = mcli_plan_make(&old->options, old->world, cells, &new, err);
+    if (status < 0) r.cells = NULL; // gone
+  }
+  if (status < 0) {
+    mcli_cells_undo(old->cells, &r);
     return status;
+  }
+  mcli_cells_finish(old->cells, &r);
   s->plan = new;
   mcli_plan_unref(old);
   return mcl_ok(err);
@@ -196,22 +209,45 @@ int64_t mcl_sampler_batch_capacity(const mcl_sampler *s) {
   return p->options.batching == MCL_BATCH_PACKED ? most : (most + p->world - 1) / p->world;
 }
 
-// Rows looked up at a time: their places are still in the first-level cache then. Fetching them one
-// part ahead gained nothing, at 10^7 rows either, where each is a cache miss: the processor has as
-// many of those in flight by itself.
-enum { TAKE_ROWS = 512 };
+// Rows looked up at a time. While the places of some are computed, the lines of those before are on
+// their way: a row of a large index is a line from memory, and waiting for it takes longer than the
+// permutation. 256 are more than a processor fetches at once, and still in the first-level cache when
+// they are wanted.
+enum { TAKE_ROWS = 256, FETCH_ROWS = 64 };
 
-// out[i] = the row at place first + i of a permuted cell, whose rows begin at `base`.
-static void take(const mcl_sampler *s, const mcli_permutation *p, int64_t base, int64_t first,
+static void fetch(const mcli_index *index, const int64_t *place, int64_t n) {
+  if (index->narrow)
+    for (int64_t i = 0; i < n; i++) __builtin_prefetch(&index->narrow[place[i]]);
+  else if (index->wide)
+    for (int64_t i = 0; i < n; i++) __builtin_prefetch(&index->wide[place[i]]);
+}
+
+// out[i] = the place in the index of row first + i of a permuted cell.
+static void places(const mcl_sampler *s, const mcli_permutation *p, int64_t cell, int64_t first,
+                   int64_t n, int64_t *out) {
+  const mcli_plan *plan = s->plan;
+  mcli_permutation_run(p, s->isa, (uint64_t)first, n, out);
+  if (plan->part_first && plan->part_first[cell + 1] - plan->part_first[cell] > 1) {
+    for (int64_t i = 0; i < n; i++) out[i] = mcli_plan_place(plan, cell, out[i]);
+  } else {
+    int64_t begin = mcli_plan_place(plan, cell, 0);
+    for (int64_t i = 0; i < n; i++) out[i] += begin;
+  }
+  fetch(&plan->cells->index, out, n);
+}
+
+// out[i] = row first + i of a permuted cell.
+static void take(const mcl_sampler *s, const mcli_permutation *p, int64_t cell, int64_t first,
                  int64_t n, int64_t *out) {
   const mcli_index *index = &s->plan->cells->index;
   for (int64_t part; n > 0; first += part, out += part, n -= part) {
     part = n < TAKE_ROWS ? n : TAKE_ROWS;
-    mcli_permutation_run(p, s->isa, (uint64_t)first, part, out);
+    for (int64_t i = 0; i < part; i += FETCH_ROWS)
+      places(s, p, cell, first + i, part - i < FETCH_ROWS ? part - i : FETCH_ROWS, out + i);
     if (index->narrow)
-      for (int64_t i = 0; i < part; i++) out[i] = index->narrow[base + out[i]];
+      for (int64_t i = 0; i < part; i++) out[i] = index->narrow[out[i]];
     else if (index->wide)
-      for (int64_t i = 0; i < part; i++) out[i] = index->wide[base + out[i]];
+      for (int64_t i = 0; i < part; i++) out[i] = index->wide[out[i]];
   }
 }
 
@@ -233,7 +269,7 @@ static void fill(const mcl_sampler *s, uint64_t key, const mcli_draw *draw, mcl_
     mcli_span span = share(s, mcli_draw_piece(draw, i));
     int64_t rows = mcli_plan_cell_rows(plan, span.cell);
     mcli_permutation p = mcli_plan_permutation(key, MCLI_DRAW_CELL, span.cell, draw->pass, rows);
-    take(s, &p, plan->cell_first[span.cell], span.first, span.n, b->indices + b->n);
+    take(s, &p, span.cell, span.first, span.n, b->indices + b->n);
     if (b->cells)
       for (int64_t j = 0; j < span.n; j++) b->cells[b->n + j] = span.cell;
     b->n += span.n;
@@ -292,21 +328,6 @@ mcl_status mcl_sampler_batch(const mcl_sampler *s, int32_t epoch, int64_t step, 
 
 // ---- cells --------------------------------------------------------------------------------------
 
-// The training cell that begins at or before `place`, a place of the index; -1 where that place is
-// of a dropped cell.
-static int64_t cell_at(const mcli_plan *p, int64_t place) {
-  int64_t low = 0, high = p->trained;
-  if (place >= p->cell_first[high]) return -1;
-  while (high - low > 1) {
-    int64_t middle = low + (high - low) / 2;
-    if (p->cell_first[middle] <= place)
-      low = middle;
-    else
-      high = middle;
-  }
-  return low;
-}
-
 mcl_status mcl_sampler_negatives(const mcl_sampler *s, int32_t epoch, int64_t anchor, int64_t *out,
                                  int64_t capacity, int64_t *got, mcl_error *err) {
   if (!s) return mcli_fail(err, MCL_E_INVALID, "sampler is NULL");
@@ -322,14 +343,14 @@ mcl_status mcl_sampler_negatives(const mcl_sampler *s, int32_t epoch, int64_t an
   if (!got) return mcli_fail(err, MCL_E_INVALID, "got is NULL");
 
   int64_t true_cell = mcli_cells_find(p->cells, anchor), n = 0;
-  int64_t cell = true_cell < 0 ? -1 : cell_at(p, p->cells->first[true_cell]);
+  int64_t cell = true_cell < 0 ? -1 : mcli_plan_training(p, true_cell);
   int64_t rows = cell < 0 ? 0 : mcli_plan_cell_rows(p, cell);
   if (rows > 1) {
     mcli_permutation permutation =
         mcli_plan_permutation(mcli_plan_epoch_key(p, epoch), MCLI_DRAW_NEGATIVES, anchor, 0, rows);
     for (int64_t i = 0; i < rows && n < capacity; i++) {
       int64_t place = (int64_t)mcli_permutation_at(&permutation, (uint64_t)i);
-      int64_t row = mcli_index_get(&p->cells->index, p->cell_first[cell] + place);
+      int64_t row = mcli_index_get(&p->cells->index, mcli_plan_place(p, cell, place));
       if (row != anchor) out[n++] = row;
     }
   }
@@ -346,9 +367,9 @@ mcl_status mcl_sampler_cells(const mcl_sampler *s, int64_t *cell_of_row, int64_t
     return mcli_fail(err, MCL_E_SHAPE, "n is %lld values for %lld rows", (long long)n,
                      (long long)p->cells->rows);
   for (int64_t i = 0; i < n; i++) cell_of_row[i] = -1;
-  for (int64_t t = 0; t < p->trained; t++)
-    for (int64_t i = p->cell_first[t]; i < p->cell_first[t + 1]; i++)
-      cell_of_row[mcli_index_get(&p->cells->index, i)] = t;
+  for (int64_t f = 0; f < p->cells->n; f++)
+    for (int64_t i = p->cells->first[f], end = i + p->cells->size[f]; i < end; i++)
+      cell_of_row[mcli_index_get(&p->cells->index, i)] = mcli_plan_training(p, f);
   return mcl_ok(err);
 }
 
