@@ -1,8 +1,9 @@
 // Views: what SimCLR does to an image, each draw a function of which image and which view.
 //
-// One image at a time, in scratch memory of the worker, so that nothing is allocated an image:
+// One image at a time, in scratch memory of the worker, so that nothing is allocated an image, and
+// between the first step and the last in planes (image/kernels.h):
 //
-//   source [h, w, c] -> crop, resize, flip -> [oh, ow, ic] -> colour, blur, noise -> [oh, ow, c]
+//   source [h, w, c] -> crop, resize, flip -> [ic, oh, ow] -> colour, blur, noise -> [oh, ow, c]
 //                 \---------- resize --------> the extra channels -------------------/
 //
 // Crop, resize and flip are one resampling: a box with real-valued corners decides the weights
@@ -28,7 +29,6 @@
 
 #include "base/rng.h"
 #include "image/augment.h"
-#include "image/colour.h"
 #include "image/kernels.h"
 #include "image/resize.h"
 #include "math/array.h"
@@ -152,6 +152,7 @@ void mcl_augmenter_unref(mcl_augmenter *augmenter) {
 typedef struct augment_job {
   const mcl_augmenter_options *o;
   const mcli_resample_kernels *kernels;
+  const mcli_colour_kernels *colour;
   const mcl_array *data, *out;
   const int64_t *indices; // [n]; NULL when nothing is drawn
   int64_t n;
@@ -167,16 +168,17 @@ typedef struct augment_job {
 typedef struct desk {
   float *source; // [h, w, c]
   float *view;   // [oh, ow, c]
-  float *image;  // [oh, ow, ic]
-  float *spare;  // [oh, ow, ic]
+  float *planes; // [c, oh, ow]
+  float *spare;  // mcli_blur_spare()
   float *row;    // [w, c] and slack
   mcli_taps ty, tx;
 } desk;
 
 static int64_t desk_floats(const augment_job *j) {
   int64_t in = (int64_t)j->h * j->w * j->c, out = (int64_t)j->oh * j->ow;
-  int64_t floats = in + out * j->c + 2 * out * j->ic + (int64_t)j->w * j->c + MCLI_ROW_SLACK +
-                   mcli_taps_words(j->oh, j->most_y) + mcli_taps_words(j->ow, j->most_x);
+  int64_t floats = in + 2 * out * j->c + mcli_blur_spare(j->oh, j->ow) + (int64_t)j->w * j->c +
+                   MCLI_ROW_SLACK + mcli_taps_words(j->oh, j->most_y) +
+                   mcli_taps_words(j->ow, j->most_x);
   return (floats + 15) / 16 * 16; // whole cache lines: workers share none
 }
 
@@ -185,9 +187,9 @@ static desk desk_of(const augment_job *j, uint32_t worker) {
   int64_t out = (int64_t)j->oh * j->ow;
   d.source = j->scratch + worker * j->scratch_floats;
   d.view = d.source + (int64_t)j->h * j->w * j->c;
-  d.image = d.view + out * j->c;
-  d.spare = d.image + out * j->ic;
-  d.row = d.spare + out * j->ic;
+  d.planes = d.view + out * j->c;
+  d.spare = d.planes + out * j->c;
+  d.row = d.spare + mcli_blur_spare(j->oh, j->ow);
   float *taps = d.row + (int64_t)j->w * j->c + MCLI_ROW_SLACK;
   mcli_taps_place(&d.ty, taps, j->oh, j->most_y);
   mcli_taps_place(&d.tx, taps + mcli_taps_words(j->oh, j->most_y), j->ow, j->most_x);
@@ -260,7 +262,8 @@ static float draw_factor(double strength, mcli_rng *rng) {
 }
 
 // The four changes in random order; those of strength 0 draw nothing but their place.
-static void jitter(const mcl_augmenter_options *o, float *x, int64_t n, int32_t c, mcli_rng *rng) {
+static void jitter(const augment_job *j, float *x, int64_t n, int32_t c, mcli_rng *rng) {
+  const mcl_augmenter_options *o = j->o;
   int order[4] = {0, 1, 2, 3};
   for (uint32_t i = 3; i > 0; i--) {
     uint64_t k = mcli_rng_below(rng, i + 1);
@@ -270,13 +273,13 @@ static void jitter(const mcl_augmenter_options *o, float *x, int64_t n, int32_t 
   }
   for (int i = 0; i < 4; i++) {
     if (order[i] == 0 && o->brightness > 0)
-      mcli_brightness(x, n, c, draw_factor(o->brightness, rng), !o->unclamped_brightness);
+      j->colour->brightness(x, n * c, draw_factor(o->brightness, rng), !o->unclamped_brightness);
     else if (order[i] == 1 && o->contrast > 0)
-      mcli_contrast(x, n, c, draw_factor(o->contrast, rng));
+      j->colour->contrast(x, n, c, draw_factor(o->contrast, rng));
     else if (order[i] == 2 && o->saturation > 0 && c == 3)
-      mcli_saturation(x, n, draw_factor(o->saturation, rng));
+      j->colour->saturation(x, n, draw_factor(o->saturation, rng));
     else if (order[i] == 3 && o->hue > 0 && c == 3)
-      mcli_hue(x, n, (float)mcli_rng_between(rng, -o->hue, o->hue));
+      j->colour->hue(x, n, (float)mcli_rng_between(rng, -o->hue, o->hue));
   }
 }
 
@@ -284,38 +287,42 @@ static void jitter(const mcl_augmenter_options *o, float *x, int64_t n, int32_t 
 static void change(const augment_job *j, float *x, float *spare, mcli_rng *rng) {
   const mcl_augmenter_options *o = j->o;
   int64_t n = (int64_t)j->oh * j->ow;
-  if (happens(o->jitter, rng)) jitter(o, x, n, j->ic, rng);
-  if (happens(o->grey, rng) && j->ic == 3) mcli_grey(x, n);
+  if (happens(o->jitter, rng)) jitter(j, x, n, j->ic, rng);
+  if (happens(o->grey, rng) && j->ic == 3) j->colour->grey(x, n);
   if (happens(o->blur, rng)) {
     double sigma = mcli_rng_between(rng, 0.1, 2);
     int32_t ry = j->oh / 20, rx = j->ow / 20;
-    if (ry || rx) mcli_blur(x, j->oh, j->ow, j->ic, sigma, ry, rx, spare);
+    if (ry || rx) j->colour->blur(x, j->oh, j->ow, j->ic, sigma, ry, rx, spare);
   }
-  if (o->noise > 0) mcli_noise(x, n * j->ic, (float)o->noise, rng);
+  if (o->noise > 0) j->colour->noise(x, n * j->ic, (float)o->noise, rng);
 }
 
 // ---- one image ----------------------------------------------------------------------------------
 
-// Channels first .. first + n - 1 of pixels of `from` channels to the same of `to` channels.
-static void copy_channels(const float *in, int64_t pixels, int32_t from, int32_t in_first,
-                          int32_t n, float *out, int32_t to, int32_t out_first) {
-  for (int64_t i = 0; i < pixels; i++)
-    for (int32_t k = 0; k < n; k++) out[i * to + out_first + k] = in[i * from + in_first + k];
-}
-
+// Channels first .. first + n - 1 of the crop, to n planes.
 static void resample(const augment_job *j, const desk *d, const float *source, mcli_box b, int flip,
-                     int32_t channels, float *out) {
+                     int32_t first, int32_t n, float *planes) {
   mcli_taps ty = d->ty, tx = d->tx;
   mcli_taps_fill(&ty, j->h, b.y, b.height, MCL_FILTER_TRIANGLE, 0);
   mcli_taps_fill(&tx, j->w, b.x, b.width, MCL_FILTER_TRIANGLE, flip);
-  mcli_resample_f32(j->kernels, source, j->w, j->c, &ty, &tx, d->row, channels, out);
+  mcli_resample_f32(j->kernels, source, j->w, j->c, &ty, &tx, d->row, first, n, planes);
+}
+
+// Channels from `first` on, of the whole image.
+static void resample_whole(const augment_job *j, const desk *d, const float *source,
+                           int32_t first) {
+  resample(j, d, source, (mcli_box){0, 0, j->h, j->w}, 0, first, j->c - first,
+           d->planes + (int64_t)j->oh * j->ow * first);
 }
 
 static void resize_whole(const augment_job *j, const desk *d, const float *source, float *view) {
-  if (j->oh == j->h && j->ow == j->w)
-    memcpy(view, source, (size_t)j->h * (size_t)j->w * (size_t)j->c * sizeof *view);
-  else
-    resample(j, d, source, (mcli_box){0, 0, j->h, j->w}, 0, j->c, view);
+  int64_t pixels = (int64_t)j->oh * j->ow;
+  if (j->oh == j->h && j->ow == j->w) {
+    memcpy(view, source, (size_t)pixels * (size_t)j->c * sizeof *view);
+    return;
+  }
+  resample_whole(j, d, source, 0);
+  j->kernels->interleave(d->planes, pixels, j->c, view);
 }
 
 static void augment_image(const augment_job *j, const desk *d, const float *source, int64_t index,
@@ -324,15 +331,18 @@ static void augment_image(const augment_job *j, const desk *d, const float *sour
   mcli_rng rng = mcli_rng_make(j->seed, MCLI_RNG_AUGMENT, (uint64_t)index, j->stream);
   mcli_box b = draw_crop(j->o, j->h, j->w, &rng);
   int flip = happens(j->o->flip, &rng);
-  float *x = j->ic == j->c ? view : d->image;
-  resample(j, d, source, b, flip, j->ic, x);
-  change(j, x, d->spare, &rng);
-  if (x == view) return;
-  if (j->oh == j->h && j->ow == j->w)
-    copy_channels(source, pixels, j->c, j->ic, j->c - j->ic, view, j->c, j->ic);
-  else
-    resample(j, d, source, (mcli_box){0, 0, j->h, j->w}, 0, j->c, view); // then the image over it
-  copy_channels(x, pixels, j->ic, 0, j->ic, view, j->c, 0);
+  float *planes = j->c == 1 ? view : d->planes; // one plane is a view already
+  resample(j, d, source, b, flip, 0, j->ic, planes);
+  change(j, planes, d->spare, &rng);
+  if (planes == view) return;
+  if (j->ic == j->c || j->oh != j->h || j->ow != j->w) {
+    if (j->ic < j->c) resample_whole(j, d, source, j->ic);
+    j->kernels->interleave(planes, pixels, j->c, view);
+    return;
+  }
+  for (int64_t i = 0; i < pixels; i++) // extra channels as they are
+    for (int32_t k = 0; k < j->c; k++)
+      view[i * j->c + k] = k < j->ic ? planes[k * pixels + i] : source[i * j->c + k];
 }
 
 static void augment_task(void *job, uint32_t task, uint32_t worker) {
@@ -402,6 +412,7 @@ static augment_job plan(const mcl_augmenter *a, const mcl_inputs *in, const mcl_
   const int64_t *from = in->data->shape;
   const int32_t name[3] = {in->stage, in->epoch, in->view};
   augment_job j = {.o = &a->o,
+                   .colour = mcli_colour_kernels_of(a->context),
                    .kernels = mcli_resample_kernels_of(a->context),
                    .data = in->data,
                    .out = out,

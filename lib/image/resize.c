@@ -115,14 +115,16 @@ void mcli_taps_fill(mcli_taps *taps, int32_t in, double from, double length, int
   }
 }
 
+// ---- images of floats ---------------------------------------------------------------------------
+
 void mcli_resample_f32(const mcli_resample_kernels *k, const float *in, int32_t w, int32_t c,
-                       const mcli_taps *ty, const mcli_taps *tx, float *row, int32_t oc,
-                       float *out) {
-  int64_t stride = (int64_t)w * c;
+                       const mcli_taps *ty, const mcli_taps *tx, float *row, int32_t first,
+                       int32_t n, float *out) {
+  int64_t stride = (int64_t)w * c, plane = (int64_t)ty->out * tx->out;
   for (int32_t y = 0; y < ty->out; y++) {
     k->rows_f32(in + ty->first[y] * stride, stride, ty->weight + (int64_t)y * ty->most,
                 ty->count[y], row, stride);
-    k->columns_f32(row, c, tx, oc, out + (int64_t)y * tx->out * oc);
+    k->columns_f32(row + first, c, tx, n, out + (int64_t)y * tx->out, plane);
   }
 }
 

@@ -36,12 +36,12 @@ void mcli_taps_place(mcli_taps *taps, void *words, int32_t out, int32_t most);
 void mcli_taps_fill(mcli_taps *taps, int32_t in, double from, double length, int filter,
                     int mirror);
 
-// One float image: in [h, w, c] contiguous, out [oh, ow, oc] contiguous of the first oc <= c
-// channels. `row` has w * c + MCLI_ROW_SLACK floats.
+// One float image: in [h, w, c] contiguous, out [n, oh, ow] contiguous, of channels first .. first +
+// n - 1. `row` has w * c + MCLI_ROW_SLACK floats.
 enum { MCLI_ROW_SLACK = 4 };
 struct mcli_resample_kernels;
 void mcli_resample_f32(const struct mcli_resample_kernels *kernels, const float *in, int32_t w,
-                       int32_t c, const mcli_taps *ty, const mcli_taps *tx, float *row, int32_t oc,
-                       float *out);
+                       int32_t c, const mcli_taps *ty, const mcli_taps *tx, float *row,
+                       int32_t first, int32_t n, float *out);
 
 #endif

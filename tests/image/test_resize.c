@@ -140,7 +140,7 @@ END_TEST
 
 START_TEST(a_mirrored_float_resampling_is_the_mirror_image) {
   context = test_context(1);
-  enum { SIDE = 11, OUT = 6, C = 5, IMAGE = 2 };
+  enum { SIDE = 11, OUT = 6, C = 7, IMAGE = 6 };
   float in[SIDE * SIDE * C], row[SIDE * C + MCLI_ROW_SLACK] = {0}, a[OUT * OUT * IMAGE],
                                             b[OUT * OUT * IMAGE];
   test_fill(in, SIDE * SIDE * C, 3, 0, 1);
@@ -151,20 +151,24 @@ START_TEST(a_mirrored_float_resampling_is_the_mirror_image) {
   mcli_taps_place(&tx, words[1], OUT, most);
   mcli_taps_fill(&ty, SIDE, 1.25, 9, MCL_FILTER_TRIANGLE, 0);
   mcli_taps_fill(&tx, SIDE, 0.5, 8.25, MCL_FILTER_TRIANGLE, 0);
-  mcli_resample_f32(mcli_resample_kernels_of(context), in, SIDE, C, &ty, &tx, row, IMAGE, a);
+  mcli_resample_f32(mcli_resample_kernels_of(context), in, SIDE, C, &ty, &tx, row, 0, IMAGE, a);
   mcli_taps_fill(&tx, SIDE, 0.5, 8.25, MCL_FILTER_TRIANGLE, 1);
-  mcli_resample_f32(mcli_resample_kernels_of(context), in, SIDE, C, &ty, &tx, row, IMAGE, b);
+  mcli_resample_f32(mcli_resample_kernels_of(context), in, SIDE, C, &ty, &tx, row, 1, IMAGE, b);
   for (int y = 0; y < OUT; y++)
     for (int x = 0; x < OUT; x++)
       for (int k = 0; k < IMAGE; k++) {
-        ck_assert_float_eq(a[(y * OUT + x) * IMAGE + k], b[(y * OUT + OUT - 1 - x) * IMAGE + k]);
-        double v = 0, total = 0;
-        for (int i = 0; i < SIDE * SIDE; i++) {
-          double w = weight(MCL_FILTER_TRIANGLE, i / SIDE, y, 1.25, 9, OUT) *
-                     weight(MCL_FILTER_TRIANGLE, i % SIDE, x, 0.5, 8.25, OUT);
-          v += w * in[i * C + k], total += w;
+        // b is the mirror image, from the second channel on.
+        float left = a[(k * OUT + y) * OUT + x], right = b[(k * OUT + y) * OUT + OUT - 1 - x];
+        if (k > 0) ck_assert_float_eq(left, b[((k - 1) * OUT + y) * OUT + OUT - 1 - x]);
+        for (int m = 0; m < 2; m++) {
+          double v = 0, total = 0;
+          for (int i = 0; i < SIDE * SIDE; i++) {
+            double w = weight(MCL_FILTER_TRIANGLE, i / SIDE, y, 1.25, 9, OUT) *
+                       weight(MCL_FILTER_TRIANGLE, i % SIDE, x, 0.5, 8.25, OUT);
+            v += w * in[i * C + k + m], total += w;
+          }
+          ck_assert_double_eq_tol(m ? right : left, v / total, 1e-6);
         }
-        ck_assert_double_eq_tol(a[(y * OUT + x) * IMAGE + k], v / total, 1e-6);
       }
 }
 END_TEST
@@ -190,8 +194,8 @@ static void run_kernels(const mcli_resample_kernels *k, int w, int c, int taps, 
   k->to_bytes(sums, 1, w * c, bytes);
   k->to_bytes(sums, 3, w * c, bytes + w * c);
   k->rows_f32(floats, w * c, weight, taps, rows, w * c);
-  k->columns_f32(rows, c, &t, c, out);
-  for (int i = 0; i < w * c; i++) sums[w * c + i] = out[i];
+  k->columns_f32(rows, c, &t, c, out, w);
+  k->interleave(out, w, c, sums + w * c);
   free(out);
 }
 

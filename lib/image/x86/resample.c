@@ -54,13 +54,6 @@ INLINE vec4 load4(const float *p) {
   return v;
 }
 
-INLINE float sum_column(const float *row, int32_t c, const mcli_taps *t, int32_t i) {
-  const float *p = row + (int64_t)t->first[i] * c, *w = t->weight + (int64_t)i * t->most;
-  float sum = p[0] * w[0];
-  for (int32_t k = 1; k < t->count[i]; k++) sum += p[(int64_t)k * c] * w[k];
-  return sum;
-}
-
 // Four floats are stored for each pixel, and the next pixel's over those past c.
 INLINE void columns_of(const float *row, int32_t c, const mcli_taps *t, int32_t count,
                        float *restrict out) {
@@ -100,16 +93,75 @@ static void to_bytes(const float *restrict x, float divisor, int64_t n, uint8_t 
     }
 }
 
-static void columns_f32(const float *row, int32_t c, const mcli_taps *t, int32_t oc, float *out) {
-  for (int32_t j = 0; j < oc; j++)
-    for (int32_t i = 0; i < t->out; i++) out[(int64_t)i * oc + j] = sum_column(row + j, c, t, i);
+// Here counts stay what they are, since a weight of 0 would spread a NaN. Where an image grows they
+// are 2 but for the edges, which is predicted.
+INLINE float sum_column(const float *p, int32_t c, const float *w, int32_t count) {
+  float sum = p[0] * w[0];
+  if (count == 2) return sum + p[c] * w[1];
+  for (int32_t k = 1; k < count; k++) sum += p[(int64_t)k * c] * w[k];
+  return sum;
+}
+
+// Up to four channels at once; lanes past c read the next pixel (or the slack) and are dropped.
+INLINE vec4 sum_column4(const float *p, int32_t c, const float *w, int32_t count) {
+  vec4 sum = load4(p) * w[0];
+  if (count == 2) return sum + load4(p + c) * w[1];
+  for (int32_t k = 1; k < count; k++) sum += load4(p + (int64_t)k * c) * w[k];
+  return sum;
+}
+
+INLINE void column_planes(const float *row, int32_t c, const mcli_taps *t, int32_t planes,
+                          float *out, int64_t plane) {
+  const int32_t n = t->out, most = t->most, *first = t->first, *count = t->count;
+  const float *w = t->weight;
+  for (int32_t i = 0; i < n; i++, w += most) {
+    const float *p = row + (int64_t)first[i] * c;
+    if (planes == 1) {
+      out[i] = sum_column(p, c, w, count[i]);
+      continue;
+    }
+    vec4 v = sum_column4(p, c, w, count[i]);
+    for (int32_t j = 0; j < planes; j++) out[j * plane + i] = v[j];
+  }
+}
+
+static void columns_f32(const float *row, int32_t c, const mcli_taps *t, int32_t oc, float *out,
+                        int64_t plane) {
+  for (int32_t j = 0; j < oc; j += 4, row += 4, out += 4 * plane) {
+    int32_t planes = oc - j;
+    if (planes == 1)
+      column_planes(row, c, t, 1, out, plane);
+    else if (planes == 2)
+      column_planes(row, c, t, 2, out, plane);
+    else if (planes == 3)
+      column_planes(row, c, t, 3, out, plane);
+    else
+      column_planes(row, c, t, 4, out, plane);
+  }
+}
+
+static void interleave(const float *restrict planes, int64_t n, int32_t c, float *restrict pixels) {
+  if (c == 3) {
+    const float *r = planes, *g = planes + n, *b = planes + 2 * n;
+    for (int64_t i = 0; i < n; i++)
+      pixels[3 * i] = r[i], pixels[3 * i + 1] = g[i], pixels[3 * i + 2] = b[i];
+    return;
+  }
+  for (int64_t i = 0; i < n; i++)
+    for (int32_t k = 0; k < c; k++) pixels[i * c + k] = planes[k * n + i];
 }
 
 #define PASTE(a, b) a##b
-#define TABLE(isa)  PASTE(mcli_resample_kernels_, isa)
-#define STRING(a)   #a
-#define NAME(isa)   STRING(isa)
+#define NAME(isa)   PASTE(mcli_resample_kernels_, isa)
+#define TEXT(isa)   #isa
+#define QUOTE(isa)  TEXT(isa)
 
-const mcli_resample_kernels TABLE(MCLI_ISA_NAME) = {
-    NAME(MCLI_ISA_NAME), rows_u8, rows_f32, columns, to_bytes, columns_f32,
+const mcli_resample_kernels NAME(MCLI_ISA_NAME) = {
+    .name = QUOTE(MCLI_ISA_NAME),
+    .rows_u8 = rows_u8,
+    .rows_f32 = rows_f32,
+    .columns = columns,
+    .to_bytes = to_bytes,
+    .columns_f32 = columns_f32,
+    .interleave = interleave,
 };
