@@ -55,7 +55,9 @@ mcl_status mcli_centres_new(mcl_context *c, int32_t k, int32_t dim, int32_t metr
   m->rows = MCLI_NEW0(c, float, numbers);
   m->packed = MCLI_NEW(c, float, mcli_panels(k) * MCLI_PANEL * dim);
   m->bias = MCLI_NEW(c, float, mcli_panels(k) * MCLI_PANEL);
-  if (!m->rows || !m->packed || !m->bias) goto nomem;
+  m->order = MCLI_NEW(c, int32_t, mcli_panels(k) * MCLI_PANEL);
+  if (!m->rows || !m->packed || !m->bias || !m->order) goto nomem;
+  for (int32_t j = 0; j < mcli_panels(k) * MCLI_PANEL; j++) m->order[j] = j < k ? j : -1;
   *out = m;
   return MCL_OK;
 nomem:
@@ -68,6 +70,7 @@ void mcli_centres_free(mcl_context *c, mcli_centres *m) {
   mcli_free(c, m->rows);
   mcli_free(c, m->packed);
   mcli_free(c, m->bias);
+  mcli_free(c, m->order);
   mcli_free(c, m);
 }
 
@@ -87,12 +90,15 @@ static void bound_errors(mcli_centres *m, double longest) { // (5)
 void mcli_centres_prepare(const mcl_context *c, mcli_centres *m, const uint8_t *alive) {
   const mcli_rows_kernels *kernels = mcli_rows_kernels_of(c);
   double longest = 0;
-  mcli_scores_pack(m->rows, m->k, m->dim, m->packed);
-  for (int64_t j = 0; j < mcli_panels(m->k) * MCLI_PANEL; j++) {
-    m->bias[j] = INFINITY;
-    if (j >= m->k || (alive && !alive[j])) continue;
+  for (int64_t p = 0; p < mcli_panels(m->k); p++)
+    mcli_scores_pack_panel(m->rows, m->order + p * MCLI_PANEL, m->dim,
+                           m->packed + p * MCLI_PANEL * m->dim);
+  for (int64_t p = 0; p < mcli_panels(m->k) * MCLI_PANEL; p++) {
+    int64_t j = m->order[p];
+    m->bias[p] = INFINITY;
+    if (j < 0 || (alive && !alive[j])) continue;
     double square = kernels->sum_squares(m->rows + j * m->dim, m->dim);
-    m->bias[j] = m->metric == MCL_COSINE ? 0 : (float)(square / 2);
+    m->bias[p] = m->metric == MCL_COSINE ? 0 : (float)(square / 2);
     if (square > longest) longest = square;
   }
   bound_errors(m, sqrt(longest));
@@ -143,68 +149,38 @@ float mcli_distance(const mcl_context *c, const mcli_centres *m, const float *x,
 }
 
 // Definition (1) over the candidates of (4).
-static int32_t decide(const mcl_context *c, const mcli_centres *m, const float *x, float *unit,
-                      const float *scores, float limit, float *distance) {
+int32_t mcli_decide(const mcl_context *c, const mcli_centres *m, const float *x, float *unit,
+                    const float *scores, float limit, float *distance) {
   const mcli_rows_kernels *kernels = mcli_rows_kernels_of(c);
   if (m->metric == MCL_COSINE) mcli_normalise(c, x, 1, m->dim, unit, NULL), x = unit;
   int32_t best = -1;
-  for (int32_t j = 0; j < m->k; j++) {
-    if (!(scores[j] <= limit)) continue;
+  for (int64_t p = 0; p < mcli_panels(m->k) * MCLI_PANEL; p++) {
+    int32_t j = m->order[p];
+    if (j < 0 || !(scores[p] <= limit)) continue;
     float d = kernels->squared_distance(x, m->rows + (int64_t)j * m->dim, m->dim);
-    if (best < 0 || d < *distance) *distance = d, best = j;
+    if (best < 0 || d < *distance || (d == *distance && j < best)) *distance = d, best = j;
   }
   return best;
 }
 
-// In cosine scores are in units of the row's length.
-static double unit_of(const mcli_centres *m, double l) {
-  return m->metric == MCL_COSINE ? l : 1;
-}
-
-static double error_of(const mcli_centres *m, double l) {
-  return m->e0 + m->e1 * l + m->e2 * l * l;
-}
-
-// D is twice a score, and two of them are compared.
-double mcli_slop(const mcli_centres *m, float norm) {
-  return norm > 0 ? 4 * error_of(m, norm) / unit_of(m, norm) : 4 * m->e0;
-}
-
-typedef struct verdict {
-  int32_t label;
-  float distance, upper, lower;
-} verdict;
-
-// 1e-6 is more than the root, the product and the conversion to float round away.
-static void bound(verdict *v, double own, double other, double slop) {
-  own += slop;
-  other -= slop;
-  v->upper = (float)(sqrt(own > 0 ? own : 0) * (1 + 1e-6));
-  v->lower = (float)(sqrt(other > 0 ? other : 0) * (1 - 1e-6));
-}
-
-static verdict label_row(const mcl_context *c, const mcli_centres *m, const float *x, float norm,
-                         float *unit, const float *scores) {
-  double l = norm, in = unit_of(m, l), slop = mcli_slop(m, norm);
-  float least, second, slack = (float)(2 * error_of(m, l));
+static int32_t label_row(const mcl_context *c, const mcli_centres *m, const float *x, float norm,
+                         float *unit, const float *scores, float *distance) {
+  mcli_scale in = mcli_scale_of(m, norm);
+  float least, second;
   int64_t n = mcli_panels(m->k) * MCLI_PANEL;
-  int64_t best = mcli_scores_kernels_of(c)->nearest(scores, n, slack, &least, &second);
-  verdict v = {.label = (int32_t)best, .upper = INFINITY};
-  if (best < 0) {
-    v.label = decide(c, m, x, unit, scores, least + slack, &v.distance);
-    return v;
-  }
-  double base = m->metric == MCL_COSINE ? 2 : l * l, own = base + 2 * least / in; // (3)
-  bound(&v, own, base + 2 * second / in, slop);
+  int64_t place = mcli_scores_kernels_of(c)->nearest(scores, n, in.slack, &least, &second);
+  if (place < 0) return mcli_decide(c, m, x, unit, scores, least + in.slack, distance);
+  double own = in.base + in.by * (double)least;
   // As small as its own error: 0 must be told from nearly 0, for a row at distance 0 can start no
   // cluster.
-  if (own <= slop) own = mcli_distance(c, m, x, norm, v.label, unit);
-  v.distance = (float)own;
-  return v;
+  if (own <= in.slop) own = mcli_distance(c, m, x, norm, m->order[place], unit);
+  *distance = (float)own;
+  return m->order[place];
 }
 
 void mcli_assign_block(mcl_context *c, const mcli_centres *m, mcli_scorer *s, const float *x,
-                       const float *norms, int64_t n, const mcli_found *out, int exact) {
+                       const float *norms, int64_t n, int32_t *labels, float *distances,
+                       int exact) {
   const mcli_scores_kernels *kernels = mcli_scores_kernels_of(c);
   int64_t panels = mcli_panels(m->k);
   for (int64_t first = 0; first < n; first += s->tile) {
@@ -212,15 +188,12 @@ void mcli_assign_block(mcl_context *c, const mcli_centres *m, mcli_scorer *s, co
     kernels->score(x + first * m->dim, rows, m->dim, m->packed, panels, m->bias, s->scores);
     for (int64_t i = first; i < first + rows; i++) {
       const float *row = x + i * m->dim, *scores = s->scores + (i - first) * panels * MCLI_PANEL;
-      verdict v = {.distance = 2, .lower = INFINITY}; // a row of zeros in cosine
+      float distance = 2; // a row of zeros in cosine
+      labels[i] = 0;
       if (m->metric != MCL_COSINE || norms[i] > 0)
-        v = label_row(c, m, row, norms[i], s->unit, scores);
-      if (exact && out->distances)
-        v.distance = mcli_distance(c, m, row, norms[i], v.label, s->unit);
-      out->labels[i] = v.label;
-      if (out->distances) out->distances[i] = v.distance;
-      if (out->upper) out->upper[i] = v.upper;
-      if (out->lower) out->lower[i] = v.lower;
+        labels[i] = label_row(c, m, row, norms[i], s->unit, scores, &distance);
+      if (!distances) continue;
+      distances[i] = exact ? mcli_distance(c, m, row, norms[i], labels[i], s->unit) : distance;
     }
   }
 }

@@ -16,9 +16,11 @@
 
 typedef struct mcli_centres {
   int32_t k, dim, metric, reserved;
-  float *rows;   // [k, dim]; unit rows in cosine
-  float *packed; // the same, as math/scores.h wants it
-  float *bias; // [k, filled up to whole panels]: what is added to -x.c; +infinity: out of the race
+  float *rows; // [k, dim]; unit rows in cosine
+  // Places: k filled up to whole panels. Which centroid has one, -1: none; in order at first.
+  int32_t *order;
+  float *packed;     // the same rows by their places, as math/scores.h wants them
+  float *bias;       // [places]: what is added to -x.c; +infinity: out of the race
   double e0, e1, e2; // a row of length l has scores within e0 + e1 l + e2 l^2 of the truth
 } mcli_centres;
 
@@ -44,22 +46,33 @@ void mcli_scorer_close(mcl_context *c, mcli_scorer *s); // fine when zeroed
 mcl_status mcli_row_norms(const mcl_context *c, const float *x, int64_t first, int64_t n,
                           int64_t dim, float *norms, mcl_error *err);
 
-// What is found out about n rows; each array but labels may be NULL.
-typedef struct mcli_found {
-  int32_t *labels;
-  float *distances; // squared, to the chosen centroid
-  float *upper;     // at least the distance to the chosen centroid, not squared
-  float *lower;     // at most the distance to any other; 0 where that is not known
-} mcli_found;
-
-// Labels of n rows x [n, dim] with their norms. Distances are exactly those of mcli_distance if
-// `exact`, else as the scores have it, with an error of some 1e-6 |x|^2.
+// Labels of n rows x [n, dim] with their norms, and squared distances (NULL: not wanted) to the chosen
+// centroids: exactly those of mcli_distance if `exact`, else as the scores have it, with an error of
+// some 1e-6 |x|^2.
 void mcli_assign_block(mcl_context *c, const mcli_centres *m, mcli_scorer *s, const float *x,
-                       const float *norms, int64_t n, const mcli_found *out, int exact);
+                       const float *norms, int64_t n, int32_t *labels, float *distances, int exact);
 
-// By how much squared distances of a row, from scores or by the row kernel, may be off when they
-// are compared: a label is certain where it is nearer than any other by more than this.
-double mcli_slop(const mcli_centres *m, float norm);
+// What turns a row's scores into squared distances, and what rounding may do to them.
+typedef struct mcli_scale {
+  double base, by; // squared distance = base + by * score: assign.c (3)
+  double slop;     // a squared distance is certainly the smaller one where it is so by more
+  float slack;     // the same for scores
+  float reserved;
+} mcli_scale;
+
+static inline mcli_scale mcli_scale_of(const mcli_centres *m, float norm) {
+  // In cosine scores are in units of the row's length. D is twice a score, and two of them are
+  // compared.
+  double l = norm, error = m->e0 + m->e1 * l + m->e2 * l * l;
+  float slack = (float)(2 * error);
+  if (m->metric != MCL_COSINE) return (mcli_scale){l * l, 2, 4 * error, slack, 0};
+  return (mcli_scale){2, 2 / l, norm > 0 ? 4 * error / l : 4 * m->e0, slack, 0};
+}
+
+// The label of a row whose scores [places] leave more than one within `limit`, the smallest and the
+// slack above it; `unit` is room for one row.
+int32_t mcli_decide(const mcl_context *c, const mcli_centres *m, const float *x, float *unit,
+                    const float *scores, float limit, float *distance);
 
 // The distance that decides: by the row kernel, in an order of additions that depends on dim alone.
 // `unit` is room for one row; norm is the row's.

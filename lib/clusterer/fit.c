@@ -32,6 +32,7 @@ typedef struct fit {
   mcli_state best;
   int64_t zero_rows;
   double inertia, cosine;
+  int labelled; // members.labels are those of all rows by the best centroids
 } fit;
 
 // ---- 1: rows that train -------------------------------------------------------------------------
@@ -72,18 +73,21 @@ static mcl_status open_members(mcl_context *c, const mcli_sweep *s, mcli_members
   return m->norms && m->labels && m->distances ? MCL_OK : mcli_nomem(err, "labels");
 }
 
-static mcl_status open_bounds(mcl_context *c, mcli_members *m, mcl_error *err) {
-  m->upper = MCLI_NEW(c, float, m->sweep->rows.rows);
-  m->lower = MCLI_NEW(c, float, m->sweep->rows.rows);
-  return m->upper && m->lower ? MCL_OK : mcli_nomem(err, "bounds of distances");
+static mcl_status open_bounds(mcl_context *c, mcli_members *m, const mcli_groups *g,
+                              mcl_error *err) {
+  int64_t rows = m->sweep->rows.rows, numbers;
+  if (!mcli_mul(rows, g->stride, &numbers)) return mcli_nomem(err, "bounds of distances");
+  m->bounds.upper = MCLI_NEW(c, float, rows);
+  m->bounds.lower = MCLI_NEW(c, float, numbers);
+  return m->bounds.upper && m->bounds.lower ? MCL_OK : mcli_nomem(err, "bounds of distances");
 }
 
 static void close_members(mcl_context *c, mcli_members *m) {
   mcli_free(c, m->norms);
   mcli_free(c, m->labels);
   mcli_free(c, m->distances);
-  mcli_free(c, m->upper);
-  mcli_free(c, m->lower);
+  mcli_free(c, m->bounds.upper);
+  mcli_free(c, m->bounds.lower);
   memset(m, 0, sizeof *m);
 }
 
@@ -113,6 +117,16 @@ static mcl_status seed(fit *f, mcl_error *err) {
   return MCL_OK;
 }
 
+// The last restart's bounds are still there: where it is the best one, and all rows train, its labels
+// by the last centroids cost a pass that passes over most rows.
+static mcl_status settle_labels(fit *f, mcl_error *err) {
+  mcli_training *t = &f->train;
+  if (f->options->method != MCL_LLOYD || f->sample) return MCL_OK;
+  f->labelled = 1;
+  if (t->state.bounded && t->state.changed == 0) return MCL_OK; // no centroid has moved
+  return mcli_pass(t, &t->members, err);
+}
+
 static mcl_status run_restarts(fit *f, mcl_error *err) {
   const mcl_kmeans_options *o = f->options;
   mcli_training *t = &f->train;
@@ -125,6 +139,8 @@ static mcl_status run_restarts(fit *f, mcl_error *err) {
     s = o->method == MCL_LLOYD ? mcli_lloyd(t, err) : mcli_minibatch(t, err);
     if (s < 0) return s;
     if (t->restart > 0 && !(t->state.inertia < f->best.inertia)) continue;
+    if (t->restart + 1 == restarts) s = settle_labels(f, err);
+    if (s < 0) return s;
     mcli_state kept = t->state;
     t->state = f->best;
     f->best = kept;
@@ -143,8 +159,8 @@ static mcl_status train(fit *f, mcl_error *err) {
   if (s < 0) return s;
   t->n_slots = f->training.slots; // a mini-batch has fewer segments, and no more slots
   s = open_members(c, &f->training, &t->members, err);
-  if (s == MCL_OK && o->method == MCL_LLOYD) s = open_bounds(c, &t->members, err);
   if (s == MCL_OK) s = mcli_state_open(c, o->k, dim, o->metric, &t->state, err);
+  if (s == MCL_OK && o->method == MCL_LLOYD) s = open_bounds(c, &t->members, &t->state.groups, err);
   if (s == MCL_OK) s = mcli_state_open(c, o->k, dim, o->metric, &f->best, err);
   if (s == MCL_OK) s = mcli_slots_open(c, t->n_slots, o->k, dim, &t->slots, err);
   if (s == MCL_OK)
@@ -163,8 +179,9 @@ static mcl_status label_once(fit *f, mcli_members *m, mcl_error *err) {
   mcli_tally tally = {.counts = f->best.counts};
   memset(tally.counts, 0, (size_t)f->best.centres->k * sizeof *tally.counts);
   mcli_centres_prepare(f->context, f->best.centres, f->best.alive);
-  mcl_status s = mcli_label(f->context, f->best.centres, m->sweep, f->train.watch, m->labels,
-                            m->distances, m->norms, &tally, err);
+  mcl_status s = mcli_label(f->context, f->best.centres, m->sweep, f->train.watch, f->labelled,
+                            m->labels, m->distances, m->norms, &tally, err);
+  f->labelled = 0; // what is mended now changes them
   double rows = (double)m->sweep->rows.rows;
   f->zero_rows = tally.zero_rows;
   f->inertia = tally.inertia / rows;

@@ -198,7 +198,7 @@ static mcl_status kmeans_assign(void *self, const mcli_fitted *f, const mcl_rows
   int32_t *all = MCLI_NEW(c, int32_t, rows->rows);
   float *far = distances ? MCLI_NEW(c, float, rows->rows) : NULL;
   s = all && (far || !distances) ? MCL_OK : mcli_nomem(err, "labels");
-  if (s == MCL_OK) s = mcli_label(c, m, &sweep, w, all, far, NULL, NULL, err);
+  if (s == MCL_OK) s = mcli_label(c, m, &sweep, w, 0, all, far, NULL, NULL, err);
   if (s == MCL_OK && rows->rows > 0) memcpy(labels, all, (size_t)rows->rows * sizeof *labels);
   for (int64_t i = 0; i < rows->rows && s == MCL_OK && distances; i++) distances[i] = far[i];
   mcli_free(c, all);

@@ -20,6 +20,7 @@ typedef struct labelling {
   mcl_context *context;
   const mcli_centres *centres;
   mcli_watch *watch;
+  int known;
   int32_t *labels;
   float *distances, *norms;
   float *lengths; // [k] of centroids, where a tally is wanted
@@ -42,10 +43,14 @@ static mcl_status label_block(void *job, const mcli_block *b, mcl_error *err) {
   float *norms = l->norms ? l->norms + b->first : slot->scorer.norms;
   float *distances = l->distances ? l->distances + b->first : NULL;
   int32_t *labels = l->labels + b->first;
-  mcl_status s = mcli_row_norms(l->context, b->x, b->first, b->n, m->dim, norms, err);
-  if (s < 0) return s;
-  mcli_found found = {.labels = labels, .distances = distances};
-  mcli_assign_block(l->context, m, &slot->scorer, b->x, norms, b->n, &found, 1);
+  for (int64_t i = 0; i < b->n && l->known; i++)
+    distances[i] =
+        mcli_distance(l->context, m, b->x + i * m->dim, norms[i], labels[i], slot->scorer.unit);
+  if (!l->known) {
+    mcl_status s = mcli_row_norms(l->context, b->x, b->first, b->n, m->dim, norms, err);
+    if (s < 0) return s;
+    mcli_assign_block(l->context, m, &slot->scorer, b->x, norms, b->n, labels, distances, 1);
+  }
   for (int64_t i = 0; i < b->n && l->total; i++) {
     slot->tally.inertia += distances[i];
     slot->tally.cosine += cosine(l, b->x + i * m->dim, norms[i], labels[i], distances[i]);
@@ -94,9 +99,9 @@ static mcl_status open_slots(labelling *l, uint32_t n, mcl_error *err) {
 }
 
 mcl_status mcli_label(mcl_context *c, const mcli_centres *m, const mcli_sweep *s, mcli_watch *w,
-                      int32_t *labels, float *distances, float *norms, mcli_tally *tally,
+                      int known, int32_t *labels, float *distances, float *norms, mcli_tally *tally,
                       mcl_error *err) {
-  labelling l = {c, m, w, labels, distances, norms, NULL, tally, NULL};
+  labelling l = {c, m, w, known, labels, distances, norms, NULL, tally, NULL};
   mcl_status status = open_slots(&l, s->slots, err);
   if (status == MCL_OK) status = mcli_sweep_run(s, label_block, label_wave, &l, err);
   for (uint32_t i = 0; l.slots && i < s->slots; i++) {

@@ -12,9 +12,10 @@ typedef struct mcli_tally {
 } mcli_tally;
 
 // labels [rows]; distances [rows] (NULL: not wanted), norms [rows] (NULL) and *tally (NULL; its
-// counts are zero before) for fit. The centres have been prepared.
+// counts are zero before) for fit. The centres have been prepared. `known`: labels and norms are
+// already those of these centres and rows, only distances and the tally are wanted.
 mcl_status mcli_label(mcl_context *c, const mcli_centres *m, const mcli_sweep *s, mcli_watch *w,
-                      int32_t *labels, float *distances, float *norms, mcli_tally *tally,
+                      int known, int32_t *labels, float *distances, float *norms, mcli_tally *tally,
                       mcl_error *err);
 
 #endif

@@ -31,7 +31,7 @@ static mcl_status mend(mcli_training *t, int stale, mcl_error *err) {
   return status;
 }
 
-// sum |x - c|^2 = sum |x|^2 - sum_j gain_j over rows in their clusters, see pass.c (5).
+// sum |x - c|^2 = sum |x|^2 - sum_j gain_j over rows in their clusters, see pass.c (3).
 static double inertia(const mcli_training *t) {
   const mcli_state *s = &t->state;
   double gain = 0, n = (double)t->members.sweep->rows.rows, mean;
@@ -86,7 +86,7 @@ static mcl_status minibatch_step(mcli_training *t, const mcli_sweep *rows, int64
   batch.finite = 1;
   for (int64_t i = 0; i < n; i++) labels[i] = -1;
   status = mcli_row_norms(t->context, x, 0, n, dim, norms, err);
-  mcli_members members = {&batch, norms, labels, distances, NULL, NULL};
+  mcli_members members = {&batch, norms, labels, distances, {NULL, NULL}};
   if (status == MCL_OK) status = mcli_pass(t, &members, err);
   mcli_sweep_close(&batch);
   double moved;

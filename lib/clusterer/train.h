@@ -5,16 +5,15 @@
 #include <libmcl/clusterer.h>
 
 #include "clusterer/assign.h"
+#include "clusterer/bounds.h"
 #include "clusterer/sweep.h"
 
 // What one slot of a sweep has gathered since it was last added to the totals.
 typedef struct mcli_slot {
-  mcli_scorer scorer;
-  int32_t rows[MCLI_SWEEP_BLOCK]; // of the block, that must be scored
-  int32_t labels[MCLI_SWEEP_BLOCK];
-  float distances[MCLI_SWEEP_BLOCK], upper[MCLI_SWEEP_BLOCK], lower[MCLI_SWEEP_BLOCK];
-  float norms[MCLI_SWEEP_BLOCK];
-  float *x;         // [tile, dim]: rows gathered
+  mcli_scorer scorer;               // in mini-batches
+  int32_t labels[MCLI_SWEEP_BLOCK]; // the same
+  float distances[MCLI_SWEEP_BLOCK];
+  mcli_races races; // in Lloyd's
   double *sums;     // [k, dim]: rows gained less rows lost, by cluster
   int64_t *counts;  // [k]
   uint8_t *touched; // [k]: clusters whose sums and counts are not zero
@@ -25,11 +24,10 @@ typedef struct mcli_slot {
 // Rows and where they belong now.
 typedef struct mcli_members {
   const mcli_sweep *sweep;
-  float *norms;     // [rows]
-  int32_t *labels;  // [rows], -1: in no cluster's sums
-  float *distances; // [rows], to the row's centroid, roughly; of rows scored in the last pass
-  float *upper;     // [rows]: the bounds of pass.c; NULL: every row is scored in every pass
-  float *lower;
+  float *norms;       // [rows]
+  int32_t *labels;    // [rows], -1: in no cluster's sums
+  float *distances;   // [rows], to the row's centroid, roughly; of rows scored in the last pass
+  mcli_bounds bounds; // NULL: every row is compared with every centroid in every pass
 } mcli_members;
 
 // A restart in the making.
@@ -40,13 +38,12 @@ typedef struct mcli_state {
   uint8_t *alive;  // [k]: may be chosen by rows
   double *moves;   // [k]: squared moves of the last update
   double *gains;   // [k]: by how much each sum lowers the inertia, see pass.c
-  float *drift;    // [k]: moves, their roots rounded up
-  double inertia;  // mean squared distance; of the last batch in mini-batch
-  float drift_most, drift_next;
-  int32_t drift_of; // the cluster of drift_most
-  int32_t bounded;  // the bounds of rows hold, but for the moves of the last update
+  mcli_groups groups;
+  double inertia; // mean squared distance; of the last batch in mini-batch
   int64_t changed, repairs;
-  int32_t iterations, converged;
+  int64_t compared; // rows with groups of centroids, in the last pass
+  int32_t bounded;  // the bounds of rows hold, but for the moves of the last update
+  int32_t iterations, converged, reserved;
 } mcli_state;
 
 typedef struct mcli_training {

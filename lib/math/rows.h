@@ -32,6 +32,9 @@ typedef struct mcli_rows_kernels {
   // x_j = weight exp(x_j - shift) + weights_j exp(x_j - shifts_j); shifts as above.
   void (*exp_weigh_both)(float *x, float shift, float weight, const float *shifts,
                          const float *weights, int64_t n);
+  // a_i = a_i - by_i, rounded down generously and at least 0; returns the smallest, infinity of
+  // none. a_i >= 0, by_i >= 0 and finite.
+  float (*lower)(float *a, const float *by, int64_t n);
   int64_t (*argmin)(const float *a, int64_t n); // the lowest index among equals; n > 0
   int64_t (*argmax)(const float *a, int64_t n);
 } mcli_rows_kernels;

@@ -23,6 +23,13 @@ typedef struct mcli_scores_kernels {
   // The place of the smallest of n scores, n a multiple of MCLI_PANEL, if no other is within `slack`
   // of it, else -1; *least is the smallest, *second the next, its equal if there is one. No NaN.
   int64_t (*nearest)(const float *scores, int64_t n, float slack, float *least, float *second);
+  // Of rows x + at[i] * dim, i < n, against one panel: the smallest score of each, the next, its equal
+  // if there is one, and the first lane of the smallest. No NaN.
+  void (*contest)(const float *x, int64_t dim, const int32_t *at, int64_t n, const float *packed,
+                  const float *bias, float *least, float *second, int32_t *lane);
+  // dots[i] = row at[i] of x times row of[i] of y, both of `dim`, i < n.
+  void (*pairs)(const float *x, const int32_t *at, const float *y, const int32_t *of, int64_t n,
+                int64_t dim, float *dots);
 } mcli_scores_kernels;
 
 // The kernels of this context's instruction set; of a given one, where the processor has it (else NULL).
@@ -35,5 +42,7 @@ static inline int64_t mcli_panels(int64_t k) {
 
 // Centroids [k, dim] into packed [panels, dim, MCLI_PANEL]; the last panel is filled up with zeros.
 void mcli_scores_pack(const float *centroids, int64_t k, int64_t dim, float *packed);
+// One panel of them, those of numbers ids[0 .. MCLI_PANEL - 1]; -1: zeros.
+void mcli_scores_pack_panel(const float *centroids, const int32_t *ids, int64_t dim, float *panel);
 
 #endif

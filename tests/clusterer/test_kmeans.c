@@ -150,25 +150,25 @@ END_TEST
 // Rows are passed over while bounds say that their labels are certain: stop after each pass and
 // look whether the centroids are where plain passes bring them. One centroid starts far off and
 // sweeps in, so that bounds must follow the fastest centroid and not their own.
-static void compare_every_pass(int32_t metric, uint64_t seed) {
-  enum { N = 1500, DIM = 6, K = 11, PASSES = 14 };
+static void compare_every_pass(int32_t metric, int32_t k, uint64_t seed) {
+  enum { N = 1500, DIM = 6, MOST_K = 70, PASSES = 14 };
   mcl_context *c = test_context(2);
-  float *x = mixture(N, DIM, 4, 0.7f, seed), start[K * DIM];
+  float *x = mixture(N, DIM, 4, 0.7f, seed), start[MOST_K * DIM];
   memcpy(start, x, sizeof start);
   for (int d = 0; d < DIM; d++) start[3 * DIM + d] = metric == MCL_L2 ? 4 : -x[3 * DIM + d];
   for (int passes = 1; passes <= PASSES; passes++) {
-    mcl_kmeans_options o = kmeans_options(K, metric);
+    mcl_kmeans_options o = kmeans_options(k, metric);
     o.init = MCL_INIT_GIVEN;
     o.tolerance = 0;
     o.max_iterations = passes;
-    mcl_clusterer *k = make(c, &o);
-    give(k, start, K, DIM);
-    fit(k, x, N, DIM);
-    float *centroids = centroids_of(k, K, DIM);
-    twin t = twin_fit(x, N, DIM, K, start, metric == MCL_COSINE, passes);
-    for (int i = 0; i < K * DIM; i++) ck_assert_double_eq_tol(centroids[i], t.c[i], 1e-6);
+    mcl_clusterer *clusterer = make(c, &o);
+    give(clusterer, start, k, DIM);
+    fit(clusterer, x, N, DIM);
+    float *centroids = centroids_of(clusterer, k, DIM);
+    twin t = twin_fit(x, N, DIM, k, start, metric == MCL_COSINE, passes);
+    for (int i = 0; i < k * DIM; i++) ck_assert_double_eq_tol(centroids[i], t.c[i], 1e-6);
     free(centroids), free(t.c), free(t.labels);
-    mcl_clusterer_unref(k);
+    mcl_clusterer_unref(clusterer);
   }
   free(x);
   mcl_context_unref(c);
@@ -176,9 +176,11 @@ static void compare_every_pass(int32_t metric, uint64_t seed) {
 
 START_TEST(every_pass_is_the_plain_pass) {
   for (uint64_t seed = 50; seed < 54; seed++) {
-    compare_every_pass(MCL_L2, seed);
-    compare_every_pass(MCL_COSINE, seed);
+    compare_every_pass(MCL_L2, 11, seed);
+    compare_every_pass(MCL_COSINE, 11, seed);
   }
+  compare_every_pass(MCL_L2, 70, 54);
+  compare_every_pass(MCL_COSINE, 70, 55);
 }
 END_TEST
 

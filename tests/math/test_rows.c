@@ -151,6 +151,23 @@ START_TEST(axpy_and_scale_round_twice_and_once){FOR_EVERY_ISA_AND_SIZE({
       ck_assert(k->max(a, n) == -1e30f);
     })} END_TEST
 
+    // At most the difference, at least but for 2^-21 of it.
+    START_TEST(lower_takes_off_at_least_what_it_must){FOR_EVERY_ISA_AND_SIZE({
+      float before[MOST];
+      for (int64_t i = 0; i < n; i++) before[i] = a[i] = i % 7 == 6 ? INFINITY : fabsf(a[i]);
+      for (int64_t i = 0; i < n; i++) b[i] = fabsf(b[i]);
+      float least = k->lower(a, b, n), want = INFINITY;
+      for (int64_t i = 0; i < n; i++) {
+        double difference = (double)before[i] - (double)b[i];
+        if (difference < 0) difference = 0;
+        ck_assert(a[i] >= 0 && a[i] <= difference);
+        ck_assert(a[i] >= difference - 0x1p-21 * (double)before[i] || isinf(before[i]));
+        ck_assert(!isinf(before[i]) || isinf(a[i]));
+        want = a[i] < want ? a[i] : want;
+      }
+      ck_assert(least == want);
+    })} END_TEST
+
     START_TEST(argmin_and_argmax_find_the_place_wherever_it_is){FOR_EVERY_ISA_AND_SIZE({
       for (int64_t i = 0; i < n; i++) {
         float before = a[i];
@@ -390,7 +407,8 @@ RUN_TESTS("rows", dot_adds_in_the_order_of_formula_1_on_every_isa,
           squared_distance_adds_in_the_order_of_formula_1_on_every_isa,
           sum_squares_is_accurate_to_double, sum_squares_neither_overflows_nor_vanishes,
           axpy_and_scale_round_twice_and_once, add_scaled_rounds_in_double,
-          max_is_the_largest_wherever_it_stands, argmin_and_argmax_find_the_place_wherever_it_is,
+          max_is_the_largest_wherever_it_stands, lower_takes_off_at_least_what_it_must,
+          argmin_and_argmax_find_the_place_wherever_it_is,
           argmin_and_argmax_take_the_first_of_equals, nan_gives_an_index_inside_the_row,
           exp_is_within_two_ulp_of_exp_in_double,
           exp_is_zero_below_minus_87_and_infinite_when_it_overflows, exp_sum_shifts_stores_and_adds,

@@ -124,6 +124,74 @@ START_TEST(nearest_does_not_choose_between_scores_within_slack) {
 }
 END_TEST
 
+// Against what score() says of the same rows: to the bit.
+static void compare_contest(const mcli_scores_kernels *k, int64_t n, int64_t dim) {
+  enum { MOST = 40 };
+  float x[MOST * 130], c[MCLI_PANEL * 130], packed[MCLI_PANEL * 130], bias[MCLI_PANEL];
+  float least[MOST + 1], second[MOST + 1], scores[MCLI_PANEL];
+  int32_t at[MOST], lane[MOST + 1];
+  test_fill_normal(x, MOST * dim, 6);
+  test_fill_normal(c, MCLI_PANEL * dim, 7);
+  test_fill_normal(bias, MCLI_PANEL, 8);
+  bias[3] = INFINITY;
+  memcpy(c + 9 * dim, c + 4 * dim, sizeof(float) * (size_t)dim); // a tie, where they win
+  bias[9] = bias[4];
+  mcli_scores_pack(c, MCLI_PANEL, dim, packed);
+  for (int64_t i = 0; i < n; i++) at[i] = (int32_t)(i * 7 % MOST);
+  least[n] = second[n] = 7, lane[n] = 7;
+  k->contest(x, dim, at, n, packed, bias, least, second, lane);
+  for (int64_t i = 0; i < n; i++) {
+    int32_t first = 0;
+    float next = INFINITY;
+    k->score(x + at[i] * dim, 1, dim, packed, 1, bias, scores);
+    for (int32_t j = 1; j < MCLI_PANEL; j++)
+      if (scores[j] < scores[first]) first = j;
+    for (int32_t j = 0; j < MCLI_PANEL; j++)
+      if (j != first && scores[j] < next) next = scores[j];
+    ck_assert(least[i] == scores[first] && second[i] == next);
+    ck_assert_int_eq(lane[i], first);
+  }
+  ck_assert(least[n] == 7 && second[n] == 7 && lane[n] == 7);
+}
+
+START_TEST(a_contest_is_decided_by_the_scores) {
+  for (int isa = MCLI_ISA_BASE; isa <= MCLI_ISA_AVX512; isa++) {
+    const mcli_scores_kernels *k = mcli_scores_kernels_for((mcli_isa)isa);
+    for (int64_t n = 0; k && n <= 30; n++)
+      for (int64_t dim = 1; dim <= 130; dim += 1 + dim) compare_contest(k, n, dim);
+  }
+}
+END_TEST
+
+START_TEST(pairs_are_products_of_two_rows) {
+  enum { ROWS = 11, MOST = 70 };
+  float x[ROWS * MOST], y[ROWS * MOST], dots[ROWS + 1];
+  int32_t at[ROWS], of[ROWS];
+  test_fill_normal(x, ROWS * MOST, 9);
+  test_fill_normal(y, ROWS * MOST, 10);
+  for (int i = 0; i < ROWS; i++) at[i] = i * 3 % ROWS, of[i] = i * 5 % ROWS;
+  for (int isa = MCLI_ISA_BASE; isa <= MCLI_ISA_AVX512; isa++) {
+    const mcli_scores_kernels *k = mcli_scores_kernels_for((mcli_isa)isa);
+    for (int64_t n = 0; k && n <= ROWS; n++)
+      for (int64_t dim = 1; dim <= MOST; dim++) {
+        dots[n] = 7;
+        k->pairs(x, at, y, of, n, dim, dots);
+        ck_assert(dots[n] == 7);
+        for (int64_t i = 0; i < n; i++) {
+          double wanted = 0, bound = 0;
+          for (int64_t d = 0; d < dim; d++) {
+            double term = (double)x[at[i] * dim + d] * y[of[i] * dim + d];
+            wanted += term;
+            bound += fabs(term);
+          }
+          ck_assert_double_eq_tol(dots[i], wanted, (double)(dim + 2) * 0x1p-24 * bound);
+        }
+      }
+  }
+}
+END_TEST
+
 RUN_TESTS("scores", scores_are_their_plain_twin_and_the_same_for_a_row_alone,
           products_are_their_plain_twin, nearest_is_the_smallest_wherever_it_stands,
-          nearest_does_not_choose_between_scores_within_slack)
+          nearest_does_not_choose_between_scores_within_slack, a_contest_is_decided_by_the_scores,
+          pairs_are_products_of_two_rows)

@@ -167,6 +167,32 @@ static float max(const float *a, int64_t n) {
   return best;
 }
 
+// Two roundings lower a by less than 2^-23 of it; 2^-22 are taken off.
+INLINE vector lowered(vector a, vector by) {
+  vector v = (a - by) * broadcast(1 - 0x1p-22f);
+  return choose((bits)(v > broadcast(0)), v, broadcast(0));
+}
+
+static float lower(float *a, const float *by, int64_t n) {
+  vector m = broadcast(INFINITY);
+  float tail[WIDTH], lanes[WIDTH], least = INFINITY;
+  int64_t i = 0;
+  for (; i + WIDTH <= n; i += WIDTH) {
+    vector v = lowered(load(a + i), load(by + i));
+    memcpy(a + i, &v, sizeof v);
+    m = choose((bits)(v < m), v, m);
+  }
+  for (int64_t j = i; j < n; j++) {
+    vector v = lowered(broadcast(a[j]), broadcast(by[j]));
+    memcpy(tail, &v, sizeof tail);
+    a[j] = tail[0];
+    least = a[j] < least ? a[j] : least;
+  }
+  memcpy(lanes, &m, sizeof lanes);
+  for (int j = 0; j < WIDTH; j++) least = lanes[j] < least ? lanes[j] : least;
+  return least;
+}
+
 // The index of the smallest of sign * a. Each lane keeps its smallest value and the number of the
 // block it came from; strict comparison keeps the first. Among lanes the lowest index wins; the
 // tail comes last and must be smaller. A NaN is never smaller, so it can win only where nothing is
@@ -373,6 +399,7 @@ const mcli_rows_kernels NAME(MCLI_ISA_NAME) = {
     .max_both = max_both,
     .exp_sum_both = exp_sum_both,
     .exp_weigh_both = exp_weigh_both,
+    .lower = lower,
     .argmin = argmin,
     .argmax = argmax,
 };

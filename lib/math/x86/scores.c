@@ -15,6 +15,10 @@
 
 #include "math/x86/kernels.h"
 
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
 #if defined(__AVX512F__)
 enum { BYTES = 64 };
 #elif defined(__AVX__)
@@ -47,17 +51,18 @@ INLINE vector load(const float *p) {
   return v;
 }
 
-// (1) for `rows` x `wide` panels, both constants of the caller.
-INLINE void block(int rows, int wide, const float *x, int64_t dim, const float *packed,
-                  const float *bias, float *out, int64_t stride) {
+// (1) for `rows` x `wide` panels, both constants of the caller. Row r is x + r * dim, or x + at[r] * dim.
+INLINE void block(int rows, int wide, const float *x, const int32_t *at, int64_t dim,
+                  const float *packed, const float *bias, float *out, int64_t stride) {
   vector acc[HIGH][WIDE * PARTS] = {{{0}}};
-  const float *second = packed + dim * MCLI_PANEL;
+  const float *second = packed + dim * MCLI_PANEL, *row[HIGH];
+  UNROLL for (int r = 0; r < rows; r++) row[r] = at ? x + at[r] * dim : x + r * dim;
   for (int64_t d = 0; d < dim; d++) {
     vector c[WIDE * PARTS];
     UNROLL for (int v = 0; v < wide * PARTS; v++) c[v] =
         load((v < PARTS ? packed : second) + d * MCLI_PANEL + v % PARTS * WIDTH);
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < wide * PARTS; v++) acc[r][v] +=
-        x[r * dim + d] * c[v];
+        (at ? row[r][d] : x[r * dim + d]) * c[v];
   }
   UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < wide * PARTS; v++) {
     vector score = load(bias + v * WIDTH) - acc[r][v];
@@ -69,10 +74,10 @@ INLINE void strip(int wide, const float *x, int64_t n, int64_t dim, const float 
                   const float *bias, float *out, int64_t stride) {
   int64_t i = 0;
   for (; i + HIGH <= n; i += HIGH)
-    block(HIGH, wide, x + i * dim, dim, packed, bias, out + i * stride, stride);
+    block(HIGH, wide, x + i * dim, NULL, dim, packed, bias, out + i * stride, stride);
   for (; i + LOW <= n; i += LOW)
-    block(LOW, wide, x + i * dim, dim, packed, bias, out + i * stride, stride);
-  for (; i < n; i++) block(1, wide, x + i * dim, dim, packed, bias, out + i * stride, stride);
+    block(LOW, wide, x + i * dim, NULL, dim, packed, bias, out + i * stride, stride);
+  for (; i < n; i++) block(1, wide, x + i * dim, NULL, dim, packed, bias, out + i * stride, stride);
 }
 
 static void score(const float *x, int64_t n, int64_t dim, const float *packed, int64_t panels,
@@ -146,15 +151,31 @@ INLINE bits turn(bits v, int t) {
 #endif
 }
 
+// The second where either is no number. Written out, gcc 12 makes four instructions of one.
+#if defined(__AVX512F__)
+INLINE vector smaller(vector a, vector b) {
+  return (vector)_mm512_min_ps((__m512)a, (__m512)b);
+}
+INLINE vector larger(vector a, vector b) {
+  return (vector)_mm512_max_ps((__m512)a, (__m512)b);
+}
+#elif defined(__AVX__)
+INLINE vector smaller(vector a, vector b) {
+  return (vector)_mm256_min_ps((__m256)a, (__m256)b);
+}
+INLINE vector larger(vector a, vector b) {
+  return (vector)_mm256_max_ps((__m256)a, (__m256)b);
+}
+#else
 INLINE vector smaller(vector a, vector b) {
   bits less = (bits)(a < b);
   return (vector)((less & (bits)a) | (~less & (bits)b));
 }
-
 INLINE vector larger(vector a, vector b) {
-  bits less = (bits)(a < b);
-  return (vector)((less & (bits)b) | (~less & (bits)a));
+  bits less = (bits)(a > b);
+  return (vector)((less & (bits)a) | (~less & (bits)b));
 }
+#endif
 
 // Two scans: the smallest two, then how many are at most `limit` and where. Where it is one, the sum
 // of places is its place. Rounds of turns meet each lane once, so no value is counted twice.
@@ -186,8 +207,91 @@ static int64_t nearest(const float *scores, int64_t n, float slack, float *least
   return many[0] == 1 ? (int64_t)where[0] : -1;
 }
 
+// ---- some rows, one panel ------------------------------------------------------------------------------
+
+// The first lane of a panel's scores that equals `least`, which one does.
+INLINE int32_t lane_of(const float *scores, float least) {
+#if defined(__AVX512F__)
+  return __builtin_ctz(_mm512_cmpeq_ps_mask(_mm512_loadu_ps(scores), _mm512_set1_ps(least)));
+#elif defined(__AVX__)
+  __m256 wanted = _mm256_set1_ps(least);
+  int low = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(scores), wanted, _CMP_EQ_OQ));
+  int high = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(scores + 8), wanted, _CMP_EQ_OQ));
+  return __builtin_ctz((unsigned)(low | high << 8));
+#else
+  int32_t lane = 0;
+  while (lane < MCLI_PANEL - 1 && scores[lane] != least) lane++;
+  return lane;
+#endif
+}
+
+INLINE void smallest_two(const float *scores, float *least, float *second, int32_t *lane) {
+  vector low = load(scores), next = INFINITY - (vector){0};
+  UNROLL for (int v = 1; v < PARTS; v++) {
+    vector other = load(scores + v * WIDTH);
+    next = smaller(next, larger(low, other));
+    low = smaller(other, low);
+  }
+  UNROLL for (int t = 0; t < TURNS; t++) {
+    vector other = (vector)turn((bits)low, t);
+    next = smaller(smaller(next, (vector)turn((bits)next, t)), larger(low, other));
+    low = smaller(other, low);
+  }
+  *least = low[0];
+  *second = next[0];
+  *lane = lane_of(scores, low[0]);
+}
+
+INLINE void contest_of(int count, const float *x, int64_t dim, const int32_t *at,
+                       const float *packed, const float *bias, float *least, float *second,
+                       int32_t *lane) {
+  float scores[HIGH * MCLI_PANEL];
+  block(count, 1, x, at, dim, packed, bias, scores, MCLI_PANEL);
+  for (int i = 0; i < count; i++)
+    smallest_two(scores + i * MCLI_PANEL, least + i, second + i, lane + i);
+}
+
+static void contest(const float *x, int64_t dim, const int32_t *at, int64_t n, const float *packed,
+                    const float *bias, float *least, float *second, int32_t *lane) {
+  int64_t i = 0;
+  for (; i + HIGH <= n; i += HIGH)
+    contest_of(HIGH, x, dim, at + i, packed, bias, least + i, second + i, lane + i);
+  for (; i + LOW <= n; i += LOW)
+    contest_of(LOW, x, dim, at + i, packed, bias, least + i, second + i, lane + i);
+  for (; i < n; i++) contest_of(1, x, dim, at + i, packed, bias, least + i, second + i, lane + i);
+}
+
+// ---- pairs -------------------------------------------------------------------------------------------
+
+// Two loads a product: four pairs, each with two sums, keep the loads busy.
+enum { PAIRS = 4, SUMS = 2 };
+
+INLINE void pairs_of(int count, const float *x, const int32_t *at, const float *y,
+                     const int32_t *of, int64_t dim, float *dots) {
+  vector acc[PAIRS][SUMS] = {{{0}}};
+  const float *a[PAIRS], *b[PAIRS];
+  UNROLL for (int p = 0; p < count; p++) a[p] = x + at[p] * dim, b[p] = y + of[p] * dim;
+  int64_t d = 0;
+  for (; d + SUMS * WIDTH <= dim; d += SUMS * WIDTH)
+    UNROLL for (int p = 0; p < count; p++) UNROLL for (int s = 0; s < SUMS; s++) acc[p][s] +=
+        load(a[p] + d + s * WIDTH) * load(b[p] + d + s * WIDTH);
+  for (int p = 0; p < count; p++) {
+    vector v = acc[p][0] + acc[p][1];
+    UNROLL for (int t = 0; t < TURNS; t++) v += (vector)turn((bits)v, t);
+    dots[p] = v[0];
+    for (int64_t e = d; e < dim; e++) dots[p] += a[p][e] * b[p][e];
+  }
+}
+
+static void pairs(const float *x, const int32_t *at, const float *y, const int32_t *of, int64_t n,
+                  int64_t dim, float *dots) {
+  int64_t i = 0;
+  for (; i + PAIRS <= n; i += PAIRS) pairs_of(PAIRS, x, at + i, y, of + i, dim, dots + i);
+  for (; i < n; i++) pairs_of(1, x, at + i, y, of + i, dim, dots + i);
+}
+
 #define PASTE(a, b) a##b
 #define NAME(isa)   PASTE(mcli_scores_kernels_, isa)
 
 const mcli_scores_kernels NAME(MCLI_ISA_NAME) = {
-    .score = score, .product = product, .nearest = nearest};
+    .score = score, .product = product, .nearest = nearest, .contest = contest, .pairs = pairs};
