@@ -1,5 +1,9 @@
-// Decoding files of 500 x 375 from memory and resizing them to 224 x 224: JPEG of quality 90,
-// 4:2:0, and PNG. One thread; the fastest of five times all 64 images.
+// Decoding files of 500 x 375 and resizing them to 224 x 224: JPEG of quality 90, 4:2:0, and PNG.
+// The fastest of five times all 64 images.
+//
+// "decode": from memory, one thread. "views": what training on a folder does for a batch whose rows
+// are not kept: files are read, decoded and resized, and of each image two views are made with
+// SimCLR's settings, as float32; and only the views, of 256 images that lie in memory.
 //
 // The images are smooth noise at several scales, brighter below than above, with a few edges, so
 // that they compress about as photographs do: to .13 bytes a value as JPEG, .6 as PNG. They are
@@ -13,6 +17,7 @@
 
 #include <jpeglib.h>
 
+#include <libmcl/dataset.h>
 #include <libmcl/image.h>
 
 #include "bench.h"
@@ -148,36 +153,119 @@ static void keep(const files *w, const char *path) {
   if (!f || fwrite(w->out, 1, n, f) != n || fclose(f) != 0) perror(path), exit(1);
 }
 
-static void run(const char *kind) {
+// Makes the files of a case in a folder of their own.
+static double open_files(files *w, bench_case *c, const char *kind, char *folder, size_t size) {
+  const char *temporary = getenv("TMPDIR");
+  snprintf(folder, size, "%s/bench_decode_XXXXXX", temporary ? temporary : "/tmp");
+  if (!mkdtemp(folder)) perror(folder), exit(1);
+  w->n = bench.quick ? QUICK_IMAGES : IMAGES;
+  bench_inputs(c, ",\"images\":%d,\"folder\":\"%s\"", w->n, folder);
+  w->context = bench_context(c);
+  double bytes = make_files(w, folder, kind);
+  mcl_context_unref(w->context);
+  w->context = bench_context(c); // counts what decoding needs, not writing
+  return bytes;
+}
+
+static void close_files(files *w, const char *folder, const char *kind) {
+  for (int i = -1; i < w->n; i++) unlink(path_of(folder, kind, i));
+  rmdir(folder);
+  for (int i = 0; i < w->n; i++) free(w->bytes[i]);
+  mcl_context_unref(w->context);
+}
+
+static void run_decode(const char *kind) {
   bench_case c;
+  char folder[256];
+  files w = {0};
   if (!bench_wanted(&c, "decode", "%s", kind)) return;
   c.threads = 1;
-  files w = {.n = bench.quick ? QUICK_IMAGES : IMAGES};
-  const char *temporary = getenv("TMPDIR");
-  char folder[256];
-  snprintf(folder, sizeof folder, "%s/bench_decode_XXXXXX", temporary ? temporary : "/tmp");
-  if (!mkdtemp(folder)) perror(folder), exit(1);
-  bench_inputs(&c, ",\"images\":%d,\"folder\":\"%s\"", w.n, folder);
+  double bytes = open_files(&w, &c, kind, folder, sizeof folder);
   w.out = bench_alloc((int64_t)w.n * SIDE * SIDE, 3);
-  w.context = bench_context(&c);
-  double bytes = make_files(&w, folder, kind);
-  mcl_context_unref(w.context);
-  w.context = bench_context(&c); // counts what decoding needs, not writing
   decode(&w);
   keep(&w, path_of(folder, kind, -1));
   bench_result r = bench_fastest(&c, TIMES, decode, &w);
   bench_line(&c, &r, ",\"images_per_s\":%.0f,\"bytes_per_image\":%.0f", 1e3 * w.n / r.ms,
              bytes / w.n);
-  for (int i = -1; i < w.n; i++) unlink(path_of(folder, kind, i));
-  rmdir(folder);
-  for (int i = 0; i < w.n; i++) free(w.bytes[i]);
+  close_files(&w, folder, kind);
   free(w.out);
-  mcl_context_unref(w.context);
+}
+
+// ---- views --------------------------------------------------------------------------------------
+
+typedef struct batch {
+  mcl_dataset *dataset; // NULL: the images are there
+  mcl_augmenter *augmenter;
+  mcl_array images, views;
+  mcl_inputs in;
+} batch;
+
+static void make_views(void *work) {
+  batch *b = work;
+  if (b->dataset)
+    bench_check(mcl_dataset_load(b->dataset, b->in.indices, b->in.n, 0, &b->images, &err), &err);
+  for (b->in.view = 0; b->in.view < 2; b->in.view++)
+    bench_check(mcl_augmenter_apply(b->augmenter, &b->in, &b->views, &err), &err);
+}
+
+// Both views of n images [side, side, channels]; images_per_s counts views, as bench_train does.
+static void run_batch(const bench_case *c, mcl_context *context, mcl_dataset *d, int n, int side,
+                      int channels) {
+  batch b = {.dataset = d};
+  int64_t all = (int64_t)n * side * side * channels, *indices = bench_alloc(n, sizeof *indices);
+  uint8_t *images = bench_alloc(all, 1);
+  float *views = bench_alloc(all, sizeof *views);
+  for (int64_t i = 0; i < all; i++) images[i] = (uint8_t)(256 * bench_unit(7, (uint64_t)i));
+  for (int i = 0; i < n; i++) indices[i] = i;
+  b.images = mcl_images_u8(images, n, side, side, channels);
+  b.views = mcl_images_f32(views, n, side, side, channels);
+  mcl_struct_init(&b.in, sizeof b.in);
+  b.in.n = n, b.in.indices = indices, b.in.data = &b.images;
+  bench_check(mcl_augmenter_create(context, NULL, &b.augmenter, &err), &err);
+  make_views(&b); // touches the memory
+  bench_result r = bench_fastest(c, d ? TIMES : 50 * TIMES, make_views, &b);
+  bench_line(c, &r, ",\"images_per_s\":%.0f", 2e3 * n / r.ms);
+  mcl_augmenter_unref(b.augmenter);
+  free(images), free(views), free(indices);
+}
+
+static void run_views_of_files(const char *kind, uint32_t threads) {
+  bench_case c;
+  char folder[256];
+  files w = {0};
+  mcl_dataset *d;
+  mcl_folder_options o;
+  if (!bench_wanted(&c, "views", "%s-%u", kind, (unsigned)threads)) return;
+  c.threads = threads;
+  open_files(&w, &c, kind, folder, sizeof folder);
+  mcl_folder_options_init(&o, sizeof o);
+  o.height = o.width = SIDE;
+  o.cache_bytes = 0; // decoded again at each load
+  bench_check(mcl_dataset_create_folder(w.context, folder, &o, NULL, &d, &err), &err);
+  run_batch(&c, w.context, d, w.n, SIDE, 3);
+  mcl_dataset_unref(d);
+  close_files(&w, folder, kind);
+}
+
+static void run_views(int side, int channels, uint32_t threads) {
+  enum { ROWS = 256, QUICK_ROWS = 16 };
+  bench_case c;
+  if (!bench_wanted(&c, "views", "%dx%dx%d-%u", side, side, channels, (unsigned)threads)) return;
+  c.threads = threads;
+  mcl_context *context = bench_context(&c);
+  run_batch(&c, context, NULL, bench.quick ? QUICK_ROWS : ROWS, side, channels);
+  mcl_context_unref(context);
 }
 
 int main(int argc, char **argv) {
   bench_start(argc, argv);
-  run("jpeg");
-  run("png");
+  run_decode("jpeg");
+  run_decode("png");
+  for (uint32_t threads = 1; threads <= 2; threads++) {
+    run_views_of_files("jpeg", threads);
+    run_views_of_files("png", threads);
+    run_views(28, 1, threads);
+    run_views(32, 3, threads);
+  }
   return 0;
 }

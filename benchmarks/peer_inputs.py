@@ -109,7 +109,9 @@ def fashion(rows):
 @functools.lru_cache(1)
 def files(folder, kind, n):
     """What bench_decode.c wrote: the encoded images, and all of them as it decoded them."""
-    folder = pathlib.Path(folder)
-    encoded = [(folder / f"{i}.{kind}").read_bytes() for i in range(n)]
-    ours = np.frombuffer((folder / "ours").read_bytes(), np.uint8)
-    return encoded, ours.reshape(n, 224, 224, 3)
+    ours = np.frombuffer((pathlib.Path(folder) / "ours").read_bytes(), np.uint8)
+    return encoded(folder, kind, n), ours.reshape(n, 224, 224, 3)
+
+
+def encoded(folder, kind, n):
+    return [(pathlib.Path(folder) / f"{i}.{kind}").read_bytes() for i in range(n)]

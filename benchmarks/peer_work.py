@@ -11,7 +11,7 @@ import sys
 import typing
 
 import peer_networks
-from peer_inputs import (CLASSES, DIM, cells, classed, fashion, files, loss_rows, mixture, np,
+from peer_inputs import (CLASSES, DIM, cells, classed, encoded, fashion, files, loss_rows, mixture, np,
                          square)
 
 TEMPERATURE = 0.5
@@ -390,7 +390,82 @@ def decode_peers(line):
             "Pillow, antialiased": decoding(pillow)}
 
 
-DECODE = Part("bench_decode", anything, decode_inputs, decode_peers, {})
+def views_inputs(line):
+    return encoded(line["folder"], line["case"].split("-")[0], line["images"])
+
+
+def opencv_view(cv2, random, image, into):
+    """SimCLR's view of bytes in OpenCV's 8-bit operations, then float32. Crops are whole pixels."""
+    h, w = image.shape[:2]
+    for _ in range(10):
+        side = (random.uniform(0.08, 1) * h * w)**0.5
+        root = np.exp(random.uniform(-1, 1) * np.log(4 / 3) / 2)
+        ch, cw = round(side / root), round(side * root)
+        if ch <= h and cw <= w:
+            break
+    else:
+        ch, cw = h, w
+    y, x = random.integers(h - ch + 1), random.integers(w - cw + 1)
+    v = cv2.resize(image[y:y + ch, x:x + cw], (w, h), interpolation=cv2.INTER_LINEAR)
+    if random.random() < 0.5:
+        v = cv2.flip(v, 1)
+    if random.random() < 0.8:
+        for change in random.permutation(4):
+            f = random.uniform(0.2, 1.8)
+            if change == 0:
+                v = cv2.convertScaleAbs(v, alpha=f)
+            elif change == 1:
+                mean = cv2.mean(cv2.cvtColor(v, cv2.COLOR_RGB2GRAY))[0]
+                v = cv2.addWeighted(v, f, v, 0, (1 - f) * mean)
+            elif change == 2:
+                luma = cv2.cvtColor(cv2.cvtColor(v, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+                v = cv2.addWeighted(v, f, luma, 1 - f, 0)
+            else:
+                v = cv2.cvtColor(v, cv2.COLOR_RGB2HSV_FULL)
+                v[..., 0] += np.uint8(round(256 * random.uniform(-0.2, 0.2)) % 256)
+                v = cv2.cvtColor(v, cv2.COLOR_HSV2RGB_FULL)
+    if random.random() < 0.2:
+        v = cv2.cvtColor(cv2.cvtColor(v, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    if random.random() < 0.5:
+        v = cv2.GaussianBlur(v, (23, 23), random.uniform(0.1, 2))
+    np.multiply(v, np.float32(1 / 255), out=into)
+
+
+def views_peers(line):
+    """Files to two views each; files are shared among threads of Python, which OpenCV runs beside."""
+
+    def opencv(kind):
+        import concurrent.futures
+
+        import cv2
+
+        how = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}[kind]
+        folder, name, n = line["folder"], line["case"].split("-")[0], line["images"]
+        views = np.empty((2, n, 224, 224, 3), np.float32)
+        pool = concurrent.futures.ThreadPoolExecutor(line["threads"])
+
+        def one(i):
+            cv2.setNumThreads(1)
+            whole = cv2.imread(f"{folder}/{i}.{name}", cv2.IMREAD_COLOR)
+            small = cv2.resize(whole, (224, 224), interpolation=how)
+            image = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
+            random = np.random.default_rng(i)
+            for v in views[:, i]:
+                opencv_view(cv2, random, image, v)
+
+        return lambda: list(pool.map(one, range(n))), lambda _: {}
+
+    return {"OpenCV, area": functools.partial(opencv, "area"),
+            "OpenCV, linear": functools.partial(opencv, "linear")}
+
+
+def of(bench, decode, views):
+    """Two benchmarks of one program: what each line's own function makes."""
+    return lambda line: (decode if line["bench"] == bench else views)(line)
+
+
+DECODE = Part("bench_decode", lambda name: "x" not in name, of("decode", decode_inputs, views_inputs),
+              of("decode", decode_peers, views_peers), {})
 
 
 # ---- networks ----
