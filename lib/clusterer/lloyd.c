@@ -84,10 +84,12 @@ static mcl_status minibatch_step(mcli_training *t, const mcli_sweep *rows, int64
   status = mcli_sweep_open(t->context, &opened, &batch, err);
   if (status < 0) return status;
   batch.finite = 1;
-  for (int64_t i = 0; i < n; i++) labels[i] = -1;
-  status = mcli_row_norms(t->context, x, 0, n, dim, norms, err);
+  for (int64_t i = 0; i < n; i++) {
+    labels[i] = -1;
+    norms[i] = t->members.norms[at[i]];
+  }
   mcli_members members = {&batch, norms, labels, distances, {NULL, NULL}};
-  if (status == MCL_OK) status = mcli_pass(t, &members, err);
+  status = mcli_pass(t, &members, err);
   mcli_sweep_close(&batch);
   double moved;
   return status < 0 ? status : mcli_update(t, &moved, err);

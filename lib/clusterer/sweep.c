@@ -156,10 +156,37 @@ void mcli_sweep_draw(uint64_t seed, uint64_t a, uint64_t b, int64_t rows, int64_
   }
 }
 
-// Wanted rows that share a block are read together, from the first to the last of them.
+typedef struct gathering {
+  const mcl_array *array;
+  const int64_t *at;
+  int64_t n;
+  float *out; // [n, dim]
+} gathering;
+
+static void gather_part(void *job, uint32_t task, uint32_t worker) {
+  const gathering *g = job;
+  int64_t first = (int64_t)task * MCLI_SWEEP_BLOCK, end = first + MCLI_SWEEP_BLOCK;
+  (void)worker;
+  for (int64_t i = first; i < end && i < g->n; i++)
+    mcli_array_load(g->array, g->at[i], 1, g->out + i * g->array->shape[1]);
+}
+
+static mcl_status gather_array(const mcli_sweep *s, const int64_t *at, int64_t n, float *out,
+                               mcl_error *err) {
+  gathering g = {s->rows.array, at, n, out};
+  mcl_status status =
+      mcli_parallel(s->context, mcli_blocks(n, MCLI_SWEEP_BLOCK), gather_part, &g, err);
+  int64_t bad = status < 0 || s->finite ? -1 : mcli_first_not_finite(out, n, s->rows.dim);
+  if (bad < 0) return status;
+  return mcli_fail_row(err, MCL_E_NOT_FINITE, at[bad], "row %lld is not finite",
+                       (long long)at[bad]);
+}
+
+// A callback is asked once for wanted rows that share a block, from the first to the last of them.
 mcl_status mcli_sweep_gather(const mcli_sweep *s, const int64_t *at, int64_t n, float *out,
                              mcl_error *err) {
   int64_t dim = s->rows.dim;
+  if (s->rows.array) return gather_array(s, at, n, out, err);
   for (int64_t i = 0, next; i < n; i = next) {
     int64_t block = at[i] / MCLI_SWEEP_BLOCK;
     for (next = i + 1; next < n && at[next] / MCLI_SWEEP_BLOCK == block;) next++;

@@ -43,7 +43,7 @@ mcl_status mcli_sweep_run(const mcli_sweep *s, mcli_block_fn block, mcli_wave_fn
                           mcl_error *err);
 void mcli_sweep_close(mcli_sweep *s); // fine when zeroed
 
-// Rows of rising numbers at[0 .. n - 1] into out, [n, dim]. On the calling thread.
+// Rows of rising numbers at[0 .. n - 1] into out, [n, dim]. Callbacks on the calling thread.
 mcl_status mcli_sweep_gather(const mcli_sweep *s, const int64_t *at, int64_t n, float *out,
                              mcl_error *err);
 
