@@ -95,7 +95,8 @@ typedef struct mcl_multistage_options {
   /** 0, the default: a batch is forwarded whole. Else batches of more rows come in chunks of at most so many, of even size: all
    *  projections chunk by chunk, the loss on all of them, and each chunk (but the last, which still is held) once more for
    *  its gradient; then one step (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited
-   *  Setup", section 3.2). Memory is that of a chunk, and of the batch four rows of projections a row; the time of a step grows
+   *  Setup", section 3.2). Memory is that of a chunk, and of the batch four rows of projections a row, the loss being computed under
+   *  MCL_LEAST_MEMORY; the time of a step grows
    *  by up to a forward and the loading of the batch. The step is that of the whole batch but for rounding, and but for
    *  batch norm, whose statistics are of a chunk then (mcl_encoder_create_cnn()). Rows are loaded twice, and embedded
    *  in chunks too. A run may be resumed with another number.

@@ -14,7 +14,9 @@
 // the same rows, and in InfoNCE both ways. s_ij is then a score of both, so one tile serves its
 // rows and its columns: NT-Xent's matrix is computed above the diagonal only. Pass 1 makes (2),
 // pass 2 makes (4) and (5): 8 M^2 d flops for M x M scores in d dimensions, half that for NT-Xent.
-// Scores are computed twice and never kept.
+//
+// A quarter of that is scores made for the second time. What pass 1 leaves of a tile, exponentials or scores, is kept for
+// pass 2 as far as a fixed room goes; the others are computed twice, to the same bits.
 //
 // c_i keeps the exponentials in range. Scores of normalised rows lie within 1/tau of 0, so c =
 // 1/tau does for all, unless exp(-2/tau) vanishes in float: then, and for rows as given, c_i is the
@@ -28,25 +30,39 @@
 #include <math.h>
 #include <string.h>
 
-#include "math/gemm.h"
-#include "math/rows.h"
+#include "math/blocks.h"
 
-enum { BLOCK = MCLI_CONTRAST_BLOCK };
+enum { BLOCK = MCLI_CONTRAST_BLOCK, PANEL = MCLI_CONTRAST_PANEL, MOST_PANELS = BLOCK / PANEL };
 
-// A tile: n rows of x from `row` on by m rows of y from `column` on.
+// A tile: n rows of x from `row` on by m rows of y from `column` on, and their panels. Its scores are strips, one a panel of
+// rows (math/blocks.h).
 typedef struct tile {
-  int64_t row, n, column, m;
+  int64_t row, n, column, m, row_panel, column_panel;
+  int64_t high, wide; // panels
+  bool several;       // cells
+  float *kept;        // its scores after pass 1; NULL: no room
 } tile;
 
 typedef struct pass {
   const mcli_contrast *k;
-  const mcli_rows_kernels *kernels;
-  bool moving;    // c_i is the highest score so far
-  tile *tiles;    // of one round
-  float *scratch; // per worker: a tile of scores, and two numbers a column
+  const mcli_blocks_kernels *kernels;
+  bool moving; // c_i is the highest score so far
+  tile *tiles; // of one round
+  float *kept;
+  int64_t room, used;      // floats of `kept`; of those by the rounds so far
+  struct scratch *scratch; // a worker's
+  mcli_side *finishing;
 } pass;
 
-enum { SCRATCH = BLOCK * BLOCK + 2 * BLOCK };
+// A number a row or column of a tile; 0, or -infinity for maxima, where a panel's rows end.
+typedef struct lanes {
+  float most[BLOCK], sums[BLOCK], shifts[BLOCK], weights[BLOCK];
+} lanes;
+
+typedef struct scratch {
+  float scores[BLOCK * BLOCK], weighed[BLOCK * BLOCK], turned[BLOCK * BLOCK];
+  lanes rows, columns;
+} scratch;
 
 static bool is_diagonal(const pass *p, const tile *t) {
   return p->k->x == p->k->y && t->row == t->column;
@@ -67,42 +83,62 @@ static int64_t rounds_of(const mcli_cell *g) {
 }
 
 static tile tile_at(const mcli_cell *g, int64_t a, int64_t b) {
-  int64_t row = g->x + a * g->x_block, column = g->y + b * g->y_block;
-  int64_t n = g->x_end - row, m = g->y_end - column;
-  return (tile){row, n < g->x_block ? n : g->x_block, column, m < g->y_block ? m : g->y_block};
+  int64_t row = a * g->x_block, column = b * g->y_block;
+  int64_t n = g->x_end - g->x - row, m = g->y_end - g->y - column;
+  tile t = {.row = g->x + row,
+            .n = n < g->x_block ? n : g->x_block,
+            .column = g->y + column,
+            .m = m < g->y_block ? m : g->y_block,
+            .row_panel = g->x_panel + row / PANEL,
+            .column_panel = g->y_panel + column / PANEL,
+            .several = g->several};
+  t.high = blocks(t.n, PANEL), t.wide = blocks(t.m, PANEL);
+  return t;
 }
 
-static int64_t list_round(const mcli_contrast *k, int64_t round, tile *out) {
+// Tiles on the diagonal are less work: they come last, when some threads have nothing else left.
+static int64_t list_round(pass *p, int64_t round) {
+  const mcli_contrast *k = p->k;
   int64_t found = 0;
-  for (int64_t c = 0; c < k->n_cells; c++) {
-    const mcli_cell *g = &k->cells[c];
-    int64_t rounds = rounds_of(g), columns = blocks(g->y_end - g->y, g->y_block);
-    if (round >= rounds) continue;
-    for (int64_t a = 0; a < blocks(g->x_end - g->x, g->x_block); a++) {
-      int64_t b = k->x == k->y ? (round - a + rounds) % rounds : (a + round) % rounds;
-      if (b < columns && (k->x != k->y || a <= b)) out[found++] = tile_at(g, a, b);
+  for (int diagonal = 0; diagonal < 2; diagonal++)
+    for (int64_t c = 0; c < k->n_cells; c++) {
+      const mcli_cell *g = &k->cells[c];
+      int64_t rounds = rounds_of(g), columns = blocks(g->y_end - g->y, g->y_block);
+      if (round >= rounds) continue;
+      for (int64_t a = 0; a < blocks(g->x_end - g->x, g->x_block); a++) {
+        int64_t b = k->x == k->y ? (round - a + rounds) % rounds : (a + round) % rounds;
+        if (b >= columns || (k->x == k->y && a > b)) continue;
+        if ((k->x == k->y && a == b) == diagonal) p->tiles[found++] = tile_at(g, a, b);
+      }
     }
+  for (int64_t i = 0; i < found; i++) {
+    tile *t = &p->tiles[i];
+    int64_t size = t->high * t->wide * MCLI_BLOCK;
+    t->kept = p->kept && p->used + size <= p->room ? p->kept + p->used : NULL;
+    p->used += size;
   }
   return found;
 }
 
-static mcl_status run_pass(pass *p, mcl_task_fn task, mcl_error *err) {
+static int64_t rounds_in_all(const mcli_contrast *k) {
   int64_t rounds = 0;
-  for (int64_t c = 0; c < p->k->n_cells; c++) {
-    int64_t r = rounds_of(&p->k->cells[c]);
+  for (int64_t c = 0; c < k->n_cells; c++) {
+    int64_t r = rounds_of(&k->cells[c]);
     if (r > rounds) rounds = r;
   }
+  return rounds;
+}
+
+static mcl_status run_pass(pass *p, mcl_task_fn task, mcl_error *err) {
+  int64_t rounds = rounds_in_all(p->k);
   mcl_status s = MCL_OK;
+  p->used = 0;
   for (int64_t r = 0; s == MCL_OK && r < rounds; r++)
-    s = mcli_parallel(p->k->context, (uint32_t)list_round(p->k, r, p->tiles), task, p, err);
+    s = mcli_parallel(p->k->context, (uint32_t)list_round(p, r), task, p, err);
   return s;
 }
 
 // ---- scores -------------------------------------------------------------------------------------
-
-static float *scratch_of(const pass *p, uint32_t worker) {
-  return p->scratch + (int64_t)worker * SCRATCH;
-}
 
 // Where the positive of row i of a tile stands in it; -1: elsewhere.
 static int64_t positive_in(const pass *p, const tile *t, int64_t i) {
@@ -110,9 +146,19 @@ static int64_t positive_in(const pass *p, const tile *t, int64_t i) {
   return j >= 0 && j < t->m ? j : -1;
 }
 
+static float *score_at(float *strip, int64_t i, int64_t j) {
+  return strip + j / PANEL * MCLI_BLOCK + i * PANEL + j % PANEL;
+}
+
+// Row i of a strip against columns from .. end - 1 of the tile, as far as it has them.
+static void mask(const tile *t, float *strip, int64_t i, int64_t from, int64_t end) {
+  if (end > t->wide * PANEL) end = t->wide * PANEL;
+  for (int64_t j = from > 0 ? from : 0; j < end; j++) *score_at(strip, i, j) = -INFINITY;
+}
+
 // The run of places in y's order, which rises, as far as it lies in the tile.
-static void mask_more(const mcli_side *x, const mcli_side *y, const tile *t, int64_t row,
-                      float *scores) {
+static void mask_more(const mcli_side *x, const mcli_side *y, const tile *t, float *strip,
+                      int64_t i, int64_t row) {
   const int64_t *places = y->order + x->more_from[row];
   int64_t low = 0, high = x->more[row];
   while (low < high) {
@@ -123,28 +169,45 @@ static void mask_more(const mcli_side *x, const mcli_side *y, const tile *t, int
       high = middle;
   }
   for (; low < x->more[row] && places[low] < t->column + t->m; low++)
-    scores[places[low] - t->column] = -INFINITY;
+    *score_at(strip, i, places[low] - t->column) = -INFINITY;
 }
 
-// (1). What is no negative becomes -infinity; positives are noted before.
-static void score_tile(const pass *p, const tile *t, float *s) {
+static void mask_other_cells(const pass *p, const tile *t, float *strip, int64_t i, int64_t row) {
+  const mcli_side *x = p->k->x, *y = p->k->y;
+  for (int64_t j = 0; j < t->m; j++)
+    if (y->keys[t->column + j].cell != x->keys[row].cell) *score_at(strip, i, j) = -INFINITY;
+}
+
+// (1) of one panel of rows. What is no negative becomes -infinity; positives are noted before.
+static void score_strip(const pass *p, const tile *t, int64_t panel, float *strip) {
   const mcli_contrast *k = p->k;
   mcli_side *x = k->x, *y = k->y;
-  int64_t dim = x->dim;
-  mcli_gemm(k->context, MCLI_GEMM_TB, t->n, t->m, dim, (float)(1 / k->temperature),
-            x->u + t->row * dim, dim, y->u + t->column * dim, dim, 0, s, t->m);
-  for (int64_t i = 0; i < t->n; i++) {
-    float *scores = s + i * t->m;
-    int64_t row = t->row + i, positive = positive_in(p, t, i);
-    int64_t first = x->mask_from[row] - t->column, end = first + x->mask[row];
-    if (positive >= 0) {
-      x->score[row] = scores[positive];
-      if (k->both) y->score[t->column + positive] = scores[positive];
-      scores[positive] = -INFINITY;
+  int64_t size = PANEL * x->dim;
+  p->kernels->score(x->u + (t->row_panel + panel) * size, y->u + t->column_panel * size, t->wide,
+                    x->dim, (float)(1 / k->temperature), strip);
+  for (int64_t i = 0; i < PANEL; i++) {
+    int64_t at = panel * PANEL + i, row = t->row + at, positive;
+    if (at >= t->n) {
+      mask(t, strip, i, 0, t->wide * PANEL);
+      continue;
     }
-    for (int64_t j = first > 0 ? first : 0; j < end && j < t->m; j++) scores[j] = -INFINITY;
-    if (x->more) mask_more(x, y, t, row, scores);
+    positive = positive_in(p, t, at);
+    if (positive >= 0) {
+      x->score[row] = *score_at(strip, i, positive);
+      if (k->both) y->score[t->column + positive] = x->score[row];
+      mask(t, strip, i, positive, positive + 1);
+    }
+    mask(t, strip, i, t->m, t->wide * PANEL);
+    int64_t first = x->mask_from[row] - t->column;
+    mask(t, strip, i, first, first + x->mask[row]);
+    if (x->more) mask_more(x, y, t, strip, i, row);
+    if (t->several) mask_other_cells(p, t, strip, i, row);
   }
+}
+
+static void copy_lanes(float *out, const float *values, int64_t n) {
+  memcpy(out, values, (size_t)n * sizeof *out);
+  memset(out + n, 0, (size_t)(BLOCK - n) * sizeof *out);
 }
 
 // ---- pass 1 -------------------------------------------------------------------------------------
@@ -158,61 +221,120 @@ static void raise_best(const pass *p, mcli_side *s, int64_t i, float score) {
   s->best[i] = score;
 }
 
+static void clear(lanes *l) {
+  for (int64_t i = 0; i < BLOCK; i++) {
+    l->most[i] = -INFINITY;
+    l->sums[i] = 0;
+  }
+}
+
+// Maxima are raised first, so that no score is above its shift.
+static void sum_by_shifts(const pass *p, const tile *t, const float *scores, bool columns,
+                          scratch *w) {
+  copy_lanes(w->rows.shifts, p->k->x->shifts + t->row, t->n);
+  if (columns) copy_lanes(w->columns.shifts, p->k->y->shifts + t->column, t->m);
+  for (int64_t i = 0; i < t->high; i++)
+    p->kernels->exp_sums_by(scores + i * t->wide * MCLI_BLOCK, t->wide, w->rows.shifts + i * PANEL,
+                            columns ? w->columns.shifts : NULL, w->rows.sums + i * PANEL,
+                            w->columns.sums);
+}
+
 static void sum_task(void *job, uint32_t task, uint32_t worker) {
   const pass *p = job;
   const tile *t = &p->tiles[task];
   mcli_side *x = p->k->x, *y = p->k->y;
-  float *s = scratch_of(p, worker), *most = s + BLOCK * BLOCK, *sums = most + BLOCK;
+  scratch *w = &p->scratch[worker];
+  float *scores = t->kept ? t->kept : w->scores;
   bool columns = p->k->both && !is_diagonal(p, t);
-  score_tile(p, t, s);
-  for (int64_t j = 0; j < t->m; j++) {
-    most[j] = -INFINITY;
-    sums[j] = 0;
+  // A strip that nobody wants again is overwritten by the next, in L1.
+  int64_t step = t->kept || p->moving ? t->wide * MCLI_BLOCK : 0;
+  clear(&w->rows), clear(&w->columns);
+  for (int64_t i = 0; i < t->high; i++) {
+    float *strip = scores + i * step;
+    score_strip(p, t, i, strip);
+    p->kernels->raise(strip, t->wide, w->rows.most + i * PANEL, w->columns.most);
+    if (!p->moving)
+      p->kernels->exp_sums(strip, t->wide, (float)(1 / p->k->temperature), w->rows.sums + i * PANEL,
+                           w->columns.sums);
   }
-  for (int64_t i = 0; i < t->n; i++)
-    raise_best(p, x, t->row + i, p->kernels->max_both(s + i * t->m, most, t->m));
-  for (int64_t j = 0; columns && j < t->m; j++) raise_best(p, y, t->column + j, most[j]);
-  const float *shifts = p->moving && columns ? y->shifts + t->column : NULL;
-  for (int64_t i = 0; i < t->n; i++)
-    x->sums[t->row + i] +=
-        (double)p->kernels->exp_sum_both(s + i * t->m, x->shifts[t->row + i], shifts, sums, t->m);
-  for (int64_t j = 0; columns && j < t->m; j++) y->sums[t->column + j] += (double)sums[j];
+  for (int64_t i = 0; i < t->n; i++) raise_best(p, x, t->row + i, w->rows.most[i]);
+  for (int64_t j = 0; columns && j < t->m; j++) raise_best(p, y, t->column + j, w->columns.most[j]);
+  if (p->moving) sum_by_shifts(p, t, scores, columns, w);
+  for (int64_t i = 0; i < t->n; i++) x->sums[t->row + i] += (double)w->rows.sums[i];
+  for (int64_t j = 0; columns && j < t->m; j++)
+    y->sums[t->column + j] += (double)w->columns.sums[j];
 }
 
-// (3), and of (4) the factor of a row's exponentials, and its share at its positive: w (p_i,p(i) -
-// 1) = w (exp(-l_i) - 1).
-static void finish_anchors(const mcli_contrast *k, mcli_side *s) {
-  for (int64_t i = 0; i < s->n; i++) {
+enum { ANCHORS_A_TASK = 512 };
+
+// (3), and of (5) the factor of a row's exponentials, and its share at its positive: w (p_i,p(i) -
+// 1) / tau = w (exp(-l_i) - 1) / tau.
+static void finish_anchors(void *job, uint32_t task, uint32_t worker) {
+  (void)worker;
+  const pass *p = job;
+  mcli_side *s = p->finishing;
+  double weight = p->k->weight / p->k->temperature;
+  int64_t end = ((int64_t)task + 1) * ANCHORS_A_TASK;
+  for (int64_t i = (int64_t)task * ANCHORS_A_TASK; i < end && i < s->n; i++) {
     if (!(s->best[i] > -INFINITY)) continue; // no negatives: all is 0
     double lead = (double)s->score[i] - (double)s->shifts[i], odds = log(s->sums[i]) - lead;
     s->losses[i] = odds > 0 ? odds + log1p(exp(-odds)) : log1p(exp(odds));
-    s->weights[i] = (float)(k->weight / (s->sums[i] + exp(lead)));
-    s->pulls[i] = (float)(k->weight * expm1(-s->losses[i]));
+    s->weights[i] = (float)(weight / (s->sums[i] + exp(lead)));
+    s->pulls[i] = (float)(weight * expm1(-s->losses[i]));
   }
 }
 
 // ---- pass 2 -------------------------------------------------------------------------------------
 
+// A strip's exponentials become (4) / tau, twice: for the products by its columns as strips of rows, and turned.
+static void weigh_strip(const pass *p, const tile *t, int64_t panel, const float *strip,
+                        scratch *w) {
+  mcli_side *x = p->k->x, *y = p->k->y;
+  const float *shifts = w->rows.shifts + panel * PANEL, *weights = w->rows.weights + panel * PANEL;
+  for (int64_t j = 0; j < t->wide; j++) {
+    float *out = w->weighed + (j * t->high + panel) * MCLI_BLOCK;
+    float *turned = w->turned + (panel * t->wide + j) * MCLI_BLOCK;
+    const float *block = strip + j * MCLI_BLOCK, *others = w->columns.weights + j * PANEL;
+    if (p->moving)
+      p->kernels->weigh_by(block, shifts, weights,
+                           p->k->both ? w->columns.shifts + j * PANEL : NULL, others, out, turned);
+    else
+      p->kernels->weigh(block, weights, others, out, turned);
+  }
+  for (int64_t i = 0; i < PANEL && panel * PANEL + i < t->n; i++) {
+    int64_t at = panel * PANEL + i, j = positive_in(p, t, at);
+    if (j < 0) continue;
+    float pull = x->pulls[t->row + at] + (p->k->both ? y->pulls[t->column + j] : 0);
+    w->weighed[(j / PANEL * t->high + panel) * MCLI_BLOCK + i * PANEL + j % PANEL] = pull;
+    w->turned[(panel * t->wide + j / PANEL) * MCLI_BLOCK + j % PANEL * PANEL + i] = pull;
+  }
+}
+
 static void gradient_task(void *job, uint32_t task, uint32_t worker) {
   const pass *p = job;
   const tile *t = &p->tiles[task];
   mcli_side *x = p->k->x, *y = p->k->y;
-  int64_t dim = x->dim;
-  float *s = scratch_of(p, worker), inverse = (float)(1 / p->k->temperature);
-  const float *shifts = p->moving && p->k->both ? y->shifts + t->column : NULL;
-  score_tile(p, t, s);
-  for (int64_t i = 0; i < t->n; i++) {
-    int64_t row = t->row + i, positive = positive_in(p, t, i);
-    p->kernels->exp_weigh_both(s + i * t->m, x->shifts[row], x->weights[row], shifts,
-                               y->weights + t->column, t->m);
-    if (positive >= 0)
-      s[i * t->m + positive] = x->pulls[row] + (p->k->both ? y->pulls[t->column + positive] : 0);
+  scratch *w = &p->scratch[worker];
+  int64_t size = PANEL * x->dim;
+  copy_lanes(w->rows.shifts, x->shifts + t->row, t->n);
+  copy_lanes(w->rows.weights, x->weights + t->row, t->n);
+  copy_lanes(w->columns.shifts, y->shifts + t->column, t->m);
+  copy_lanes(w->columns.weights, y->weights + t->column, t->m);
+  for (int64_t i = 0; i < t->high; i++) {
+    float *strip = t->kept ? t->kept + i * t->wide * MCLI_BLOCK : w->scores;
+    if (!t->kept) score_strip(p, t, i, strip);
+    if (!t->kept && !p->moving)
+      p->kernels->exp_sums(strip, t->wide, (float)(1 / p->k->temperature), w->rows.sums,
+                           w->columns.sums);
+    weigh_strip(p, t, i, strip, w);
   }
-  mcli_gemm(p->k->context, 0, t->n, dim, t->m, inverse, s, t->m, y->u + t->column * dim, dim, 1,
-            x->d + t->row * dim, dim);
-  if (y->d && !is_diagonal(p, t))
-    mcli_gemm(p->k->context, MCLI_GEMM_TA, t->m, dim, t->n, inverse, s, t->m, x->u + t->row * dim,
-              dim, 1, y->d + t->column * dim, dim);
+  const float *of_x = x->u + t->row_panel * size, *of_y = y->u + t->column_panel * size;
+  for (int64_t i = 0; i < t->high; i++)
+    p->kernels->add_product(of_y, w->turned + i * t->wide * MCLI_BLOCK, t->wide, x->dim,
+                            x->d + (t->row_panel + i) * size);
+  for (int64_t j = 0; y->d && !is_diagonal(p, t) && j < t->wide; j++)
+    p->kernels->add_product(of_x, w->weighed + j * t->high * MCLI_BLOCK, t->high, x->dim,
+                            y->d + (t->column_panel + j) * size);
 }
 
 // ---- both ---------------------------------------------------------------------------------------
@@ -221,29 +343,62 @@ static void gradient_task(void *job, uint32_t task, uint32_t worker) {
 // of float's ends.
 static const double widest_range = 80;
 
-mcl_status mcli_contrast_run(const mcli_contrast *k, mcl_error *err) {
-  pass p = {.k = k, .kernels = mcli_rows_kernels_of(k->context)};
-  p.moving = !k->x->norms || 2 / k->temperature > widest_range;
+// What a loss may hold beyond inputs and gradients: rows and their gradients in panels, and with what these leave scores of
+// pass 1.
+static const int64_t most_bytes = (int64_t)30 << 20;
+// The arrays of mcli_side, other ids included.
+enum { BYTES_A_ROW = 200 };
+
+static int64_t room_for_scores(pass *p) {
+  const mcli_side *x = p->k->x, *y = p->k->y;
+  int64_t rounds = rounds_in_all(p->k), held = 0;
+  for (int side = 0; side < (x == y ? 1 : 2); side++) {
+    const mcli_side *s = side ? y : x;
+    int64_t rows = s->n_panels * PANEL * s->dim * (int64_t)sizeof(float);
+    held += (s->d ? 2 : 1) * rows + BYTES_A_ROW * s->n;
+  }
+  int64_t room = held < most_bytes ? (most_bytes - held) / (int64_t)sizeof(float) : 0;
+  for (int64_t r = 0; r < rounds && p->used < room; r++) list_round(p, r);
+  return p->used < room ? p->used : room;
+}
+
+static mcl_status allocate(pass *p, mcl_error *err) {
+  mcl_context *c = p->k->context;
   int64_t most = 0;
-  for (int64_t c = 0; c < k->n_cells; c++)
-    most += blocks(k->cells[c].x_end - k->cells[c].x, k->cells[c].x_block);
-  p.tiles = MCLI_NEW(k->context, tile, most);
-  p.scratch = MCLI_NEW(k->context, float, (int64_t)mcli_workers(k->context) * SCRATCH);
-  mcl_status s = p.tiles && p.scratch ? MCL_OK : mcli_nomem(err, "the loss");
-  for (int side = 0; side < 2; side++) {
-    mcli_side *of = side ? k->y : k->x;
-    for (int64_t i = 0; i < of->n; i++) {
-      of->best[i] = -INFINITY;
-      of->shifts[i] = p.moving ? 0 : (float)(1 / k->temperature);
-    }
+  for (int64_t i = 0; i < p->k->n_cells; i++)
+    most += blocks(p->k->cells[i].x_end - p->k->cells[i].x, p->k->cells[i].x_block);
+  p->tiles = MCLI_NEW(c, tile, most);
+  p->scratch = MCLI_NEW(c, scratch, (int64_t)mcli_workers(c));
+  if (p->tiles && p->k->keep) p->room = room_for_scores(p);
+  p->kept = MCLI_NEW(c, float, p->room);
+  return p->tiles && p->scratch && p->kept ? MCL_OK : mcli_nomem(err, "the loss");
+}
+
+static void start_anchors(const pass *p, mcli_side *s) {
+  for (int64_t i = 0; i < s->n; i++) {
+    s->best[i] = -INFINITY;
+    s->shifts[i] = p->moving ? 0 : (float)(1 / p->k->temperature);
   }
+}
+
+static mcl_status run_anchors(pass *p, mcli_side *s, mcl_error *err) {
+  p->finishing = s;
+  return mcli_parallel(p->k->context, (uint32_t)blocks(s->n, ANCHORS_A_TASK), finish_anchors, p,
+                       err);
+}
+
+mcl_status mcli_contrast_run(const mcli_contrast *k, mcl_error *err) {
+  pass p = {.k = k, .kernels = mcli_blocks_kernels_of(k->context)};
+  p.moving = !k->x->norms || 2 / k->temperature > widest_range;
+  mcl_status s = allocate(&p, err);
+  start_anchors(&p, k->x);
+  if (k->y != k->x) start_anchors(&p, k->y);
   if (s == MCL_OK) s = run_pass(&p, sum_task, err);
-  if (s == MCL_OK) {
-    finish_anchors(k, k->x);
-    if (k->y != k->x) finish_anchors(k, k->y);
-    s = run_pass(&p, gradient_task, err);
-  }
+  if (s == MCL_OK) s = run_anchors(&p, k->x, err);
+  if (s == MCL_OK && k->y != k->x) s = run_anchors(&p, k->y, err);
+  if (s == MCL_OK) s = run_pass(&p, gradient_task, err);
   mcli_free(k->context, p.tiles);
   mcli_free(k->context, p.scratch);
+  mcli_free(k->context, p.kept);
   return s;
 }

@@ -8,8 +8,8 @@
 
 #include "base/context.h"
 
-// Rows of a block at most: see side.c.
-enum { MCLI_CONTRAST_BLOCK = 256 };
+// Rows of a block of scores at most, a multiple of 16: see side.c.
+enum { MCLI_CONTRAST_BLOCK = 128, MCLI_CONTRAST_PANEL = 16 };
 
 typedef struct mcli_sort_key {
   int64_t cell, id, row; // id -1: no duplicate
@@ -28,8 +28,12 @@ typedef struct mcli_side {
   const int64_t *other; // [of_a_view] other ids, in the caller's order; NULL: none
   int64_t *order;       // places sorted by cell and other id; NULL: there are none
   mcli_sort_key *keys;  // row: in the caller's order; NT-Xent's second view comes after its first
-  float *u, *norms;     // [n, dim], normalised; norms NULL: as given
-  float *d;             // [n, dim], dL/du; NULL: not wanted
+  float *norms;         // NULL: as given
+  // Those of them that have something to compute lie in panels of 16 rows (math/blocks.h), a cell beginning with a new one.
+  struct mcli_panel *panels;
+  int64_t n_panels;
+  // [n_panels, dim, 16]: the rows, normalised; dL/du, and behind it a row of zeros. d NULL: not wanted
+  float *u, *d;
   // Of anchors:
   int64_t *positive; // its place on the other side
   // First and length of a run of the other side that are no negatives: duplicates, or itself.
@@ -42,29 +46,39 @@ typedef struct mcli_side {
   float *weights, *pulls; // see contrast.c (4)
 } mcli_side;
 
-// A cell that has something to compute: rows from .. end - 1 of both sides, cut into blocks.
+// Rows first .. first + n - 1 of a side, n <= 16.
+typedef struct mcli_panel {
+  int64_t first, n;
+  int64_t bad;  // the caller's row that is not finite, the first of this panel; -1: none
+  double along; // sum of <dL/du, u>
+} mcli_panel;
+
+// A cell that has something to compute, or several small ones: rows from .. end - 1 of both sides, and the panels that they
+// begin with, cut into blocks.
 typedef struct mcli_cell {
-  int64_t x, x_end, y, y_end, x_block, y_block;
+  int64_t x, x_end, y, y_end, x_panel, y_panel, x_block, y_block;
+  bool several;
 } mcli_cell;
 
 typedef struct mcli_contrast {
   mcl_context *context;
   mcli_side *x, *y;           // anchors and candidates; one and the same for NT-Xent
   bool both;                  // y's rows are anchors too, and choose among x
+  bool keep;                  // scores between the passes, as far as there is room
   double temperature, weight; // dL/dl_i
   mcli_cell *cells;
   int64_t n_cells;
 } mcli_contrast;
 
-// Rows 0 .. n - 1 of each of `views` arrays; row i has cells[i] and duplicates[i] (either may be
-// NULL). `names` for the message about a row that is not finite.
-mcl_status mcli_side_make(mcl_context *c, mcli_side *s, int views, const mcl_array *const *z,
-                          const char *const *names, const int64_t *cells, const int64_t *duplicates,
-                          bool as_given, bool gradient, mcl_error *err);
+// Rows 0 .. n - 1 of each of `views` arrays of n rows; row i has cells[i] and duplicates[i] (either may be NULL). Sorted, but
+// not yet loaded.
+mcl_status mcli_side_make(mcl_context *c, mcli_side *s, int views, const mcl_array *z,
+                          const int64_t *cells, const int64_t *duplicates, bool as_given,
+                          mcl_error *err);
 void mcli_side_free(mcl_context *c, mcli_side *s);
 
-// Finds cells, positives and masks. The positive of x's row i is y's row (i + offset) mod y->n, in
-// the callers' orders.
+// Finds cells, positives, masks and panels. The positive of x's row i is y's row (i + offset) mod y->n, in the callers'
+// orders.
 mcl_status mcli_contrast_link(mcli_contrast *k, int64_t offset, mcl_error *err);
 
 // other.c: finds the masks by other ids. Both sides have some.
@@ -72,5 +86,14 @@ mcl_status mcli_contrast_find_more(const mcli_contrast *k, mcl_error *err);
 
 // All of losses, best, score; and d.
 mcl_status mcli_contrast_run(const mcli_contrast *k, mcl_error *err);
+
+// panels.c: the rows of `views` arrays, normalised into panels; d is made where `gradient`. `names` for the message about a
+// row that is not finite.
+mcl_status mcli_panels_load(mcl_context *c, mcli_side *s, const mcl_array *const *z,
+                            const char *const *names, bool gradient, mcl_error *err);
+// dL/du becomes dL/dz in place, row by row; returns the sum of <dL/du, u>. Once.
+mcl_status mcli_panels_finish(mcl_context *c, mcli_side *s, double *along, mcl_error *err);
+// Then into the callers' arrays, of which either may be NULL; those of rows without a panel are 0.
+void mcli_panels_store(const mcli_side *s, const mcl_array *const *dz);
 
 #endif

@@ -1,17 +1,10 @@
-// The losses as they are called: checks, sides, results.
-//
-// Gradients go through the normalisation u = z / |z|:
-//
-//   dL/dz = (dL/du - <dL/du, u> u) / |z|                                           (1)
-//
-// and are written last, when nothing can fail any more and no input is read again.
-#include <float.h>
+// The losses as they are called: checks, sides, results. Gradients are written last, when nothing can fail any more and no
+// input is read again.
 #include <math.h>
 #include <stdbool.h>
 
 #include "loss/contrast.h"
 #include "math/array.h"
-#include "math/rows.h"
 
 static const mcl_loss_options defaults = {
     .struct_size = sizeof(mcl_loss_options),
@@ -77,35 +70,38 @@ static mcl_status check_shapes(call *l, mcl_error *err) {
 
 // ---- the two losses: who picks among whom -------------------------------------------------------
 
-static mcl_status make_side(call *l, mcli_side *s, int views, const mcl_array *const *z,
-                            const char *const *names, int64_t first, bool gradient,
+static mcl_status make_side(call *l, mcli_side *s, int views, const mcl_array *z, int64_t first,
                             mcl_error *err) {
   const int64_t *cells = l->in.cells ? l->in.cells + first : NULL;
   const int64_t *duplicates = l->in.duplicates ? l->in.duplicates + first : NULL;
   bool as_given = (l->o.flags & MCL_ROWS_AS_GIVEN) != 0;
   s->other = l->in.other_duplicates ? l->in.other_duplicates + first : NULL;
-  return mcli_side_make(l->context, s, views, z, names, cells, duplicates, as_given, gradient, err);
+  return mcli_side_make(l->context, s, views, z, cells, duplicates, as_given, err);
 }
 
 static mcl_status nt_xent(call *l, mcl_error *err) {
   const mcl_array *const both[] = {l->in.za, l->in.zb};
   const char *const names[] = {"za", "zb"};
-  mcl_status s = make_side(l, &l->a, 2, both, names, 0, true, err);
   l->k.x = l->k.y = &l->a;
   l->k.both = true;
   l->k.weight = l->o.flags & MCL_REDUCE_SUM ? 1 : 1 / (double)(2 * l->n);
+  mcl_status s = make_side(l, &l->a, 2, l->in.za, 0, err);
   if (s == MCL_OK) s = mcli_contrast_link(&l->k, l->n, err);
+  if (s == MCL_OK) s = mcli_panels_load(l->context, &l->a, both, names, true, err);
   return s;
 }
 
 static mcl_status info_nce(call *l, mcl_error *err) {
   const char *const names[] = {"za", "zb"};
-  mcl_status s = make_side(l, &l->a, 1, &l->in.za, &names[0], l->in.first_positive, true, err);
-  if (s == MCL_OK) s = make_side(l, &l->b, 1, &l->in.zb, &names[1], 0, l->in.dzb != NULL, err);
+  mcl_context *c = l->context;
   l->k.x = &l->a, l->k.y = &l->b;
   l->k.both = !(l->o.flags & MCL_ONE_WAY);
   l->k.weight = l->o.flags & MCL_REDUCE_SUM ? 1 : 1 / (double)(l->k.both ? 2 * l->n : l->n);
+  mcl_status s = make_side(l, &l->a, 1, l->in.za, l->in.first_positive, err);
+  if (s == MCL_OK) s = make_side(l, &l->b, 1, l->in.zb, 0, err);
   if (s == MCL_OK) s = mcli_contrast_link(&l->k, l->in.first_positive, err);
+  if (s == MCL_OK) s = mcli_panels_load(c, &l->a, &l->in.za, &names[0], true, err);
+  if (s == MCL_OK) s = mcli_panels_load(c, &l->b, &l->in.zb, &names[1], l->in.dzb != NULL, err);
   return s;
 }
 
@@ -126,40 +122,6 @@ static void add_anchors(const mcli_side *s, double weight, mcl_loss_result *out)
   out->anchors_without_negatives += alone;
 }
 
-// A zero row has no direction to turn: its gradient is 0. The inverse of a row shorter than any
-// normal float is not a float.
-static void divide(const mcli_rows_kernels *kernels, float *d, int64_t dim, float norm) {
-  if (norm >= FLT_MIN || norm == 0)
-    kernels->scale(norm > 0 ? 1 / norm : 0, d, dim);
-  else
-    for (int64_t j = 0; j < dim; j++) d[j] /= norm;
-}
-
-// (1) in place; returns the sum of <dL/du, u>.
-static double to_rows_as_given(mcl_context *c, mcli_side *s) {
-  const mcli_rows_kernels *kernels = mcli_rows_kernels_of(c);
-  double all = 0;
-  for (int64_t i = 0; i < s->n; i++) {
-    float *d = s->d + i * s->dim;
-    const float *u = s->u + i * s->dim;
-    float along = kernels->dot(u, d, s->dim);
-    all += (double)along;
-    if (!s->norms) continue;
-    kernels->axpy(-along, u, d, s->dim);
-    divide(kernels, d, s->dim, s->norms[i]);
-  }
-  return all;
-}
-
-// From sorted places to the caller's; NT-Xent's rows from n on are the second view's.
-static void store(const mcli_side *s, int64_t n, const mcl_array *first, const mcl_array *second) {
-  for (int64_t i = 0; i < s->n; i++) {
-    int64_t row = s->keys[i].row;
-    const mcl_array *to = row < n ? first : second;
-    if (to) mcli_array_store(to, row % n, 1, s->d + i * s->dim);
-  }
-}
-
 static mcl_status result_of(call *l, mcl_loss_result *out, mcl_error *err) {
   bool one_side = l->k.x == l->k.y;
   mcl_struct_init(out, sizeof *out);
@@ -167,12 +129,21 @@ static mcl_status result_of(call *l, mcl_loss_result *out, mcl_error *err) {
   if (l->k.both && !one_side) add_anchors(&l->b, l->k.weight, out);
   int64_t judged = out->anchors - out->anchors_without_negatives;
   out->accuracy = judged > 0 ? out->accuracy / (double)judged : 0;
+  double along, other;
+  mcl_status s = mcli_panels_finish(l->context, &l->a, &along, err);
+  if (s == MCL_OK && l->b.d) s = mcli_panels_finish(l->context, &l->b, &other, err);
+  if (s < 0) return s;
   // contrast.c (6). In NT-Xent every score is met twice, from either end.
-  out->d_log_temperature = -to_rows_as_given(l->context, &l->a) * (one_side ? 0.5 : 1);
-  if (l->b.d) to_rows_as_given(l->context, &l->b);
+  out->d_log_temperature = -along * (one_side ? 0.5 : 1);
   if (isfinite(out->loss) && isfinite(out->d_log_temperature)) return MCL_OK;
   return mcli_fail(err, MCL_E_NOT_FINITE,
                    "za, zb: products of rows as given, divided by the temperature, overflow");
+}
+
+static void store(const call *l) {
+  const mcl_array *const both[] = {l->in.dza, l->in.dzb};
+  mcli_panels_store(&l->a, both);
+  if (l->b.d) mcli_panels_store(&l->b, &l->in.dzb);
 }
 
 static mcl_status run(mcl_context *c, const mcl_loss_options *o, const mcl_loss_inputs *in,
@@ -189,26 +160,26 @@ static mcl_status run(mcl_context *c, const mcl_loss_options *o, const mcl_loss_
   if (s < 0) return s;
   l.k.context = c;
   l.k.temperature = l.o.temperature;
+  l.k.keep = !(l.o.flags & MCL_LEAST_MEMORY);
   s = prepare(&l, err);
   if (s == MCL_OK) s = mcli_contrast_run(&l.k, err);
   if (s == MCL_OK) s = result_of(&l, &result, err);
   if (s == MCL_OK) s = mcli_struct_out(out, &result, sizeof result, "mcl_loss_result", err);
-  if (s == MCL_OK) {
-    store(&l.a, l.n, l.in.dza, l.in.dzb);
-    if (l.b.d) store(&l.b, l.m, l.in.dzb, NULL);
-  }
+  if (s == MCL_OK) store(&l);
   mcli_side_free(c, &l.a);
   mcli_side_free(c, &l.b);
   mcli_free(c, l.k.cells);
   return s < 0 ? s : mcl_ok(err);
 }
 
+static const uint32_t common_flags = MCL_REDUCE_SUM | MCL_ROWS_AS_GIVEN | MCL_LEAST_MEMORY;
+
 mcl_status mcl_loss_nt_xent(mcl_context *c, const mcl_loss_options *o, const mcl_loss_inputs *in,
                             mcl_loss_result *out, mcl_error *err) {
-  return run(c, o, in, out, MCL_REDUCE_SUM | MCL_ROWS_AS_GIVEN, nt_xent, err);
+  return run(c, o, in, out, common_flags, nt_xent, err);
 }
 
 mcl_status mcl_loss_info_nce(mcl_context *c, const mcl_loss_options *o, const mcl_loss_inputs *in,
                              mcl_loss_result *out, mcl_error *err) {
-  return run(c, o, in, out, MCL_REDUCE_SUM | MCL_ROWS_AS_GIVEN | MCL_ONE_WAY, info_nce, err);
+  return run(c, o, in, out, common_flags | MCL_ONE_WAY, info_nce, err);
 }

@@ -1,13 +1,9 @@
-// Rows made ready: sorted by cell and duplicate id, loaded, normalised; and who belongs to whom.
+// Rows in order: sorted by cell and duplicate id; and who belongs to whom.
 //
 // Sorted, a cell is one run of rows and only the diagonal blocks of the matrix of scores are ever
 // computed; what an anchor must not take as a negative is a run too, so that masking a row of
 // scores is one fill. libc's qsort was rejected: it takes memory of its own.
-#include <string.h>
-
 #include "loss/contrast.h"
-#include "math/array.h"
-#include "math/rows.h"
 
 int mcli_keys_compare(const mcli_sort_key *a, const mcli_sort_key *b) {
   if (a->cell != b->cell) return a->cell < b->cell ? -1 : 1;
@@ -53,12 +49,9 @@ static mcl_status sort_rows(mcl_context *c, mcli_side *s, const int64_t *cells,
   return MCL_OK;
 }
 
-static mcl_status allocate(mcl_context *c, mcli_side *s, bool as_given, bool gradient,
-                           mcl_error *err) {
+static mcl_status allocate(mcl_context *c, mcli_side *s, bool as_given, mcl_error *err) {
   int64_t n = s->n;
-  s->u = MCLI_NEW(c, float, n * s->dim);
   if (!as_given) s->norms = MCLI_NEW(c, float, n);
-  if (gradient) s->d = MCLI_NEW0(c, float, n * s->dim);
   s->positive = MCLI_NEW(c, int64_t, n);
   s->mask_from = MCLI_NEW(c, int64_t, n);
   s->mask = MCLI_NEW(c, int64_t, n);
@@ -69,56 +62,48 @@ static mcl_status allocate(mcl_context *c, mcli_side *s, bool as_given, bool gra
   s->losses = MCLI_NEW0(c, double, n);
   s->weights = MCLI_NEW0(c, float, n);
   s->pulls = MCLI_NEW0(c, float, n);
-  bool good = s->u && (as_given || s->norms) && (!gradient || s->d) && s->positive &&
-              s->mask_from && s->mask && s->best && s->score && s->shifts && s->sums && s->losses &&
-              s->weights && s->pulls;
+  bool good = (as_given || s->norms) && s->positive && s->mask_from && s->mask && s->best &&
+              s->score && s->shifts && s->sums && s->losses && s->weights && s->pulls;
   return good ? MCL_OK : mcli_nomem(err, "the loss");
 }
 
-// Into their sorted places, row by row: no second copy of the rows is needed.
-static mcl_status load(mcli_side *s, const mcl_array *const *z, const char *const *names,
-                       mcl_error *err) {
-  int64_t of_a_view = z[0]->shape[0], bad = -1;
-  for (int64_t i = 0; i < s->n; i++) {
-    int64_t row = s->keys[i].row;
-    float *u = s->u + i * s->dim;
-    mcli_array_load(z[row / of_a_view], row % of_a_view, 1, u);
-    if (mcli_first_not_finite(u, 1, s->dim) == 0 && (bad < 0 || row < bad)) bad = row;
-  }
-  if (bad < 0) return MCL_OK;
-  return mcli_fail_row(err, MCL_E_NOT_FINITE, bad % of_a_view, "%s's row %lld is not finite",
-                       names[bad / of_a_view], (long long)(bad % of_a_view));
-}
-
-mcl_status mcli_side_make(mcl_context *c, mcli_side *s, int views, const mcl_array *const *z,
-                          const char *const *names, const int64_t *cells, const int64_t *duplicates,
-                          bool as_given, bool gradient, mcl_error *err) {
-  s->of_a_view = z[0]->shape[0];
+mcl_status mcli_side_make(mcl_context *c, mcli_side *s, int views, const mcl_array *z,
+                          const int64_t *cells, const int64_t *duplicates, bool as_given,
+                          mcl_error *err) {
+  s->of_a_view = z->shape[0];
   s->n = views * s->of_a_view;
-  s->dim = z[0]->shape[1];
+  s->dim = z->shape[1];
   mcl_status status = sort_rows(c, s, cells, duplicates, err);
-  if (status == MCL_OK) status = allocate(c, s, as_given, gradient, err);
-  if (status == MCL_OK) status = load(s, z, names, err);
-  if (status == MCL_OK && s->norms) mcli_normalise(c, s->u, s->n, s->dim, s->u, s->norms);
-  return status;
+  return status == MCL_OK ? allocate(c, s, as_given, err) : status;
 }
 
 void mcli_side_free(mcl_context *c, mcli_side *s) {
   void *const all[] = {s->keys,    s->u,     s->norms, s->d,         s->positive, s->mask_from,
                        s->mask,    s->best,  s->score, s->shifts,    s->sums,     s->losses,
-                       s->weights, s->pulls, s->order, s->more_from, s->more};
+                       s->weights, s->pulls, s->order, s->more_from, s->more,     s->panels};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) mcli_free(c, all[i]);
 }
 
 // ---- who belongs to whom ------------------------------------------------------------------------
 
-// Rows of a block of a cell of n rows. 256 x 256 scores are 256 KiB and leave room in a core's L2
-// for the rows; products of smaller blocks pay more for packing. Small cells take smaller blocks,
-// so that several threads find work in one.
+enum { PANEL = MCLI_CONTRAST_PANEL };
+
+static int64_t panels_of(int64_t n) {
+  return (n + PANEL - 1) / PANEL;
+}
+
+// Rows of a block of a cell of n rows. The scores of 128 x 128, once and turned round, are 128 KiB and leave room in a core's
+// L2 for the rows and gradients of both sides, 64 KiB each; smaller blocks read and write gradients more often. Small cells
+// take smaller blocks, so that several threads find work in one.
 static int64_t block_rows(int64_t n) {
-  int64_t most = n >= 2048 ? MCLI_CONTRAST_BLOCK : MCLI_CONTRAST_BLOCK / 2;
-  int64_t blocks = (n + most - 1) / most, rows = (n + blocks - 1) / blocks;
-  return (rows + 15) / 16 * 16; // whole vectors
+  int64_t most = n >= 1024 ? MCLI_CONTRAST_BLOCK : MCLI_CONTRAST_BLOCK / 2;
+  int64_t blocks = (n + most - 1) / most;
+  return panels_of((n + blocks - 1) / blocks) * PANEL;
+}
+
+// Small cells in a row share a panel: one each would be mostly empty.
+static bool fit_together(const mcli_cell *last, const mcli_cell *g) {
+  return g->x_end - last->x <= PANEL && g->y_end - last->y <= PANEL;
 }
 
 // The runs of equal cells that both sides have, but for those where nobody has a negative: only an
@@ -126,6 +111,7 @@ static int64_t block_rows(int64_t n) {
 static int64_t find_cells(const mcli_contrast *k, mcli_cell *out) {
   const mcli_side *x = k->x, *y = k->y;
   int64_t found = 0;
+  mcli_cell last = {0};
   for (int64_t i = 0, j = 0; i < x->n;) {
     int64_t cell = x->keys[i].cell;
     mcli_cell g = {.x = i};
@@ -135,11 +121,39 @@ static int64_t find_cells(const mcli_contrast *k, mcli_cell *out) {
     while (j < y->n && y->keys[j].cell == cell) j++;
     g.x_end = i, g.y_end = j;
     if (j - g.y <= (x == y ? 2 : 1)) continue;
-    g.x_block = block_rows(i - g.x), g.y_block = block_rows(j - g.y);
-    if (out) out[found] = g;
-    found++;
+    if (found > 0 && fit_together(&last, &g))
+      last.x_end = g.x_end, last.y_end = g.y_end, last.several = true;
+    else
+      last = g, found++;
+    if (out) out[found - 1] = last;
   }
   return found;
+}
+
+static void cut_cells(const mcli_contrast *k) {
+  int64_t x = 0, y = 0;
+  for (int64_t c = 0; c < k->n_cells; c++) {
+    mcli_cell *g = &k->cells[c];
+    g->x_block = block_rows(g->x_end - g->x), g->y_block = block_rows(g->y_end - g->y);
+    g->x_panel = x, g->y_panel = y;
+    x += panels_of(g->x_end - g->x), y += panels_of(g->y_end - g->y);
+  }
+}
+
+static mcl_status list_panels(const mcli_contrast *k, mcli_side *s, mcl_error *err) {
+  const mcli_cell *end = k->cells + k->n_cells;
+  s->n_panels = 0;
+  for (const mcli_cell *g = k->cells; g < end; g++)
+    s->n_panels += panels_of(s == k->x ? g->x_end - g->x : g->y_end - g->y);
+  s->panels = MCLI_NEW(k->context, mcli_panel, s->n_panels);
+  if (!s->panels) return mcli_nomem(err, "the loss");
+  mcli_panel *out = s->panels;
+  for (const mcli_cell *g = k->cells; g < end; g++) {
+    int64_t last = s == k->x ? g->x_end : g->y_end;
+    for (int64_t i = s == k->x ? g->x : g->y; i < last; i += PANEL)
+      *out++ = (mcli_panel){.first = i, .n = last - i < PANEL ? last - i : PANEL, .bad = -1};
+  }
+  return MCL_OK;
 }
 
 static void find_masks(const mcli_contrast *k) {
@@ -173,9 +187,12 @@ mcl_status mcli_contrast_link(mcli_contrast *k, int64_t offset, mcl_error *err) 
     return mcli_nomem(err, "the loss");
   }
   find_cells(k, k->cells);
+  cut_cells(k);
   find_masks(k);
   for (int64_t j = 0; j < k->y->n; j++) place[k->y->keys[j].row] = j;
   for (int64_t i = 0; i < x->n; i++) x->positive[i] = place[(x->keys[i].row + offset) % k->y->n];
   mcli_free(k->context, place);
-  return x->other ? mcli_contrast_find_more(k, err) : MCL_OK;
+  mcl_status s = list_panels(k, x, err);
+  if (s == MCL_OK && k->y != x) s = list_panels(k, k->y, err);
+  return s == MCL_OK && x->other ? mcli_contrast_find_more(k, err) : s;
 }

@@ -22,16 +22,6 @@ typedef struct mcli_rows_kernels {
   // x_i = exp(x_i - shift), their sum returned. At most 2 ulp from exp of the rounded difference;
   // below -87 it is 0.
   float (*exp_sum)(float *x, float shift, int64_t n);
-  // A row of scores read once for its own softmax and those of its columns, each relative to a
-  // shift (no sum is infinite while no score is above its shift); -infinity is a score that is not
-  // there. most_j = max(most_j, x_j); returns max x. n > 0
-  float (*max_both)(const float *x, float *most, int64_t n);
-  // sums_j += exp(x_j - shifts_j); returns sum_j exp(x_j - shift). shifts NULL: `shift` for the
-  // columns too.
-  float (*exp_sum_both)(const float *x, float shift, const float *shifts, float *sums, int64_t n);
-  // x_j = weight exp(x_j - shift) + weights_j exp(x_j - shifts_j); shifts as above.
-  void (*exp_weigh_both)(float *x, float shift, float weight, const float *shifts,
-                         const float *weights, int64_t n);
   // a_i = a_i - by_i, rounded down generously and at least 0; returns the smallest, infinity of
   // none. a_i >= 0, by_i >= 0 and finite.
   float (*lower)(float *a, const float *by, int64_t n);

@@ -195,6 +195,7 @@ static mcl_status find_loss(mcli_trainer *t, mcl_encoder *e, const mcl_batch *ba
   in.duplicates = mcli_views_duplicates(t->views, batch, 0);
   in.other_duplicates = mcli_views_duplicates(t->views, batch, 1);
   mcl_loss_options o = l->loss;
+  if (l->o.chunk_rows > 0) o.flags |= MCL_LEAST_MEMORY; // that is what chunks are for
   mcl_status s = find_temperature(e, &o.temperature, learnt, err);
   if (s < 0) return s;
   return l->o.loss_kind == MCL_LOSS_NT_XENT ? mcl_loss_nt_xent(l->context, &o, &in, r, err)

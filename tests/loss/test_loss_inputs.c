@@ -158,7 +158,7 @@ START_TEST(options_outside_their_range_are_named) {
   BOTH_REFUSE(MCL_E_INVALID, "temperature is inf", l->o.temperature = (double)INFINITY);
   BOTH_REFUSE(MCL_E_INVALID, "temperature", l->o.temperature = 0.99e-4);
   BOTH_REFUSE(MCL_E_INVALID, "temperature", l->o.temperature = 1.01e4);
-  BOTH_REFUSE(MCL_E_INVALID, "flags has 0x8", l->o.flags = 8 | MCL_REDUCE_SUM);
+  BOTH_REFUSE(MCL_E_INVALID, "flags has 0x10", l->o.flags = 16 | MCL_REDUCE_SUM);
   BOTH_REFUSE(MCL_E_INVALID, "reserved is 1", l->o.reserved = 1);
   plain_call *one_way = new_call();
   one_way->o.flags = MCL_ONE_WAY;
@@ -268,37 +268,47 @@ static void metered_free(void *user, void *ptr, size_t size, size_t alignment) {
   free(ptr);
 }
 
+enum { METERED_THREADS = 2, METERED_DIM = 16 };
+
+// Without cells, with the most cells that are not alone, and these with other ids too.
+static void check_memory(mcl_context *c, meter *m, int64_t rows, bool least, int first) {
+  problem p = make_problem(rows, rows, METERED_DIM, 8);
+  int64_t *cells = zeros(rows, sizeof *cells), before = m->live;
+  for (int64_t i = 0; i < rows; i++) cells[i] = i / 2;
+  for (int kind = 0; kind < 3; kind++)
+    for (int with = first; with <= 2; with++) {
+      p.nt_xent = kind == 0;
+      p.flags = (kind == 2 ? MCL_ONE_WAY : 0) | (least ? MCL_LEAST_MEMORY : 0);
+      p.cells = p.duplicates = with ? cells : NULL;
+      p.others = with == 2 ? cells : NULL;
+      int64_t a_row = (with ? 16 : 8) * METERED_DIM + 128 + (with == 2 ? 72 : 0);
+      int64_t stated = 2 * rows * a_row;
+      if (!least && stated < 30 << 20) stated = 30 << 20;
+      stated += 200 * 1024 * METERED_THREADS;
+      m->most = before;
+      solved s = solve(c, &p);
+      ck_assert_msg(m->most - before <= stated, "%lld bytes, %lld stated",
+                    (long long)(m->most - before), (long long)stated);
+      ck_assert_int_eq(m->live, before);
+      solved_free(&s);
+    }
+  free(cells);
+  problem_free(&p);
+}
+
 START_TEST(memory_is_what_the_header_says) {
-  enum { ROWS = 4096, DIM = 16, THREADS = 2 };
   meter m = {.lock = PTHREAD_MUTEX_INITIALIZER};
   mcl_allocator a;
   mcl_struct_init(&a, sizeof a);
   a.user = &m, a.alloc = metered_alloc, a.free = metered_free;
   mcl_context_options o;
   mcl_context_options_init(&o, sizeof o);
-  o.allocator = &a, o.threads = THREADS;
+  o.allocator = &a, o.threads = METERED_THREADS;
   mcl_context *c;
   CHECK_OK(mcl_context_create(&o, &c, &err));
-  problem p = make_problem(ROWS, ROWS, DIM, 8);
-  int64_t *cells = zeros(ROWS, sizeof *cells), before = m.live;
-  int64_t bare = (8 * DIM + 120) * 2 * ROWS + 260 * 1024 * THREADS;
-  for (int64_t i = 0; i < ROWS; i++) cells[i] = i / 2; // the most cells that are not alone
-  for (int kind = 0; kind < 3; kind++)
-    for (int with = 0; with < 3; with++) {
-      p.nt_xent = kind == 0;
-      p.flags = kind == 2 ? MCL_ONE_WAY : 0;
-      p.cells = p.duplicates = with ? cells : NULL;
-      p.others = with == 2 ? cells : NULL;
-      int64_t stated = bare + (with == 2 ? 72 * 2 * ROWS : 0);
-      m.most = before;
-      solved s = solve(c, &p);
-      ck_assert_msg(m.most - before <= stated, "%lld bytes, %lld stated",
-                    (long long)(m.most - before), (long long)stated);
-      ck_assert_int_eq(m.live, before);
-      solved_free(&s);
-    }
-  free(cells);
-  problem_free(&p);
+  check_memory(c, &m, 4096, true, 0);
+  check_memory(c, &m, 4096, false, 0);
+  check_memory(c, &m, 100000, false, 1); // more than 30 MiB without any scores
   mcl_context_unref(c);
 }
 END_TEST
@@ -388,6 +398,31 @@ START_TEST(a_host_s_runner_that_fails_leaves_the_outputs_alone) {
 }
 END_TEST
 
+// Of so many rows most scores are kept and some are not; with one shift for all and with moving ones.
+START_TEST(least_memory_gives_the_same_bits) {
+  mcl_context *c = test_context(2);
+  int64_t cells[2900];
+  for (int64_t i = 0; i < 2900; i++) cells[i] = i % 3;
+  for (int kind = 0; kind < 3; kind++)
+    for (int variant = 0; variant < 4; variant++) {
+      int64_t n = kind == 0 ? 2100 : 2900, bytes = n * 4 * (int64_t)sizeof(float);
+      problem p = make_problem(n, n, 4, 3);
+      p.nt_xent = kind == 0;
+      p.flags = (kind == 2 ? MCL_ONE_WAY : 0) | (variant & 1 ? MCL_ROWS_AS_GIVEN : 0);
+      if (variant & 2) p.cells = cells;
+      solved kept = solve(c, &p);
+      p.flags |= MCL_LEAST_MEMORY;
+      solved twice = solve(c, &p);
+      ck_assert_mem_eq(&kept.r, &twice.r, sizeof kept.r);
+      ck_assert_mem_eq(kept.dza, twice.dza, (size_t)bytes);
+      ck_assert_mem_eq(kept.dzb, twice.dzb, (size_t)bytes);
+      solved_free(&kept), solved_free(&twice);
+      problem_free(&p);
+    }
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(any_number_of_threads_gives_the_same_bits) {
   problem p = make_problem(700, 700, 16, 7);
   int64_t cells[700], others[700];
@@ -425,5 +460,5 @@ RUN_TESTS("loss inputs", any_float_type_and_any_strides_are_taken,
           shapes_that_do_not_fit_are_named, first_positive_stays_among_the_candidates,
           the_first_row_that_is_not_finite_is_named, memory_is_what_the_header_says,
           every_failing_allocation_is_an_error_and_the_retry_is_the_same,
-          a_host_s_runner_that_fails_leaves_the_outputs_alone,
+          a_host_s_runner_that_fails_leaves_the_outputs_alone, least_memory_gives_the_same_bits,
           any_number_of_threads_gives_the_same_bits)

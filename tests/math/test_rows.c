@@ -281,58 +281,6 @@ START_TEST(exp_sum_shifts_stores_and_adds){FOR_EVERY_ISA_AND_SIZE({
   ck_assert(memcmp(b, x, (size_t)n * sizeof *x) == 0);
 })} END_TEST
 
-    START_TEST(max_both_is_the_row_s_maximum_and_raises_the_columns){FOR_EVERY_ISA_AND_SIZE({
-      float most[MOST + 1];
-      a[n / 2] = -INFINITY;
-      memcpy(most, b, (size_t)n * sizeof *most);
-      most[n] = 7;
-      ck_assert(k->max_both(a, most, n) == k->max(a, n));
-      for (int64_t i = 0; i < n; i++) ck_assert(most[i] == (a[i] > b[i] ? a[i] : b[i]));
-      ck_assert(most[n] == 7);
-    })} END_TEST
-
-    // Against exp_sum, whose exponentials have tests of their own.
-    START_TEST(exp_sum_both_adds_a_row_s_exponentials_up_and_to_the_columns){
-        FOR_EVERY_ISA_AND_SIZE({
-          float sums[MOST + 1];
-          for (int with = 0; with < 2; with++) {
-            a[n / 3] = -INFINITY; // no score: adds nothing
-            for (int64_t i = 0; i <= n; i++) sums[i] = (float)i;
-            float got = k->exp_sum_both(a, 0.5f, with ? b : NULL, sums, n);
-            double want = 0;
-            for (int64_t i = 0; i < n; i++) {
-              float own = a[i], column = a[i];
-              want += k->exp_sum(&own, 0.5f, 1);
-              k->exp_sum(&column, with ? b[i] : 0.5f, 1);
-              ck_assert(sums[i] == (float)i + column);
-            }
-            ck_assert(fabs(got - want) <= 1e-6 * want);
-            ck_assert(sums[n] == (float)n);
-          }
-          // What is behind the row's end does not count, however far the shift.
-          for (int64_t i = 0; i < n; i++) a[i] = -100, sums[i] = 0;
-          ck_assert(k->exp_sum_both(a, -100, NULL, sums, n) == (float)n);
-        })} END_TEST
-
-    START_TEST(exp_weigh_both_weighs_by_row_and_column){FOR_EVERY_ISA_AND_SIZE({
-      float x[MOST + 1], weights[MOST];
-      test_fill(weights, n, (uint64_t)at + 7, 0, 2);
-      for (int with = 0; with < 2; with++) {
-        a[n / 3] = -INFINITY;
-        memcpy(x, a, (size_t)n * sizeof *x);
-        x[n] = 7;
-        k->exp_weigh_both(x, 0.5f, 3, with ? b : NULL, weights, n);
-        for (int64_t i = 0; i < n; i++) {
-          float own = a[i], column = a[i];
-          k->exp_sum(&own, 0.5f, 1);
-          k->exp_sum(&column, with ? b[i] : 0.5f, 1);
-          double want = 3.0 * own + (double)weights[i] * column;
-          ck_assert(fabs(x[i] - want) <= 1e-6 * want);
-        }
-        ck_assert(x[n / 3] == 0 && x[n] == 7);
-      }
-    })} END_TEST
-
     START_TEST(every_isa_of_this_processor_has_its_kernels) {
   mcl_context *c = test_context(1);
   ck_assert_str_eq(mcli_rows_kernels_for(MCLI_ISA_BASE)->name, "base");
@@ -412,9 +360,7 @@ RUN_TESTS("rows", dot_adds_in_the_order_of_formula_1_on_every_isa,
           argmin_and_argmax_take_the_first_of_equals, nan_gives_an_index_inside_the_row,
           exp_is_within_two_ulp_of_exp_in_double,
           exp_is_zero_below_minus_87_and_infinite_when_it_overflows, exp_sum_shifts_stores_and_adds,
-          max_both_is_the_row_s_maximum_and_raises_the_columns,
-          exp_sum_both_adds_a_row_s_exponentials_up_and_to_the_columns,
-          exp_weigh_both_weighs_by_row_and_column, every_isa_of_this_processor_has_its_kernels,
+          every_isa_of_this_processor_has_its_kernels,
           normalised_rows_have_length_one_and_zero_rows_stay,
           rows_near_the_ends_of_float_are_normalised_too,
           softmax_adds_up_to_one_and_returns_the_log_sum)

@@ -2,6 +2,7 @@
 #include "support/suite.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -258,6 +259,15 @@ static double largest_difference(const outcome *a, const outcome *b) {
 
 // ---- the same training -----------------------------------------------------------------------------
 
+// The same clusters, whatever their numbers: these follow the draw of the first centres, which rounding in the sums that it
+// draws from may turn over.
+static bool are_the_same_clusters(const int32_t *a, const int32_t *b) {
+  for (int i = 0; i < ROWS; i++)
+    for (int j = 0; j < i; j++)
+      if ((a[i] == a[j]) != (b[i] == b[j])) return false;
+  return true;
+}
+
 // 7 divides no batch; 1 is the least. A batch of one cell, and packed ones.
 START_TEST(chunks_come_to_the_training_of_whole_batches) {
   static outcome whole, chunks;
@@ -270,7 +280,8 @@ START_TEST(chunks_come_to_the_training_of_whole_batches) {
       for (int i = 0; i < 3; i++) {
         w.chunk_rows = sizes[i];
         run_whole(&w, &chunks);
-        ck_assert_mem_eq(whole.labels, chunks.labels, sizeof whole.labels);
+        for (int stage = 0; stage < STAGES; stage++)
+          ck_assert(are_the_same_clusters(whole.labels[stage], chunks.labels[stage]));
         double d = largest_difference(&whole, &chunks);
         ck_assert_msg(d < 1e-5, "kind %d, batching %d, chunks of %d: %g", kind, batchings[b],
                       (int)sizes[i], d);

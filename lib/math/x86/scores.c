@@ -11,22 +11,9 @@
 // fused with additions where the processor can (-ffp-contract=fast for this file): bits differ from one instruction set to
 // another, and callers must not depend on them.
 #include <math.h>
-#include <string.h>
 
 #include "math/x86/kernels.h"
-
-#if defined(__AVX__)
-#include <immintrin.h>
-#endif
-
-#if defined(__AVX512F__)
-enum { BYTES = 64 };
-#elif defined(__AVX__)
-enum { BYTES = 32 };
-#else
-enum { BYTES = 16 };
-#endif
-enum { WIDTH = BYTES / 4, PARTS = MCLI_PANEL / WIDTH };
+#include "math/x86/vectors.h"
 
 // Accumulators must hide the latency of two FMAs a cycle and leave registers for a panel and a broadcast: 12 x 2 of the 32
 // registers of AVX-512, 6 x 2 of the 16 of AVX2 and 2 x 4 of SSE's (a panel is 1, 2 and 4 registers). LOW is for the rows
@@ -38,18 +25,6 @@ enum { HIGH = 6, LOW = 2, WIDE = 1 };
 #else
 enum { HIGH = 2, LOW = 1, WIDE = 1 };
 #endif
-
-typedef float vector __attribute__((vector_size(BYTES)));
-typedef uint32_t bits __attribute__((vector_size(BYTES)));
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-
-INLINE vector load(const float *p) {
-  vector v;
-  memcpy(&v, p, sizeof v);
-  return v;
-}
 
 // (1) for `rows` x `wide` panels, both constants of the caller. Row r is x + r * dim, or x + at[r] * dim.
 INLINE void block(int rows, int wide, const float *x, const int32_t *at, int64_t dim,
@@ -150,32 +125,6 @@ INLINE bits turn(bits v, int t) {
   return __builtin_shuffle(v, load_bits(turns[t]));
 #endif
 }
-
-// The second where either is no number. Written out, gcc 12 makes four instructions of one.
-#if defined(__AVX512F__)
-INLINE vector smaller(vector a, vector b) {
-  return (vector)_mm512_min_ps((__m512)a, (__m512)b);
-}
-INLINE vector larger(vector a, vector b) {
-  return (vector)_mm512_max_ps((__m512)a, (__m512)b);
-}
-#elif defined(__AVX__)
-INLINE vector smaller(vector a, vector b) {
-  return (vector)_mm256_min_ps((__m256)a, (__m256)b);
-}
-INLINE vector larger(vector a, vector b) {
-  return (vector)_mm256_max_ps((__m256)a, (__m256)b);
-}
-#else
-INLINE vector smaller(vector a, vector b) {
-  bits less = (bits)(a < b);
-  return (vector)((less & (bits)a) | (~less & (bits)b));
-}
-INLINE vector larger(vector a, vector b) {
-  bits less = (bits)(a > b);
-  return (vector)((less & (bits)a) | (~less & (bits)b));
-}
-#endif
 
 // Two scans: the smallest two, then how many are at most `limit` and where. Where it is one, the sum
 // of places is its place. Rounds of turns meet each lane once, so no value is counted twice.

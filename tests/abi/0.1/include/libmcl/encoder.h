@@ -418,7 +418,7 @@ typedef struct mcl_vit_options {
   int32_t pre_norm;    /**< 1 (the default) or 0 */
   /** -1, the default: all weights are trained. n, 0 .. layers: the last n blocks and what follows them are, while the
    *  patches' kernel, class token, positions and the blocks before keep their weights to the bit, and cost neither a
-   *  backward pass nor memory for gradients and moments. */
+   *  backward pass nor memory for gradients, moments and activations. */
   int32_t trained_blocks;
   int32_t dim;             /**< 0 .. 65536; default 128; 0: no dense layer, `embed` numbers */
   int32_t projection_dim;  /**< 0 .. 65536; default 64; 0: no head, forward gives the embedding */

@@ -28,8 +28,10 @@
  *
  * A zero row is normalised to zero: its scores are 0, its gradient is 0.
  *
- * Memory: at most (8 dim + 120) (n + m) bytes, 72 (n + m) more with other_duplicates, and 260 KiB a
- * thread, never an n x m matrix. This
+ * Memory: at most 2 m (8 dim + 128) bytes and 200 KiB a thread; with other_duplicates 72 bytes
+ * more for each of the 2 m rows, and where cells are smaller than 16 rows 16 dim instead of 8 dim.
+ * What that leaves of 30 MiB is taken for scores, so that fewer are computed twice, but under
+ * MCL_LEAST_MEMORY. Never an n x m matrix. This
  * bounds the loss, not your encoder's activations. A call costs the same whether gradients are
  * wanted or not. Any number of calls at once; the same inputs give the same bits for any number of
  * threads. */
@@ -49,8 +51,9 @@ MCL_BEGIN_DECLS
 /** Flags.
  *  MCL_REDUCE_SUM: L is the sum over all anchors, of both directions, instead of (4).
  *  MCL_ROWS_AS_GIVEN: (1) takes the rows as they are; they are not normalised.
- *  MCL_ONE_WAY: InfoNCE from za to zb only. */
-enum { MCL_REDUCE_SUM = 1, MCL_ROWS_AS_GIVEN = 2, MCL_ONE_WAY = 4 };
+ *  MCL_ONE_WAY: InfoNCE from za to zb only.
+ *  MCL_LEAST_MEMORY: no scores are kept; the same bits, in up to a third more time. */
+enum { MCL_REDUCE_SUM = 1, MCL_ROWS_AS_GIVEN = 2, MCL_ONE_WAY = 4, MCL_LEAST_MEMORY = 8 };
 
 /** Prepared by mcl_loss_options_init(). */
 typedef struct mcl_loss_options {
