@@ -120,43 +120,51 @@ static void add_product(const float *x, const float *strip, int64_t n, int64_t d
 
 // ---- what a row's scores come to -----------------------------------------------------------------------
 
-// A row's vectors of a block fold into one; the lanes of that are added up, or compared, at the strip's end.
+// A row's vectors of a block fold into one, whose lanes are added up, or compared, at the strip's end; a block's rows fold
+// into its columns.
 typedef vector (*fold_fn)(vector a, vector b);
 
 INLINE vector added(vector a, vector b) {
   return a + b;
 }
 
-INLINE void fold_into(fold_fn fold, vector *into, const vector x[PARTS]) {
+INLINE vector across(fold_fn fold, const vector x[PARTS]) {
   vector all = x[0];
   UNROLL for (int v = 1; v < PARTS; v++) all = fold(all, x[v]);
-  *into = fold(*into, all);
+  return all;
 }
 
-INLINE void fold_columns(fold_fn fold, float *columns, const vector x[PARTS]) {
-  UNROLL for (int v = 0; v < PARTS; v++)
-      store(columns + v * WIDTH, fold(load(columns + v * WIDTH), x[v]));
+INLINE void load_all(vector x[PARTS], const float *from) {
+  UNROLL for (int v = 0; v < PARTS; v++) x[v] = load(from + v * WIDTH);
+}
+
+INLINE void store_all(float *to, const vector x[PARTS]) {
+  UNROLL for (int v = 0; v < PARTS; v++) store(to + v * WIDTH, x[v]);
 }
 
 static void raise(const float *strip, int64_t n, float *rows, float *columns) {
-  vector most[LANES];
+  vector most[LANES], of_columns[PARTS], x[PARTS];
   for (int i = 0; i < LANES; i++) most[i] = broadcast(rows[i]);
-  for (int64_t p = 0; p < n; p++)
+  for (int64_t p = 0; p < n; p++) {
+    load_all(of_columns, columns + p * LANES);
     for (int i = 0; i < LANES; i++, strip += LANES) {
-      vector x[PARTS];
-      UNROLL for (int v = 0; v < PARTS; v++) x[v] = load(strip + v * WIDTH);
-      fold_into(larger, &most[i], x);
-      fold_columns(larger, columns + p * LANES, x);
+      load_all(x, strip);
+      most[i] = larger(most[i], across(larger, x));
+      UNROLL for (int v = 0; v < PARTS; v++) of_columns[v] = larger(of_columns[v], x[v]);
     }
-  for (int i = 0; i < LANES; i++)
-    for (int lane = 0; lane < WIDTH; lane++)
-      rows[i] = most[i][lane] > rows[i] ? most[i][lane] : rows[i];
+    store_all(columns + p * LANES, of_columns);
+  }
+  for (int i = 0; i < LANES; i++) {
+    float x_i[WIDTH];
+    store(x_i, most[i]);
+    for (int lane = 0; lane < WIDTH; lane++) rows[i] = x_i[lane] > rows[i] ? x_i[lane] : rows[i];
+  }
 }
 
 static void add_lanes(const vector sums[LANES], float *rows) {
   for (int i = 0; i < LANES; i++) {
     float x[WIDTH];
-    memcpy(x, &sums[i], sizeof x);
+    store(x, sums[i]);
     for (int w = WIDTH / 2; w > 0; w /= 2)
       for (int lane = 0; lane < w; lane++) x[lane] += x[lane + w];
     rows[i] += x[0];
@@ -164,35 +172,47 @@ static void add_lanes(const vector sums[LANES], float *rows) {
 }
 
 static void exp_sums(float *strip, int64_t n, float shift, float *rows, float *columns) {
-  vector sums[LANES] = {{0}};
-  for (int64_t p = 0; p < n; p++)
+  vector sums[LANES] = {{0}}, of_columns[PARTS], e[PARTS];
+  for (int64_t p = 0; p < n; p++) {
+    load_all(of_columns, columns + p * LANES);
     for (int i = 0; i < LANES; i++, strip += LANES) {
-      vector e[PARTS];
-      UNROLL for (int v = 0; v < PARTS; v++) {
-        e[v] = exponential_below(load(strip + v * WIDTH) - shift);
-        store(strip + v * WIDTH, e[v]);
-      }
-      fold_into(added, &sums[i], e);
-      fold_columns(added, columns + p * LANES, e);
+      load_all(e, strip);
+      UNROLL for (int v = 0; v < PARTS; v++) e[v] = exponential_below(e[v] - shift);
+      store_all(strip, e);
+      sums[i] += across(added, e);
+      UNROLL for (int v = 0; v < PARTS; v++) of_columns[v] += e[v];
     }
+    store_all(columns + p * LANES, of_columns);
+  }
+  add_lanes(sums, rows);
+}
+
+INLINE void exp_sums_of(const float *strip, int64_t n, const float *row_shifts,
+                        const float *column_shifts, float *rows, float *columns) {
+  vector sums[LANES] = {{0}}, of_columns[PARTS], shifts[PARTS], x[PARTS], e[PARTS];
+  for (int64_t p = 0; p < n; p++) {
+    if (column_shifts) {
+      load_all(of_columns, columns + p * LANES);
+      load_all(shifts, column_shifts + p * LANES);
+    }
+    for (int i = 0; i < LANES; i++, strip += LANES) {
+      load_all(x, strip);
+      UNROLL for (int v = 0; v < PARTS; v++) e[v] = exponential_below(x[v] - row_shifts[i]);
+      sums[i] += across(added, e);
+      if (!column_shifts) continue;
+      UNROLL for (int v = 0; v < PARTS; v++) of_columns[v] += exponential_below(x[v] - shifts[v]);
+    }
+    if (column_shifts) store_all(columns + p * LANES, of_columns);
+  }
   add_lanes(sums, rows);
 }
 
 static void exp_sums_by(const float *strip, int64_t n, const float *row_shifts,
                         const float *column_shifts, float *rows, float *columns) {
-  vector sums[LANES] = {{0}};
-  for (int64_t p = 0; p < n; p++)
-    for (int i = 0; i < LANES; i++, strip += LANES) {
-      vector e[PARTS];
-      UNROLL for (int v = 0; v < PARTS; v++) e[v] =
-          exponential_below(load(strip + v * WIDTH) - row_shifts[i]);
-      fold_into(added, &sums[i], e);
-      if (!column_shifts) continue;
-      UNROLL for (int v = 0; v < PARTS; v++) e[v] =
-          exponential_below(load(strip + v * WIDTH) - load(column_shifts + p * LANES + v * WIDTH));
-      fold_columns(added, columns + p * LANES, e);
-    }
-  add_lanes(sums, rows);
+  if (column_shifts)
+    exp_sums_of(strip, n, row_shifts, column_shifts, rows, columns);
+  else
+    exp_sums_of(strip, n, row_shifts, NULL, rows, columns);
 }
 
 // ---- weights ------------------------------------------------------------------------------------------
@@ -269,9 +289,9 @@ static void weigh(const float *block, const float *row_weights, const float *col
 static void weigh_by(const float *block, const float *row_shifts, const float *row_weights,
                      const float *column_shifts, const float *column_weights, float *out,
                      float *turned) {
-  weights w = {row_shifts, row_weights, column_shifts, column_weights};
   if (column_shifts)
-    weigh_block(block, &w, out, turned);
+    weigh_block(block, &(weights){row_shifts, row_weights, column_shifts, column_weights}, out,
+                turned);
   else
     weigh_block(block, &(weights){row_shifts, row_weights, NULL, column_weights}, out, turned);
 }
