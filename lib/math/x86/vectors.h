@@ -26,7 +26,11 @@ typedef float vector __attribute__((vector_size(BYTES)));
 typedef uint32_t bits __attribute__((vector_size(BYTES)));
 
 #define INLINE static inline __attribute__((always_inline))
+#if defined(__clang__) // which passes over gcc's pragma: accumulators would lie in memory
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 INLINE vector load(const float *p) {
   vector v;
