@@ -17,8 +17,8 @@
 
 #include "base/rng.h"
 #include "clusterer/train.h"
-#include "math/gemm.h"
 #include "math/rows.h"
+#include "math/scores.h"
 
 enum { SAMPLE_LEAST = 16384, SAMPLE_PER_CENTROID = 64, MOST_CANDIDATES = 32 };
 
@@ -29,13 +29,20 @@ typedef struct seeding {
   float *squares;    // [n]
   float *least;      // [n]: D of (1)
   double *block_sum; // [blocks]: of least
-  float *to;         // [n, candidates]: distances to them
+  float *to;         // [n, lanes]: distances to the candidates
   double *gain;      // [blocks, MOST]: P of each candidate, by block
   float *candidates; // [MOST, dim]
+  float *packed;     // the same, as math/scores.h wants them
   double candidate_squares[MOST_CANDIDATES];
+  float bias[MOST_CANDIDATES]; // half of these
+  int64_t lanes;               // whole panels of candidates
   int32_t n_candidates, chosen;
   uint32_t blocks;
 } seeding;
+
+static int32_t candidates_of(int32_t k) { // T of (3)
+  return 2 + (int32_t)log((double)k);
+}
 
 // Below this share of the squared lengths a product leaves too few digits: 1e-3 leaves four.
 static const double trusted_share = 1e-3;
@@ -56,17 +63,18 @@ static void measure_block(void *job, uint32_t task, uint32_t worker) {
   int64_t first, n, many = s->n_candidates;
   (void)worker;
   block_rows(s, task, &first, &n);
-  float *to = s->to + first * many;
+  float *to = s->to + first * s->lanes;
   double *gain = s->gain + (int64_t)task * MOST_CANDIDATES;
-  mcli_gemm(s->context, MCLI_GEMM_TB, n, many, s->dim, -2, s->x + first * s->dim, s->dim,
-            s->candidates, s->dim, 0, to, many);
+  mcli_scores_kernels_of(s->context)
+      ->score(s->x + first * s->dim, n, s->dim, s->packed, s->lanes / MCLI_PANEL, s->bias, to);
   for (int64_t t = 0; t < many; t++) gain[t] = 0;
-  for (int64_t i = 0; i < n; i++, to += many) {
+  for (int64_t i = first; i < first + n; i++, to += s->lanes) {
     for (int64_t t = 0; t < many; t++) {
-      double both = s->squares[first + i] + s->candidate_squares[t], d = both + to[t];
+      double d = s->squares[i] + 2 * (double)to[t];
       to[t] = (float)d;
-      if (!(d > trusted_share * both)) to[t] = measure(s, first + i, t);
-      gain[t] += to[t] < s->least[first + i] ? to[t] : s->least[first + i];
+      if (!(d > trusted_share * (s->squares[i] + s->candidate_squares[t])))
+        to[t] = measure(s, i, t);
+      gain[t] += to[t] < s->least[i] ? to[t] : s->least[i];
     }
   }
 }
@@ -78,7 +86,7 @@ static void accept_block(void *job, uint32_t task, uint32_t worker) {
   (void)worker;
   block_rows(s, task, &first, &n);
   for (int64_t i = first; i < first + n; i++) {
-    float d = s->to[i * s->n_candidates + s->chosen];
+    float d = s->to[i * s->lanes + s->chosen];
     if (d < s->least[i]) s->least[i] = d;
     sum += s->least[i];
   }
@@ -121,9 +129,11 @@ static int64_t find(const seeding *s, double at) {
 static void take_candidate(seeding *s, int32_t t, int64_t row) {
   memcpy(s->candidates + t * s->dim, s->x + row * s->dim, (size_t)s->dim * sizeof(float));
   s->candidate_squares[t] = s->squares[row];
+  s->bias[t] = s->squares[row] / 2;
 }
 
 static mcl_status best_candidate(seeding *s, mcl_error *err) { // (3)
+  mcli_scores_pack(s->candidates, s->n_candidates, s->dim, s->packed);
   mcl_status status = mcli_parallel(s->context, s->blocks, measure_block, s, err);
   if (status < 0) return status;
   double least = INFINITY;
@@ -141,7 +151,7 @@ static void place(const seeding *s, mcli_state *state, int32_t j, const float *r
 }
 
 static mcl_status plus_plus(seeding *s, mcli_training *t, mcl_error *err) {
-  int32_t k = t->options->k, most = 2 + (int32_t)log((double)k);
+  int32_t k = t->options->k, most = candidates_of(k);
   mcli_rng r = mcli_rng_make(t->options->seed, MCLI_RNG_KMEANS, t->restart, MCLI_DRAW_SEEDS);
   for (int64_t i = 0; i < s->n; i++) s->least[i] = INFINITY;
   for (int32_t j = 0; j < k; j++) {
@@ -172,15 +182,18 @@ static mcl_status open_sample(seeding *s, mcli_training *t, int64_t **at, mcl_er
   s->n = wanted > SAMPLE_LEAST ? wanted : SAMPLE_LEAST;
   if (s->n > rows->rows.rows) s->n = rows->rows.rows;
   int64_t blocks = (s->n + MCLI_SWEEP_BLOCK - 1) / MCLI_SWEEP_BLOCK;
+  s->lanes = mcli_panels(candidates_of(t->options->k)) * MCLI_PANEL;
   *at = MCLI_NEW(c, int64_t, s->n);
   s->x = MCLI_NEW(c, float, s->n * s->dim);
   s->squares = MCLI_NEW(c, float, s->n);
   s->least = MCLI_NEW(c, float, s->n);
   s->block_sum = MCLI_NEW(c, double, blocks);
-  s->to = MCLI_NEW(c, float, s->n *MOST_CANDIDATES);
+  s->to = MCLI_NEW(c, float, s->n * s->lanes);
   s->gain = MCLI_NEW(c, double, blocks *MOST_CANDIDATES);
   s->candidates = MCLI_NEW(c, float, MOST_CANDIDATES * s->dim);
-  if (*at && s->x && s->squares && s->least && s->block_sum && s->to && s->gain && s->candidates)
+  s->packed = MCLI_NEW(c, float, s->lanes * s->dim);
+  if (*at && s->x && s->squares && s->least && s->block_sum && s->to && s->gain && s->candidates &&
+      s->packed)
     return MCL_OK;
   return mcli_nomem(err, "the sample that centroids are chosen from");
 }
@@ -194,6 +207,7 @@ static void close_sample(seeding *s) {
   mcli_free(c, s->to);
   mcli_free(c, s->gain);
   mcli_free(c, s->candidates);
+  mcli_free(c, s->packed);
 }
 
 static mcl_status load_sample(seeding *s, mcli_training *t, int64_t *at, mcl_error *err) {
