@@ -450,7 +450,6 @@ def views_peers(line):
         pool = concurrent.futures.ThreadPoolExecutor(line["threads"])
 
         def one(i):
-            cv2.setNumThreads(1)
             whole = cv2.imread(f"{folder}/{i}.{name}", cv2.IMREAD_COLOR)
             small = cv2.resize(whole, (224, 224), interpolation=how)
             image = cv2.cvtColor(small, cv2.COLOR_BGR2RGB)
@@ -458,7 +457,11 @@ def views_peers(line):
             for v in views[:, i]:
                 opencv_view(cv2, random, image, v)
 
-        return lambda: list(pool.map(one, range(n))), lambda _: {}
+        def all_files():
+            cv2.setNumThreads(1)  # here and not in the pool: OpenCV crashes when two threads say so
+            return list(pool.map(one, range(n)))
+
+        return all_files, lambda _: {}
 
     return {"OpenCV, area": functools.partial(opencv, "area"),
             "OpenCV, linear": functools.partial(opencv, "linear")}

@@ -3,6 +3,9 @@
 // One job at a time: run() publishes it, wakes everybody, and takes part itself as worker 0. Tasks are handed out by an
 // atomic counter. A second caller, or a task that runs a job of its own, finds the pool busy and runs its tasks alone:
 // no queue, so nothing can deadlock. A thread that cannot be started is done without.
+//
+// Jobs often follow each other at once, and waking a thread takes as long as many a job: who waits looks a while first,
+// some tens of microseconds, and sleeps then. Not where threads outnumber cores, for then it keeps the others from work.
 #include "base/thread.h"
 
 #include <pthread.h>
@@ -21,9 +24,9 @@ struct mcli_pool {
   // The job, valid while `busy`.
   mcl_task_fn fn;
   void *job;
-  uint32_t tasks, working;
-  uint64_t generation;
-  atomic_uint next;
+  uint32_t tasks, looks; // looks: before who waits sleeps
+  atomic_uint next, working;
+  atomic_ullong generation;
   bool stop;
   void (*warm)(mcl_context *c);
 };
@@ -44,19 +47,29 @@ static void take_tasks(mcli_pool *p, uint32_t worker) {
   }
 }
 
+enum { LOOKS = 1000 }; // of some 40 cycles
+
+static void pause_a_little(void) {
+#ifdef __x86_64__
+  __builtin_ia32_pause();
+#endif
+}
+
 static void worker_loop(mcli_pool *p, uint32_t worker) {
-  uint64_t seen = 0;
-  pthread_mutex_lock(&p->lock);
+  unsigned long long seen = 0;
   for (;;) {
-    while (!p->stop && p->generation == seen) pthread_cond_wait(&p->wake, &p->lock);
-    if (p->stop) break;
-    seen = p->generation;
+    for (uint32_t i = 0; i < p->looks && atomic_load(&p->generation) == seen; i++) pause_a_little();
+    pthread_mutex_lock(&p->lock);
+    while (!p->stop && atomic_load(&p->generation) == seen) pthread_cond_wait(&p->wake, &p->lock);
+    bool stop = p->stop;
+    seen = atomic_load(&p->generation);
     pthread_mutex_unlock(&p->lock);
+    if (stop) return;
     take_tasks(p, worker);
     pthread_mutex_lock(&p->lock);
-    if (--p->working == 0) pthread_cond_signal(&p->idle);
+    if (atomic_fetch_sub(&p->working, 1) == 1) pthread_cond_signal(&p->idle);
+    pthread_mutex_unlock(&p->lock);
   }
-  pthread_mutex_unlock(&p->lock);
 }
 
 static void *worker_main(void *argument) {
@@ -98,6 +111,7 @@ mcl_status mcli_pool_create(mcl_context *c, uint32_t threads, void (*warm)(mcl_c
   pthread_cond_init(&p->wake, NULL);
   pthread_cond_init(&p->idle, NULL);
   atomic_flag_clear(&p->busy);
+  p->looks = threads <= mcli_cores() ? LOOKS : 0;
   // Workers warm up before they wait for their first job; one empty job is the proof that all have.
   warm(c);
   while (p->started + 1 < threads && start_thread(p)) p->started++;
@@ -138,13 +152,14 @@ void mcli_pool_run(mcli_pool *p, uint32_t tasks, mcl_task_fn fn, void *job) {
   p->job = job;
   p->tasks = tasks;
   atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-  p->working = p->started;
-  p->generation++;
+  atomic_store(&p->working, p->started);
+  atomic_fetch_add(&p->generation, 1);
   pthread_cond_broadcast(&p->wake);
   pthread_mutex_unlock(&p->lock);
   take_tasks(p, 0);
+  for (uint32_t i = 0; i < p->looks && atomic_load(&p->working); i++) pause_a_little();
   pthread_mutex_lock(&p->lock);
-  while (p->working) pthread_cond_wait(&p->idle, &p->lock);
+  while (atomic_load(&p->working)) pthread_cond_wait(&p->idle, &p->lock);
   pthread_mutex_unlock(&p->lock);
   atomic_flag_clear_explicit(&p->busy, memory_order_release);
 }
