@@ -12,7 +12,7 @@
 #include <libmcl/mcl.h>
 
 #include "bench.h"
-#include "clusterer/train.h"
+#include "clusterer/seeding.h"
 #include "math/array.h"
 
 enum { AXES = 3, POINTS = 6, LONG_ENOUGH_MS = 300, MOST_TIMES = 100 };
@@ -128,7 +128,7 @@ static void kmeans_seed(const bench_case *c,
   bench_check(mcli_watch_begin(&watch, NULL, "seed", o.k, &err), &err);
   clusters w = {.training = {.context = context, .options = &o, .watch = &watch}};
   w.training.members.sweep = &sweep;
-  bench_check(mcli_state_open(context, o.k, (int32_t)p->d, o.metric, &w.training.state, &err),
+  bench_check(mcli_state_open(context, o.k, (int32_t)p->d, o.metric, 1, &w.training.state, &err),
               &err);
   report(c, seed, &w);
   mcli_state_close(context, &w.training.state);

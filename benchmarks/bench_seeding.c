@@ -10,7 +10,7 @@
 #include <libmcl/clusterer.h>
 
 #include "bench.h"
-#include "clusterer/train.h"
+#include "clusterer/seeding.h"
 #include "math/array.h"
 
 enum { ROWS = 500000, DIM = 128, CENTRES = 1000, QUICK_ROWS = 5000, TIMES = 3 };
@@ -61,7 +61,7 @@ int main(int argc, char **argv) {
   bench_check(mcli_watch_begin(&watch, NULL, "seed", CENTRES, &err), &err);
   mcli_training t = {.context = context, .options = &o, .watch = &watch};
   t.members.sweep = &sweep;
-  bench_check(mcli_state_open(context, o.k, DIM, o.metric, &t.state, &err), &err);
+  bench_check(mcli_state_open(context, o.k, DIM, o.metric, 1, &t.state, &err), &err);
   bench_result r = bench_fastest(&c, TIMES, seed, &t);
   bench_line(&c, &r, ",\"inertia\":%.6f", inertia(context, &o, &rows, n, t.state.centres->rows));
   mcli_state_close(context, &t.state);

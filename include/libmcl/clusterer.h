@@ -97,6 +97,10 @@ typedef struct mcl_kmeans_options {
   /** 0, the default: train on all rows. Else on a random sample of this many, at least k, held
    *  in memory as float32; sizes and inertia are still of all rows */
   int64_t max_train_rows;
+  /** 0, the default: what is quickest. Else fit holds at most this many bytes at one time by the
+   *  context's allocator: bounds of distances become fewer, then are left out, which costs time
+   *  and changes no result. MCL_E_LIMIT says what is needed where even that is too much */
+  int64_t max_bytes;
 } mcl_kmeans_options;
 
 MCL_API void mcl_kmeans_options_init(mcl_kmeans_options *options, size_t struct_size);
@@ -174,16 +178,18 @@ MCL_API MCL_CHECK mcl_status mcl_clusterer_set_centroids(mcl_clusterer *clustere
  *  be NULL) hears of the phases "seed", "fit" and "assign". Fewer distinct rows than k is no
  *  error: see k_effective.
  *
- *  Memory of k-means beyond the result, in bytes: 20 a row, and 8 k dim (threads + 2) for sums,
- *  and a thread one block of 1024 rows (12 dim a row) where the rows are not contiguous float32,
- *  and max(262144, 96 k) for scores. Seeding holds its sample, 4 dim + 140 a row;
- *  max_train_rows and a mini-batch hold theirs. assign: 8 a row, blocks and scores.
+ *  Memory of k-means beyond the result, in bytes: 12 a row; with MCL_LLOYD bounds, 8 a row where k
+ *  <= 16, else 4 + k / 4 rounded up to a multiple of 32, at most 260; 8 k dim (threads + 2) for
+ *  sums and 16 k dim for centroids; a thread one block of 1024 rows (8 dim a row, 24 dim where they
+ *  are not float32) where the rows are no array of contiguous float32, 96 KiB, and max(262144, 96 k)
+ *  for scores. Seeding holds its sample, 4 dim + 100 a row; max_train_rows and a mini-batch hold
+ *  theirs. max_bytes bounds all of it. assign: 8 a row, blocks and scores.
  *
  *  Errors, after which the clusterer is as before: MCL_E_INVALID (k > rows; an argument),
  *  MCL_E_SHAPE (given centroids of another dim), MCL_E_DTYPE, MCL_E_STATE (MCL_INIT_GIVEN
  *  without set_centroids), MCL_E_NOT_FINITE (the row), MCL_E_LIMIT (a row longer than 1e18: its
- *  square would not fit float32), MCL_E_CANCELLED, MCL_E_CALLBACK (or what a callback returned),
- *  MCL_E_BUSY, MCL_E_NOMEM. Of a host clusterer `fit` has run when a later error is met.
+ *  square would not fit float32; max_bytes), MCL_E_CANCELLED, MCL_E_CALLBACK (or what a callback
+ *  returned), MCL_E_BUSY, MCL_E_NOMEM. Of a host clusterer `fit` has run when a later error is met.
  *  COLLECTIVE. */
 MCL_API MCL_CHECK mcl_status mcl_clusterer_fit(mcl_clusterer *clusterer, const mcl_rows *rows,
                                                const mcl_monitor *monitor, mcl_error *err);

@@ -13,6 +13,10 @@
 
 MCL_BEGIN_DECLS
 
+/** mcl_rows.flags. MCL_ROWS_ANY_THREAD: `read` may be called by several threads of the context at
+ *  once, so that reading goes on beside computing. */
+enum { MCL_ROWS_ANY_THREAD = 1 };
+
 /** Where rows come from. Prepared by mcl_struct_init(); then set either `array`, or `read` with
  *  `rows`, `dim` and `dtype`. Results are the same to the bit, whichever way the same numbers
  *  come. */
@@ -24,9 +28,11 @@ typedef struct mcl_rows {
   int32_t dtype; /**< what `read` writes, MCL_F32, MCL_F64, MCL_F16 or MCL_BF16; likewise */
   void *user;
   /** Writes rows first .. first + n - 1 into `out`, a contiguous [n, dim] of `dtype`. On the thread
-   *  that called libmcl. Success is `return mcl_ok(err);`. The same row must always give the same
-   *  numbers. */
+   *  that called libmcl, unless `flags` says otherwise. Success is `return mcl_ok(err);`. The same
+   *  row must always give the same numbers. */
   mcl_status (*read)(void *user, int64_t first, int64_t n, const mcl_array *out, mcl_error *err);
+  int32_t flags; /**< MCL_ROWS_ANY_THREAD or 0, the default */
+  int32_t reserved;
 } mcl_rows;
 
 /** Reads rows first .. first + n - 1 as float32 (or `out`'s own float type) into `out`, [n, dim].
@@ -76,8 +82,8 @@ MCL_API MCL_CHECK mcl_status mcl_npy_write(mcl_npy *file, int64_t first, const m
  *  Errors: MCL_E_STATE, MCL_E_IO (the old file, if any, is untouched). */
 MCL_API MCL_CHECK mcl_status mcl_npy_commit(mcl_npy *file, mcl_error *err);
 
-/** Rows to read from an open file. `out` is prepared by mcl_struct_init(); it is valid until the
- *  file's last unref. */
+/** Rows to read from an open file, by any thread. `out` is prepared by mcl_struct_init(); it is
+ *  valid until the file's last unref. */
 MCL_API void mcl_npy_rows(const mcl_npy *file, mcl_rows *out);
 
 MCL_END_DECLS

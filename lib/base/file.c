@@ -70,6 +70,13 @@ mcl_status mcli_reader_at(const mcli_reader *r, int64_t offset, void *bytes, int
   return MCL_OK;
 }
 
+void mcli_reader_ahead(const mcli_reader *r, int64_t offset, int64_t n) {
+  if (n > r->size - offset) n = r->size - offset;
+#ifdef POSIX_FADV_WILLNEED
+  if (n > 0) posix_fadvise(r->fd, offset, n, POSIX_FADV_WILLNEED);
+#endif
+}
+
 void mcli_reader_close(mcli_reader *r) {
   if (r->fd >= 0) close(r->fd);
   if (r->context) mcli_free(r->context, r->path);

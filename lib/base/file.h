@@ -24,6 +24,8 @@ mcl_status mcli_reader_open(mcl_context *c, const char *path, mcli_reader *r, mc
 // Exactly n bytes at `offset`, or MCL_E_IO. Several threads at once.
 mcl_status mcli_reader_at(const mcli_reader *r, int64_t offset, void *bytes, int64_t n,
                           mcl_error *err);
+// These bytes will be asked for soon: the disk may begin. A hint, which never fails.
+void mcli_reader_ahead(const mcli_reader *r, int64_t offset, int64_t n);
 void mcli_reader_close(mcli_reader *r); // fine when never opened but zeroed with fd = -1
 
 // Writes beside `path` under a name of its own; commit flushes, renames, and flushes the directory; abort leaves nothing.

@@ -35,9 +35,11 @@ enum { STEP = 8 };
 // by itself where a longer one goes on.
 enum { LINE = 16, AHEAD = 128 };
 
-mcl_status mcli_groups_open(mcl_context *c, int32_t k, mcli_groups *g, mcl_error *err) {
+mcl_status mcli_groups_open(mcl_context *c, int32_t k, int32_t most, mcli_groups *g,
+                            mcl_error *err) {
   int32_t panels = (int32_t)mcli_panels(k);
-  g->panels = (panels + MCLI_MOST_GROUPS - 1) / MCLI_MOST_GROUPS;
+  if (most < 1) most = 1;
+  g->panels = (panels + most - 1) / most;
   g->n = (panels + g->panels - 1) / g->panels;
   g->stride = g->n == 1 ? 1 : (g->n + STEP - 1) / STEP * STEP;
   g->place = MCLI_NEW0(c, int32_t, k);

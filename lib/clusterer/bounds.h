@@ -19,7 +19,9 @@ typedef struct mcli_groups {
   int32_t *of;    // [n]: that one
 } mcli_groups;
 
-mcl_status mcli_groups_open(mcl_context *c, int32_t k, mcli_groups *g, mcl_error *err);
+// At most `most` groups; one where it is 0.
+mcl_status mcli_groups_open(mcl_context *c, int32_t k, int32_t most, mcli_groups *g,
+                            mcl_error *err);
 void mcli_groups_close(mcl_context *c, mcli_groups *g); // fine when zeroed
 
 // Orders the centroids anew, so that near ones share a panel. Bounds that were kept mean nothing then.

@@ -11,8 +11,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "clusterer/budget.h"
 #include "clusterer/kmeans.h"
 #include "clusterer/label.h"
+#include "clusterer/seeding.h"
 #include "clusterer/train.h"
 #include "math/array.h"
 #include "math/rows.h"
@@ -155,13 +157,16 @@ static mcl_status train(fit *f, mcl_error *err) {
   int32_t dim = f->all.rows.dim;
   t->context = c;
   t->options = o;
-  mcl_status s = open_training(f, err);
+  int32_t groups = 0;
+  mcl_status s = mcli_budget_groups(o, &f->all, &groups, err);
+  if (s == MCL_OK) s = open_training(f, err);
   if (s < 0) return s;
   t->n_slots = f->training.slots; // a mini-batch has fewer segments, and no more slots
   s = open_members(c, &f->training, &t->members, err);
-  if (s == MCL_OK) s = mcli_state_open(c, o->k, dim, o->metric, &t->state, err);
-  if (s == MCL_OK && o->method == MCL_LLOYD) s = open_bounds(c, &t->members, &t->state.groups, err);
-  if (s == MCL_OK) s = mcli_state_open(c, o->k, dim, o->metric, &f->best, err);
+  if (s == MCL_OK) s = mcli_state_open(c, o->k, dim, o->metric, groups, &t->state, err);
+  if (s == MCL_OK && o->method == MCL_LLOYD && groups > 0)
+    s = open_bounds(c, &t->members, &t->state.groups, err);
+  if (s == MCL_OK) s = mcli_state_open(c, o->k, dim, o->metric, groups, &f->best, err);
   if (s == MCL_OK) s = mcli_slots_open(c, t->n_slots, o->k, dim, &t->slots, err);
   if (s == MCL_OK)
     s = mcli_survey(c, &f->training, o->metric, t->members.norms, &t->variance, &t->squares, err);

@@ -65,6 +65,10 @@ mcl_status mcli_kmeans_check(const mcl_kmeans_options *o, mcl_error *err) {
     return mcli_fail(err, MCL_E_INVALID,
                      "mcl_kmeans_options.max_train_rows is %lld, neither 0 nor at least k = %d",
                      (long long)o->max_train_rows, (int)o->k);
+  if (o->max_bytes < 0)
+    return mcli_fail(err, MCL_E_INVALID,
+                     "mcl_kmeans_options.max_bytes is %lld, not a number of at least 0",
+                     (long long)o->max_bytes);
   return MCL_OK;
 }
 

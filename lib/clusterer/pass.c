@@ -20,8 +20,8 @@
 #include "clusterer/train.h"
 #include "math/rows.h"
 
-mcl_status mcli_state_open(mcl_context *c, int32_t k, int32_t dim, int32_t metric, mcli_state *s,
-                           mcl_error *err) {
+mcl_status mcli_state_open(mcl_context *c, int32_t k, int32_t dim, int32_t metric, int32_t groups,
+                           mcli_state *s, mcl_error *err) {
   int64_t numbers;
   memset(s, 0, sizeof *s);
   if (!mcli_mul(k, dim, &numbers)) return mcli_nomem(err, "centroids");
@@ -32,7 +32,7 @@ mcl_status mcli_state_open(mcl_context *c, int32_t k, int32_t dim, int32_t metri
   s->alive = MCLI_NEW0(c, uint8_t, k);
   s->moves = MCLI_NEW0(c, double, k);
   s->gains = MCLI_NEW0(c, double, k);
-  status = mcli_groups_open(c, k, &s->groups, err);
+  status = mcli_groups_open(c, k, groups, &s->groups, err);
   if (s->sums && s->counts && s->alive && s->moves && s->gains && status == MCL_OK) return MCL_OK;
   mcli_state_close(c, s);
   return mcli_nomem(err, "the sums of clusters");

@@ -12,11 +12,12 @@
 // Products give distances that are wrong by some 1e-7 of the squared lengths, which would make rows
 // that equal a centroid look drawable; so what is small against those is computed by the row
 // kernel. When P is 0 there are no more distinct rows.
+#include "clusterer/seeding.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "base/rng.h"
-#include "clusterer/train.h"
 #include "math/rows.h"
 #include "math/scores.h"
 
@@ -173,16 +174,29 @@ static mcl_status plus_plus(seeding *s, mcli_training *t, mcl_error *err) {
 
 // ---- the sample ---------------------------------------------------------------------------------
 
+static int64_t sample_rows(int32_t k, int64_t rows) {
+  int64_t wanted = (int64_t)SAMPLE_PER_CENTROID * k;
+  if (wanted < SAMPLE_LEAST) wanted = SAMPLE_LEAST;
+  return wanted < rows ? wanted : rows;
+}
+
+static int64_t lanes_of(int32_t k) {
+  return mcli_panels(candidates_of(k)) * MCLI_PANEL;
+}
+
+double mcli_seeding_bytes(int32_t k, int32_t dim, int64_t rows) {
+  double n = (double)sample_rows(k, rows), lanes = (double)lanes_of(k);
+  return n * (8 + 4.0 * dim + 8 + 4 * lanes + 1) + (MOST_CANDIDATES + lanes) * 4 * dim + 8192;
+}
+
 static mcl_status open_sample(seeding *s, mcli_training *t, int64_t **at, mcl_error *err) {
   mcl_context *c = t->context;
   const mcli_sweep *rows = t->members.sweep;
-  int64_t wanted = (int64_t)SAMPLE_PER_CENTROID * t->options->k;
   s->context = c;
   s->dim = rows->rows.dim;
-  s->n = wanted > SAMPLE_LEAST ? wanted : SAMPLE_LEAST;
-  if (s->n > rows->rows.rows) s->n = rows->rows.rows;
+  s->n = sample_rows(t->options->k, rows->rows.rows);
   int64_t blocks = (s->n + MCLI_SWEEP_BLOCK - 1) / MCLI_SWEEP_BLOCK;
-  s->lanes = mcli_panels(candidates_of(t->options->k)) * MCLI_PANEL;
+  s->lanes = lanes_of(t->options->k);
   *at = MCLI_NEW(c, int64_t, s->n);
   s->x = MCLI_NEW(c, float, s->n * s->dim);
   s->squares = MCLI_NEW(c, float, s->n);

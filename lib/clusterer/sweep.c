@@ -7,9 +7,9 @@
 // under way at once, one a slot: a wave. How many slots there are decides memory and speed but not
 // the order of any addition, so it may follow the number of threads.
 //
-// An array's segments run whole, in tasks. A callback must be called on the caller's thread: there
-// the next block of each slot is read first and then worked on in tasks, which leaves (1) and (2)
-// as they are.
+// An array's segments run whole, in tasks, as do those that any thread may read. Another callback must
+// be called on the caller's thread: there the next block of each slot is read first and then worked
+// on in tasks, which leaves (1) and (2) as they are.
 #include "clusterer/sweep.h"
 
 #include <string.h>
@@ -32,7 +32,8 @@ mcl_status mcli_sweep_open(mcl_context *c, const mcl_rows *rows, mcli_sweep *s, 
   int64_t most = rows->rows < MCLI_SWEEP_BLOCK ? rows->rows : MCLI_SWEEP_BLOCK;
   int64_t numbers = (most > 0 ? most : 1) * rows->dim;
   if (!is_plain(rows)) s->buffers = MCLI_NEW(c, float, numbers * s->slots);
-  if (!rows->array && rows->dtype != MCL_F32) s->scratch = MCLI_NEW(c, double, numbers);
+  int64_t readers = mcli_sweep_any_thread(s) ? s->slots : 1;
+  if (!rows->array && rows->dtype != MCL_F32) s->scratch = MCLI_NEW(c, double, numbers *readers);
   int missing =
       (!is_plain(rows) && !s->buffers) || (!rows->array && rows->dtype != MCL_F32 && !s->scratch);
   if (!missing) return MCL_OK;
@@ -53,9 +54,12 @@ static mcl_status load(const mcli_sweep *s, int64_t number, uint32_t slot, mcli_
   b->n = s->rows.rows - b->first;
   if (b->n > MCLI_SWEEP_BLOCK) b->n = MCLI_SWEEP_BLOCK;
   b->slot = slot;
-  float *buffer = s->buffers ? s->buffers + (int64_t)slot * MCLI_SWEEP_BLOCK * s->rows.dim : NULL;
+  int64_t before = (int64_t)slot * MCLI_SWEEP_BLOCK * s->rows.dim;
+  float *buffer = s->buffers ? s->buffers + before : NULL;
+  double *scratch = s->scratch;
+  if (scratch && mcli_sweep_any_thread(s)) scratch += before;
   if (!s->rows.array || !s->finite)
-    return mcli_rows_block(&s->rows, b->first, b->n, buffer, s->scratch, &b->x, err);
+    return mcli_rows_block(&s->rows, b->first, b->n, buffer, scratch, &b->x, err);
   b->x = mcli_array_plain(s->rows.array, b->first);
   if (!b->x) mcli_array_load(s->rows.array, b->first, b->n, buffer), b->x = buffer;
   return MCL_OK;
@@ -133,8 +137,8 @@ mcl_status mcli_sweep_run(const mcli_sweep *s, mcli_block_fn block, mcli_wave_fn
   for (uint32_t first = 0; first < s->segments && status == MCL_OK; first += s->slots) {
     w->first = first;
     w->n = s->segments - first < s->slots ? s->segments - first : s->slots;
-    status = s->rows.array ? mcli_parallel(s->context, w->n, run_segment, w, err)
-                           : run_read_wave(w, err);
+    status = mcli_sweep_any_thread(s) ? mcli_parallel(s->context, w->n, run_segment, w, err)
+                                      : run_read_wave(w, err);
     if (status == MCL_OK) status = first_failure(w, err);
     if (status < 0) break;
     int64_t begun, n;

@@ -34,8 +34,13 @@ typedef struct mcli_sweep {
   int32_t finite; // set by the owner once a whole sweep has passed: arrays are not checked again
   int32_t reserved;
   float *buffers; // [slots, block, dim] where rows are not contiguous float32
-  void *scratch;  // [block, dim] of up to 8 bytes, for callbacks of other types
+  void *scratch;  // [slots, block, dim] of up to 8 bytes, for callbacks of other types
 } mcli_sweep;
+
+// Whether rows may be had in tasks.
+static inline int mcli_sweep_any_thread(const mcli_sweep *s) {
+  return s->rows.array != NULL || (s->rows.flags & MCL_ROWS_ANY_THREAD) != 0;
+}
 
 // `rows` has been opened and outlives the sweep.
 mcl_status mcli_sweep_open(mcl_context *c, const mcl_rows *rows, mcli_sweep *s, mcl_error *err);

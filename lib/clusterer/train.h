@@ -60,8 +60,9 @@ typedef struct mcli_training {
   uint32_t restart;
 } mcli_training;
 
-mcl_status mcli_state_open(mcl_context *c, int32_t k, int32_t dim, int32_t metric, mcli_state *s,
-                           mcl_error *err);
+// `groups`: of centroids, at most.
+mcl_status mcli_state_open(mcl_context *c, int32_t k, int32_t dim, int32_t metric, int32_t groups,
+                           mcli_state *s, mcl_error *err);
 void mcli_state_close(mcl_context *c, mcli_state *s); // fine when zeroed
 
 mcl_status mcli_slots_open(mcl_context *c, uint32_t n, int32_t k, int32_t dim, mcli_slot **out,
@@ -77,9 +78,6 @@ mcl_status mcli_survey(mcl_context *c, const mcli_sweep *s, int32_t metric, floa
 // without zero rows.
 mcl_status mcli_count_distinct(mcl_context *c, const mcli_sweep *s, int32_t metric, int64_t most,
                                int64_t *distinct, mcl_error *err);
-
-// Places centroids by options.init, which is not MCL_INIT_GIVEN, and marks those placed as alive.
-mcl_status mcli_seed(mcli_training *t, mcl_error *err);
 
 // One pass over rows: labels, sums and counts brought up to date; state.changed, and the batch's
 // inertia.

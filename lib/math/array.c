@@ -316,6 +316,9 @@ mcl_status mcli_rows_open(const mcl_rows *rows, const char *name, mcl_rows *out,
   } else if (!out->read) {
     return mcli_fail(err, MCL_E_INVALID, "%s has neither an array nor a read callback", name);
   }
+  if (out->flags & ~MCL_ROWS_ANY_THREAD)
+    return mcli_fail(err, MCL_E_UNSUPPORTED, "%s.flags has unknown bits: %d", name,
+                     (int)out->flags);
   int64_t bytes;
   if (out->rows < 0 || out->dim < 1)
     return mcli_fail(err, MCL_E_SHAPE, "%s is [%lld, %d]: at least one column is needed", name,

@@ -170,6 +170,8 @@ static mcl_status read_rows(void *user, int64_t first, int64_t n, const mcl_arra
                      (long long)f->rows, (long long)n, (long long)first);
   int64_t row = f->dim * mcli_dtype_size(f->dtype);
   s = mcli_reader_at(&f->reader, f->begin + first * row, out->data, n * row, err);
+  // Who reads a block reads the next one soon: let the disk begin.
+  if (s == MCL_OK) mcli_reader_ahead(&f->reader, f->begin + (first + n) * row, n * row);
   return s < 0 ? s : mcl_ok(err);
 }
 
@@ -178,6 +180,7 @@ void mcl_npy_rows(const mcl_npy *f, mcl_rows *out) {
   mcl_rows rows = {.struct_size = sizeof rows, .rows = f->rows, .dim = f->dim, .dtype = f->dtype};
   rows.user = (void *)(uintptr_t)f; // read_rows gives it back its const
   rows.read = read_rows;
+  rows.flags = MCL_ROWS_ANY_THREAD;
   (void)mcli_struct_out(out, &rows, sizeof rows, "out", NULL);
 }
 

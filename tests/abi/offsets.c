@@ -67,7 +67,7 @@ AT(mcl_monitor, struct_size, 0);
 AT(mcl_monitor, user, 8);
 AT(mcl_monitor, progress, 16);
 
-SIZE(mcl_rows, 48);
+SIZE(mcl_rows, 56);
 AT(mcl_rows, struct_size, 0);
 AT(mcl_rows, array, 8);
 AT(mcl_rows, rows, 16);
@@ -75,8 +75,10 @@ AT(mcl_rows, dim, 24);
 AT(mcl_rows, dtype, 28);
 AT(mcl_rows, user, 32);
 AT(mcl_rows, read, 40);
+AT(mcl_rows, flags, 48);
+AT(mcl_rows, reserved, 52);
 
-SIZE(mcl_kmeans_options, 64);
+SIZE(mcl_kmeans_options, 72);
 AT(mcl_kmeans_options, struct_size, 0);
 AT(mcl_kmeans_options, seed, 8);
 AT(mcl_kmeans_options, k, 16);
@@ -89,6 +91,7 @@ AT(mcl_kmeans_options, max_iterations, 40);
 AT(mcl_kmeans_options, minibatch_rows, 44);
 AT(mcl_kmeans_options, tolerance, 48);
 AT(mcl_kmeans_options, max_train_rows, 56);
+AT(mcl_kmeans_options, max_bytes, 64);
 
 SIZE(mcl_host_clusterer, 40);
 AT(mcl_host_clusterer, struct_size, 0);
@@ -572,6 +575,7 @@ VALUE(MCL_LOG_ERROR, 1);
 VALUE(MCL_LOG_WARN, 2);
 VALUE(MCL_LOG_INFO, 3);
 VALUE(MCL_LOG_DEBUG, 4);
+VALUE(MCL_ROWS_ANY_THREAD, 1);
 VALUE(MCL_LLOYD, 1);
 VALUE(MCL_MINIBATCH, 2);
 VALUE(MCL_INIT_KMEANSPP, 1);

@@ -26,7 +26,7 @@ static scene scene_of(int32_t k, int32_t dim, int32_t metric) {
   mcl_error err;
   scene s = {.c = test_context(1)};
   ck_assert_int_eq(mcli_centres_new(s.c, k, dim, metric, &s.m, &err), MCL_OK);
-  ck_assert_int_eq(mcli_groups_open(s.c, k, &s.g, &err), MCL_OK);
+  ck_assert_int_eq(mcli_groups_open(s.c, k, MCLI_MOST_GROUPS, &s.g, &err), MCL_OK);
   ck_assert_int_eq(mcli_races_open(s.c, k, dim, &s.races, &err), MCL_OK);
   s.bounds.upper = malloc(sizeof(float) * N);
   s.bounds.lower = malloc(sizeof(float) * (size_t)(N * s.g.stride));

@@ -1,0 +1,65 @@
+// The bytes of a fit, by the allocations of fit.c, pass.c, seeding.c and sweep.c:
+//
+//   rows                 labels, lengths, distances: 12 each; bounds: 4 + 4 stride           (1)
+//   centroids            two states: rows, packed rows, sums in double, and some 64 a cluster (2)
+//   threads              sums, scores, a block of races; a block of rows that are no plain array (3)
+//   seeding              its sample                                                           (4)
+//   mini-batches         a batch; max_train_rows: its sample                                  (5)
+//
+// Bounds only spare distances, so they are what is left out: first groups become fewer and larger,
+// then there are none, and every row is compared with every centroid.
+#include "clusterer/budget.h"
+
+#include "clusterer/bounds.h"
+#include "clusterer/seeding.h"
+#include "math/scores.h"
+
+// Of one allocation, what is lost to its head and alignment; there are some hundred.
+enum { EACH = 192, ALLOCATIONS = 128 };
+
+static double at_most(double a, double b) {
+  return a < b ? a : b;
+}
+
+static double of_rows(double n, int32_t groups, int32_t method) { // (1)
+  double stride = groups < 2 ? 1 : (groups + 7) / 8 * 8;
+  return n * (12 + (groups > 0 && method == MCL_LLOYD ? 4 + 4 * stride : 0));
+}
+
+static double of_blocks(const mcli_sweep *s) { // (3): of a sweep
+  if (!s->buffers) return 0;
+  double numbers = (double)MCLI_SWEEP_BLOCK * s->rows.dim;
+  return numbers * (4.0 * s->slots + (s->scratch ? 8.0 * s->slots : 0));
+}
+
+static double bytes_of(const mcl_kmeans_options *o, const mcli_sweep *all, int32_t groups) {
+  double n = (double)all->rows.rows, d = all->rows.dim, k = o->k;
+  double places = (double)(mcli_panels(o->k) * MCLI_PANEL), slots = all->slots;
+  double train = o->max_train_rows > 0 ? at_most((double)o->max_train_rows, n) : n;
+  double states = 2 * (k * d * 12 + places * (4 * d + 8) + 48 * k); // (2)
+  double scores = 4 * places * 24 > 262144 ? 4 * places * 24 : 262144;
+  double of_slots =
+      slots * (8 * k * d + scores + 9 * k + 4 * places + 8 * d + 96 * MCLI_SWEEP_BLOCK);
+  double sum = states + of_slots + 2 * of_blocks(all) + (double)EACH * ALLOCATIONS;
+  if (o->init != MCL_INIT_GIVEN) sum += mcli_seeding_bytes(o->k, (int32_t)d, (int64_t)train); // (4)
+  if (o->method == MCL_MINIBATCH) sum += at_most(o->minibatch_rows, train) * (4 * d + 20);    // (5)
+  if (train < n) sum += train * (4 * d + 8);
+  double training = of_rows(train, groups, o->method), labelling = of_rows(n, 0, o->method);
+  return sum + (training > labelling ? training : labelling);
+}
+
+mcl_status mcli_budget_groups(const mcl_kmeans_options *o, const mcli_sweep *all, int32_t *groups,
+                              mcl_error *err) {
+  *groups = MCLI_MOST_GROUPS;
+  while (o->max_bytes > 0 && bytes_of(o, all, *groups) > (double)o->max_bytes) {
+    if (*groups == 0)
+      return mcli_fail(
+          err, MCL_E_LIMIT,
+          "mcl_kmeans_options.max_bytes is %lld: %d clusters of %lld rows of %d numbers "
+          "need %.0f",
+          (long long)o->max_bytes, (int)o->k, (long long)all->rows.rows, (int)all->rows.dim,
+          bytes_of(o, all, 0));
+    *groups /= 2;
+  }
+  return MCL_OK;
+}
