@@ -246,6 +246,16 @@ def circumstances(build):
     return "; ".join(parts) + "."
 
 
+def joined(kept, new):
+    """New rows in the place of old ones of their benchmarks, others behind."""
+    benches = {r["bench"] for r in new}
+    rows = []
+    for r in kept:
+        rows += [r] if r["bench"] not in benches else [n for n in new if n["bench"] == r["bench"]]
+        new = [n for n in new if n["bench"] != r["bench"]]
+    return rows + new
+
+
 def write(path, text):
     document = path.read_text()
     before, found, rest = document.partition(BEGIN)
@@ -258,19 +268,23 @@ def write(path, text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     option = parser.add_argument
-    option("--only", choices=peer_work.PARTS, help="one part")
+    option("--only", choices=peer_work.PARTS, nargs="+", help="some parts")
+    option("--keep", type=pathlib.Path, metavar="FILE",
+           help="lines of an earlier --jsonl, for the table, of benchmarks that do not run now")
     option("--threads", type=int, default=2, help="default 2; batches and decoding run on 1")
     option("--quick", action="store_true", help="small inputs, one call: to try the script out")
     option("--jsonl", type=pathlib.Path, metavar="FILE", help="where the lines go too")
     option("--build", type=pathlib.Path, default=ROOT / "build", help="where libmcl is built")
     option("--write", type=pathlib.Path, metavar="FILE", help="the document that gets the table")
     options = parser.parse_args()
-    if options.write and (options.only or options.quick):
-        parser.error("--write is for a whole run")
+    if options.write and (options.quick or (options.only and not options.keep)):
+        parser.error("--write is for a whole run, or for a part with --keep")
+    kept = [json.loads(line) for line in options.keep.open()] if options.keep else []
     run = Run(options)
-    for name in [options.only] if options.only else peer_work.PARTS:
+    for name in options.only or peer_work.PARTS:
         run.part(name)
-    text = f"{circumstances(options.build.resolve())}\n\n{table(run.rows)}\n\n{verdict(run.rows)}"
+    rows = joined(kept, run.rows)
+    text = f"{circumstances(options.build.resolve())}\n\n{table(rows)}\n\n{verdict(rows)}"
     print(f"\n{text}", file=sys.stderr)
     if options.write:
         write(options.write, text)
