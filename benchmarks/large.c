@@ -2,9 +2,13 @@
 // much memory the process had at most. By hand: scripts/large.sh.
 //
 //   large FILE GIB MIB K
+//   large ROWS
 //
 // Rows of 128 float32 in 100 groups that overlap. The file is removed at the end. Its pages stay in
 // the system's cache as far as there is room, which is no memory of the process.
+//
+// ROWS: that many rows of 4 that are nowhere but in a formula, by which sizes, centroids and inertia
+// are known: do counts and sums hold where float32 and int32 end? 12 bytes of memory a row.
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -67,12 +71,80 @@ static void write_rows(mcl_context *context, const char *path, int64_t rows) {
   mcl_npy_unref(file);
 }
 
+// ---- rows of a formula --------------------------------------------------------------------------
+
+// Row i is of group i mod 3, at 1000 times that in every coordinate, and one to its left or right in
+// turn: each centroid is its group's place, each row at distance 4 from it, squared.
+enum { FORMULA_DIM = 4, FORMULA_GROUPS = 3, APART = 1000 };
+
+static mcl_status read_formula(void *user, int64_t first, int64_t n, const mcl_array *out,
+                               mcl_error *err) {
+  float *x = out->data;
+  (void)user;
+  for (int64_t i = first; i < first + n; i++)
+    for (int d = 0; d < FORMULA_DIM; d++)
+      *x++ = (float)(i % FORMULA_GROUPS * APART + (i / FORMULA_GROUPS % 2 ? 1 : -1));
+  return mcl_ok(err);
+}
+
+static int wrong(const char *what, double got, double wanted) {
+  if (got == wanted) return 0;
+  fprintf(stderr, "%s: %.17g, not %.17g\n", what, got, wanted);
+  return 1;
+}
+
+static int run_formula(mcl_context *context, int64_t rows) {
+  float start[FORMULA_GROUPS][FORMULA_DIM], found[FORMULA_GROUPS][FORMULA_DIM];
+  int64_t sizes[FORMULA_GROUPS];
+  mcl_clusterer *clusterer = NULL;
+  mcl_error err;
+  mcl_rows all;
+  mcl_kmeans_options o;
+  mcl_clusterer_report report;
+  double began = seconds();
+  rows -= rows % (2 * FORMULA_GROUPS); // as many to the left as to the right
+  for (int g = 0; g < FORMULA_GROUPS; g++)
+    for (int d = 0; d < FORMULA_DIM; d++) start[g][d] = (float)(g * APART + 100 + d);
+  mcl_struct_init(&all, sizeof all);
+  all.rows = rows;
+  all.dim = FORMULA_DIM;
+  all.dtype = MCL_F32;
+  all.read = read_formula;
+  all.flags = MCL_ROWS_ANY_THREAD;
+  mcl_kmeans_options_init(&o, sizeof o);
+  o.k = FORMULA_GROUPS;
+  o.metric = MCL_L2;
+  o.init = MCL_INIT_GIVEN;
+  o.max_bytes = rows * 12 + (64 << 20);
+  mcl_array a = mcl_matrix_f32(start[0], FORMULA_GROUPS, FORMULA_DIM),
+            b = mcl_matrix_f32(found[0], FORMULA_GROUPS, FORMULA_DIM);
+  check(mcl_clusterer_create_kmeans(context, &o, NULL, &clusterer, &err), &err);
+  check(mcl_clusterer_set_centroids(clusterer, &a, &err), &err);
+  check(mcl_clusterer_fit(clusterer, &all, NULL, &err), &err);
+  check(mcl_clusterer_centroids(clusterer, &b, &err), &err);
+  check(mcl_clusterer_sizes(clusterer, sizes, FORMULA_GROUPS, &err), &err);
+  mcl_struct_init(&report, sizeof report);
+  check(mcl_clusterer_get_report(clusterer, &report, &err), &err);
+  int bad = wrong("inertia", report.inertia, FORMULA_DIM);
+  for (int g = 0; g < FORMULA_GROUPS; g++) {
+    bad += wrong("a size", (double)sizes[g], (double)(rows / FORMULA_GROUPS));
+    for (int d = 0; d < FORMULA_DIM; d++) bad += wrong("a centroid", found[g][d], g * APART);
+  }
+  printf("{\"rows\":%lld,\"dim\":%d,\"k\":%d,\"fit_s\":%.0f,\"passes\":%d,\"wrong\":%d,"
+         "\"peak_mib\":%.0f}\n",
+         (long long)rows, FORMULA_DIM, FORMULA_GROUPS, seconds() - began, (int)report.iterations,
+         bad, mib_of("VmHWM"));
+  mcl_clusterer_unref(clusterer);
+  return bad != 0;
+}
+
 int main(int argc, char **argv) {
-  if (argc != 5) {
-    fprintf(stderr, "large FILE GIB MIB K\n");
+  if (argc != 5 && argc != 2) {
+    fprintf(stderr, "large FILE GIB MIB K\nlarge ROWS\n");
     return 2;
   }
-  int64_t rows = (int64_t)(atof(argv[2]) * (double)(1 << 30) / (DIM * sizeof(float)));
+  int64_t rows =
+      argc == 2 ? 0 : (int64_t)(atof(argv[2]) * (double)(1 << 30) / (DIM * sizeof(float)));
   mcl_context *context = NULL;
   mcl_clusterer *clusterer = NULL;
   mcl_npy *file = NULL;
@@ -81,6 +153,11 @@ int main(int argc, char **argv) {
   mcl_kmeans_options o;
   mcl_clusterer_report report;
   check(mcl_context_create(NULL, &context, &err), &err);
+  if (argc == 2) {
+    int bad = run_formula(context, atoll(argv[1]));
+    mcl_context_unref(context);
+    return bad;
+  }
   double began = seconds();
   write_rows(context, argv[1], rows);
   double written = seconds(), start = mib_of("VmHWM");

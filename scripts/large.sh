@@ -1,7 +1,9 @@
 #!/bin/sh
 # Clusters a .npy of 12 GiB within 512 MiB, by hand: how much memory does the process take? Wants that much disk.
+# And 10^9 rows that exist in a formula only, whose clusters are known: wants 13 GB of memory.
 #   sh scripts/large.sh [GIB MIB K]
 set -eu
 cd "$(dirname "$0")/.."
 sh scripts/build.sh
 build/benchmarks/large build/large.npy "${1:-12}" "${2:-480}" "${3:-100}"
+build/benchmarks/large 1000000000
