@@ -21,6 +21,7 @@ enum { MAX_STAGES = 64, MAX_ROWS_OF_TABLE = MAX_STAGES + 8 };
 typedef struct options {
   const char *data, *labels, *out;
   long rows, holdout;
+  long memory; // MiB; 0: embeddings stay in memory
   int stages, clusters, epochs, batch, size, randbits, threads;
   double temperature, learning_rate;
   int encoder;     // NETWORK_..., of images

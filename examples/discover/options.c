@@ -46,6 +46,8 @@ static const char usage[] =
     "raw pixels, but not of pairs\n"
     "  --seed S            (default: 0)\n"
     "  --threads N         0: all cores (default: 0)\n"
+    "  --memory MIB        embeddings to be clustered stay on the disk, beside the report, and "
+    "k-means within MIB (default: in memory)\n"
     "  --resume            go on where a stopped run with the same options left off\n"
     "  --help, --version\n";
 
@@ -72,37 +74,22 @@ enum {
   CONTROLS,
   SEED,
   THREADS,
+  MEMORY,
   RESUME,
   HELP,
   VERSION
 };
 
-static const struct option long_options[] = {{"labels", 1, 0, LABELS},
-                                             {"pairs", 1, 0, PAIRS},
-                                             {"heading", 0, 0, HEADING},
-                                             {"sides", 1, 0, SIDES},
-                                             {"out", 1, 0, OUT},
-                                             {"rows", 1, 0, ROWS},
-                                             {"holdout", 1, 0, HOLDOUT},
-                                             {"stages", 1, 0, STAGES},
-                                             {"clusters", 1, 0, CLUSTERS},
-                                             {"epochs", 1, 0, EPOCHS},
-                                             {"batch", 1, 0, BATCH},
-                                             {"temperature", 1, 0, TEMPERATURE},
-                                             {"learning-rate", 1, 0, RATE},
-                                             {"encoder", 1, 0, ENCODER},
-                                             {"initial", 1, 0, INITIAL},
-                                             {"size", 1, 0, SIZE},
-                                             {"randbits", 1, 0, RANDBITS},
-                                             {"small-cells", 1, 0, SMALL},
-                                             {"batching", 1, 0, BATCHING},
-                                             {"controls", 0, 0, CONTROLS},
-                                             {"seed", 1, 0, SEED},
-                                             {"threads", 1, 0, THREADS},
-                                             {"resume", 0, 0, RESUME},
-                                             {"help", 0, 0, HELP},
-                                             {"version", 0, 0, VERSION},
-                                             {0, 0, 0, 0}};
+static const struct option long_options[] = {
+    {"labels", 1, 0, LABELS},      {"pairs", 1, 0, PAIRS},       {"heading", 0, 0, HEADING},
+    {"sides", 1, 0, SIDES},        {"out", 1, 0, OUT},           {"rows", 1, 0, ROWS},
+    {"holdout", 1, 0, HOLDOUT},    {"stages", 1, 0, STAGES},     {"clusters", 1, 0, CLUSTERS},
+    {"epochs", 1, 0, EPOCHS},      {"batch", 1, 0, BATCH},       {"temperature", 1, 0, TEMPERATURE},
+    {"learning-rate", 1, 0, RATE}, {"encoder", 1, 0, ENCODER},   {"initial", 1, 0, INITIAL},
+    {"size", 1, 0, SIZE},          {"randbits", 1, 0, RANDBITS}, {"small-cells", 1, 0, SMALL},
+    {"batching", 1, 0, BATCHING},  {"controls", 0, 0, CONTROLS}, {"seed", 1, 0, SEED},
+    {"threads", 1, 0, THREADS},    {"memory", 1, 0, MEMORY},     {"resume", 0, 0, RESUME},
+    {"help", 0, 0, HELP},          {"version", 0, 0, VERSION},   {0, 0, 0, 0}};
 
 static int bad(const char *option, const char *value, const char *wanted) {
   fprintf(stderr, "discover: --%s %s: %s is wanted\n", option, value, wanted);
@@ -184,6 +171,8 @@ static int take(options *o, int option, const char *name, const char *value) {
   case THREADS:
     code = whole(name, value, 0, 1024, &x), o->threads = (int)x;
     break;
+  case MEMORY:
+    return whole(name, value, 1, 1 << 30, &o->memory);
   case SEED:
     code = whole(name, value, 0, 0x7fffffff, &x), o->seed = (unsigned long long)x;
     break;

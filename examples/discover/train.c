@@ -55,6 +55,10 @@ int make_loop(const run *r, int stages, unsigned long long seed, const char *dir
   m.sampler = &s;
   m.loss = &l;
   m.save_directory = directory;
+  if (r->o->memory) {
+    m.embedding_directory = directory;
+    k.max_bytes = (int64_t)r->o->memory << 20;
+  }
   m.save_every_steps = 500; // some ten seconds: what a power cut may cost
   return mcl_multistage_create(r->context, &m, r->data.rows, NULL, out, &err);
 }

@@ -28,6 +28,13 @@ grep -c "data:image/png;base64" folder/report.html | grep -qx "3" || fail "repor
 cmp one/integrated.npy three/integrated.npy || fail "threads change the result"
 cmp one/labels.csv three/labels.csv || fail "threads change the labels"
 
+# Embeddings on the disk, k-means within a number of bytes: the same.
+"$discover" $quick --labels images.idx1 --memory 8 --out little images.idx3 >out 2>log || fail "--memory"
+cmp one/integrated.npy little/integrated.npy && cmp one/labels.csv little/labels.csv || fail "--memory changes the result"
+test -s little/checkpoint/stage-0.npy || fail "--memory keeps no embeddings"
+"$discover" $quick --labels images.idx1 --memory 1 --out little images.idx3 >out 2>log && fail "one MiB is enough"
+grep -q "max_bytes" log || fail "no word of 'max_bytes'"
+
 # Other networks; stages, and those of the shuffled control, that begin with the weights of the one before.
 for encoder in resnet18 vit mlp; do
   "$discover" $quick --labels images.idx1 --encoder $encoder --out $encoder images.idx3 >out 2>log || fail "$encoder"
