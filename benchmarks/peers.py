@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 """Runs our benchmarks and the peers that are installed, in turns, on the same inputs.
 
-usage: benchmarks/peers.py [--only PART] [--threads N] [--quick] [--build FOLDER] [--jsonl FILE]
-                           [--write FILE]
+usage: benchmarks/peers.py [--only PART ...] [--threads N] [--quick] [--build FOLDER] [--jsonl FILE]
+                           [--keep FILE] [--write FILE]
 
 Each result is a line of JSON on standard output and in --jsonl's file: ratio = peer_ms / ours_ms,
 above 1 where libmcl is faster; ours_mib, peer_mib: memory beyond the inputs; same: whether both
 found the same answer. A table for readers follows on standard error. --write puts it into a
-document, between its two marker comments. A peer that is missing is reported as missing. The exit
-status is 1 if an answer differs.
+document, between its two marker comments. --keep takes lines of an earlier --jsonl for what does
+not run now, into the table and into --jsonl's file, which may be the same. A peer that is missing
+is reported as missing. The exit status is 1 if an answer differs.
 
 scripts/bench.sh installs the peers, builds, and runs this. Only figures of an otherwise idle
 machine mean anything.
@@ -100,13 +101,19 @@ def memory(part, line, peer):
     return float(run.stdout)
 
 
+def lines(rows):
+    return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+
+
 class Run:
     """Runs cases, ours and the peers' in turns, and keeps the rows."""
 
-    def __init__(self, options):
+    def __init__(self, options, kept):
         self.programs, self.threads = options.build.resolve() / "benchmarks", options.threads
         self.quick, self.rows = options.quick, []
         self.file = options.jsonl and options.jsonl.open("w")
+        if self.file:  # first, so that a run cut short does not lose them
+            print(lines(kept), end="", file=self.file, flush=True)
 
     def part(self, name):
         part = peer_work.PARTS[name]
@@ -146,7 +153,7 @@ class Run:
         row |= figures | ({"quick": True} if self.quick else {})
         self.rows.append(row)
         for file in filter(None, (sys.stdout, self.file)):
-            print(json.dumps(row, separators=(",", ":")), file=file, flush=True)
+            print(lines([row]), end="", file=file, flush=True)
 
 
 def compared(line, ms, mib, found, same):
@@ -280,10 +287,14 @@ def main():
     if options.write and (options.quick or (options.only and not options.keep)):
         parser.error("--write is for a whole run, or for a part with --keep")
     kept = [json.loads(line) for line in options.keep.open()] if options.keep else []
-    run = Run(options)
-    for name in options.only or peer_work.PARTS:
+    if options.write and any("quick" in r for r in kept):
+        parser.error("--write is not for lines of a --quick run")
+    run = Run(options, kept)
+    for name in dict.fromkeys(options.only or peer_work.PARTS):
         run.part(name)
     rows = joined(kept, run.rows)
+    if options.jsonl:
+        options.jsonl.write_text(lines(rows))
     text = f"{circumstances(options.build.resolve())}\n\n{table(rows)}\n\n{verdict(rows)}"
     print(f"\n{text}", file=sys.stderr)
     if options.write:

@@ -20,3 +20,13 @@ for r in rows:
     # 20,000 rows: libmcl keeps 4 bytes a row and needs 220 KiB for the labels, numpy two arrays of 8 bytes.
     assert 0.05 < r["ours_mib"] < 2 and 0.2 < r["peer_mib"] < 20, r
 END
+
+# A part anew, the others as they were, in one file: the old line of batches gives way, the other stays.
+old='"threads":1,"ours_ms":1,"peer":"numpy","missing":"numpy"}'
+printf '%s\n' "{\"bench\":\"batches\",\"case\":\"old\",$old" "{\"bench\":\"gemm\",\"case\":\"old\",$old" >"$3/kept.jsonl"
+"$python" "$1" --quick --only batches batches --build "$2" --keep "$3/kept.jsonl" --jsonl "$3/kept.jsonl" >"$3/lines" 2>"$3/table"
+{ cat "$3/lines"; echo "{\"bench\":\"gemm\",\"case\":\"old\",$old"; } | cmp - "$3/kept.jsonl"
+test "$(wc -l <"$3/kept.jsonl")" = 4
+# Figures of small inputs never reach a document.
+! "$python" "$1" --only batches --build "$2" --keep "$3/kept.jsonl" --write "$3/table" 2>"$3/refused" || exit 1
+grep -q -e '--quick' "$3/refused"
