@@ -21,6 +21,7 @@
 // inside a group, which would leave a vector's lanes idle.
 #include "clusterer/bounds.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -234,12 +235,15 @@ static uint64_t undecided(const block *b, int64_t i, int32_t label, const mcli_s
   return groups ? groups | (uint64_t)1 << group_of(g, place) : 0;
 }
 
+// In cosine 2 / |x| leaves float where |x| is below 6e-39, and infinity times a score would be a
+// bound that nothing passes. There slop is 8 and more, which leaves no bound above 0.
 static void start_race(const block *b, int64_t at, int64_t i, uint64_t groups,
                        const mcli_scale *in) {
+  float by = in->by < FLT_MAX ? (float)in->by : FLT_MAX;
   if (b->m->metric == MCL_COSINE && b->norms[i] == 0) groups = 0;
   b->races->rows[at] =
-      (mcli_race){groups, INFINITY,        INFINITY,      INFINITY,       0, (int32_t)i, 0,
-                  2,      (float)in->base, (float)in->by, (float)in->slop};
+      (mcli_race){groups, INFINITY,        INFINITY, INFINITY,       0, (int32_t)i, 0,
+                  2,      (float)in->base, by,       (float)in->slop};
 }
 
 static int64_t start_all(const block *b, int64_t n) {

@@ -204,6 +204,26 @@ START_TEST(near_centroids_share_a_group) {
 }
 END_TEST
 
+// 2 / |x| is no float any more.
+START_TEST(rows_shorter_than_any_normal_number_are_bounded_by_nothing) {
+  enum { K = 64, DIM = 3 };
+  mcl_error err;
+  scene s = scene_of(K, DIM, MCL_COSINE);
+  fill(&s, 5);
+  for (int i = 0; i < N * DIM; i++) s.x[i] *= 0x1p-128f;
+  ck_assert_int_eq(mcli_row_norms(s.c, s.x, 0, N, DIM, s.norms, &err), MCL_OK);
+  pass(&s, 0);
+  check(&s);
+  for (uint64_t step = 0; step < 4; step++) {
+    move(&s, step, 0.2f);
+    pass(&s, 1);
+    check(&s);
+  }
+  scene_free(&s);
+}
+END_TEST
+
 RUN_TESTS("bounds", labels_in_l2_are_those_of_comparing_everything,
           labels_in_cosine_are_those_of_comparing_everything,
-          ties_go_to_the_lowest_id_across_groups, near_centroids_share_a_group)
+          ties_go_to_the_lowest_id_across_groups, near_centroids_share_a_group,
+          rows_shorter_than_any_normal_number_are_bounded_by_nothing)

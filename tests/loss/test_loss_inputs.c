@@ -270,19 +270,25 @@ static void metered_free(void *user, void *ptr, size_t size, size_t alignment) {
 
 enum { METERED_THREADS = 2, METERED_DIM = 16 };
 
-// Without cells, with the most cells that are not alone, and these with other ids too.
+// Cells of 17 rows, one more than lie together, and of 2, which share with neither neighbour.
+static int64_t uneven_cell(int64_t row) {
+  return row / 19 * 2 + (row % 19 >= 17);
+}
+
+// Without cells, with the most cells that are not alone, these with other ids too, and with the
+// cells that leave most room unused.
 static void check_memory(mcl_context *c, meter *m, int64_t rows, bool least, int first) {
   problem p = make_problem(rows, rows, METERED_DIM, 8);
   int64_t *cells = zeros(rows, sizeof *cells), before = m->live;
-  for (int64_t i = 0; i < rows; i++) cells[i] = i / 2;
   for (int kind = 0; kind < 3; kind++)
-    for (int with = first; with <= 2; with++) {
+    for (int with = first; with <= 3; with++) {
+      for (int64_t i = 0; i < rows; i++) cells[i] = with == 3 ? uneven_cell(i) : i / 2;
       p.nt_xent = kind == 0;
       p.flags = (kind == 2 ? MCL_ONE_WAY : 0) | (least ? MCL_LEAST_MEMORY : 0);
       p.cells = p.duplicates = with ? cells : NULL;
       p.others = with == 2 ? cells : NULL;
-      int64_t a_row = (with ? 16 : 8) * METERED_DIM + 128 + (with == 2 ? 72 : 0);
-      int64_t stated = 2 * rows * a_row;
+      int64_t a_row = (with ? 21 : 8) * METERED_DIM + 128 + (with == 2 ? 72 : 0);
+      int64_t stated = 2 * rows * a_row + 256 * METERED_DIM;
       if (!least && stated < 30 << 20) stated = 30 << 20;
       stated += 200 * 1024 * METERED_THREADS;
       m->most = before;
@@ -306,6 +312,7 @@ START_TEST(memory_is_what_the_header_says) {
   o.allocator = &a, o.threads = METERED_THREADS;
   mcl_context *c;
   CHECK_OK(mcl_context_create(&o, &c, &err));
+  check_memory(c, &m, 2, true, 0);
   check_memory(c, &m, 4096, true, 0);
   check_memory(c, &m, 4096, false, 0);
   check_memory(c, &m, 100000, false, 1); // more than 30 MiB without any scores
