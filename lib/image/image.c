@@ -3,8 +3,9 @@
 // limits -> format by its first bytes -> decoder -> resize -> orientation -> the caller's array
 //
 // Resizing comes before turning: the output is the smaller image, nearly always. The two commute:
-// the filters are symmetric, and a centred crop stays centred. Nothing is written to the caller
-// before all that can fail has been done.
+// the filters are symmetric, and a centred crop stays centred, but for one that is not scaled and has
+// an odd margin: its half pixel is rounded off in the file's direction. Nothing is written to the
+// caller before all that can fail has been done.
 #include <stdbool.h>
 #include <string.h>
 
