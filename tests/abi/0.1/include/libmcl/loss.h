@@ -29,7 +29,8 @@
  * A zero row is normalised to zero: its scores are 0, its gradient is 0.
  *
  * Memory: at most 2 m (8 dim + 128) bytes and 200 KiB a thread; with other_duplicates 72 bytes
- * more for each of the 2 m rows, and where cells are smaller than 16 rows 16 dim instead of 8 dim.
+ * more for each of the 2 m rows. Rows lie in sixteens, and cells share one only where they fit into
+ * it whole: with small cells up to 21 dim instead of 8 dim, and 256 dim bytes more in all.
  * What that leaves of 30 MiB is taken for scores, so that fewer are computed twice, but under
  * MCL_LEAST_MEMORY. Never an n x m matrix. This
  * bounds the loss, not your encoder's activations. A call costs the same whether gradients are
