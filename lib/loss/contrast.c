@@ -279,6 +279,7 @@ static void finish_anchors(void *job, uint32_t task, uint32_t worker) {
     if (!(s->best[i] > -INFINITY)) continue; // no negatives: all is 0
     double lead = (double)s->score[i] - (double)s->shifts[i], odds = log(s->sums[i]) - lead;
     s->losses[i] = odds > 0 ? odds + log1p(exp(-odds)) : log1p(exp(odds));
+    if (isinf(s->score[i])) s->losses[i] = INFINITY; // beyond float: refused, not taken for won
     s->weights[i] = (float)(weight / (s->sums[i] + exp(lead)));
     s->pulls[i] = (float)(weight * expm1(-s->losses[i]));
   }

@@ -239,6 +239,10 @@ START_TEST(the_first_row_that_is_not_finite_is_named) {
   BOTH_REFUSE(MCL_E_NOT_FINITE, "overflow", l->o.flags = MCL_ROWS_AS_GIVEN;
               for (int i = 0; i < N * D; i++) l->a[i] = l->b[i] = 1e30f);
   ck_assert_int_eq(err.row, -1);
+  // A positive alone: row 0 is at right angles to all others.
+  BOTH_REFUSE(MCL_E_NOT_FINITE, "overflow", l->o.flags = MCL_ROWS_AS_GIVEN;
+              for (int i = 0; i < N * D; i++) l->a[i] = l->b[i] = i % D == 1;
+              l->a[0] = l->b[0] = 1e30f; l->a[1] = l->b[1] = 0);
   mcl_context_unref(c);
 }
 END_TEST
