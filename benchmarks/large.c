@@ -20,13 +20,9 @@
 #include <libmcl/context.h>
 #include <libmcl/rows.h>
 
-enum { DIM = 128, BLOCK = 4096, GROUPS = 100 };
+#include "bench.h"
 
-static void check(mcl_status s, const mcl_error *err) {
-  if (s >= 0) return;
-  fprintf(stderr, "%s: %s\n", mcl_status_name(s), err->message);
-  exit(1);
-}
+enum { DIM = 128, BLOCK = 4096, GROUPS = 100 };
 
 static double seconds(void) {
   struct timespec t;
@@ -47,8 +43,7 @@ static double mib_of(const char *name) {
 
 static uint64_t state = 1;
 static float unit(void) {
-  state = state * 6364136223846793005u + 1442695040888963407u;
-  return (float)(state >> 40) / 16777216;
+  return (float)(bench_next(&state) >> 40) / 16777216;
 }
 
 static void write_rows(mcl_context *context, const char *path, int64_t rows) {
@@ -57,7 +52,7 @@ static void write_rows(mcl_context *context, const char *path, int64_t rows) {
   mcl_error err;
   for (int g = 0; g < GROUPS; g++)
     for (int d = 0; d < DIM; d++) centres[g][d] = unit();
-  check(mcl_npy_create(context, path, MCL_F32, rows, DIM, &file, &err), &err);
+  bench_check(mcl_npy_create(context, path, MCL_F32, rows, DIM, &file, &err), &err);
   for (int64_t first = 0; first < rows; first += BLOCK) {
     int64_t n = rows - first < BLOCK ? rows - first : BLOCK;
     for (int64_t i = 0; i < n; i++) {
@@ -65,9 +60,9 @@ static void write_rows(mcl_context *context, const char *path, int64_t rows) {
       for (int d = 0; d < DIM; d++) x[i][d] = c[d] + 2 * unit();
     }
     mcl_array a = mcl_matrix_f32(x[0], n, DIM);
-    check(mcl_npy_write(file, first, &a, &err), &err);
+    bench_check(mcl_npy_write(file, first, &a, &err), &err);
   }
-  check(mcl_npy_commit(file, &err), &err);
+  bench_check(mcl_npy_commit(file, &err), &err);
   mcl_npy_unref(file);
 }
 
@@ -118,13 +113,13 @@ static int run_formula(mcl_context *context, int64_t rows) {
   o.max_bytes = rows * 12 + (64 << 20);
   mcl_array a = mcl_matrix_f32(start[0], FORMULA_GROUPS, FORMULA_DIM),
             b = mcl_matrix_f32(found[0], FORMULA_GROUPS, FORMULA_DIM);
-  check(mcl_clusterer_create_kmeans(context, &o, NULL, &clusterer, &err), &err);
-  check(mcl_clusterer_set_centroids(clusterer, &a, &err), &err);
-  check(mcl_clusterer_fit(clusterer, &all, NULL, &err), &err);
-  check(mcl_clusterer_centroids(clusterer, &b, &err), &err);
-  check(mcl_clusterer_sizes(clusterer, sizes, FORMULA_GROUPS, &err), &err);
+  bench_check(mcl_clusterer_create_kmeans(context, &o, NULL, &clusterer, &err), &err);
+  bench_check(mcl_clusterer_set_centroids(clusterer, &a, &err), &err);
+  bench_check(mcl_clusterer_fit(clusterer, &all, NULL, &err), &err);
+  bench_check(mcl_clusterer_centroids(clusterer, &b, &err), &err);
+  bench_check(mcl_clusterer_sizes(clusterer, sizes, FORMULA_GROUPS, &err), &err);
   mcl_struct_init(&report, sizeof report);
-  check(mcl_clusterer_get_report(clusterer, &report, &err), &err);
+  bench_check(mcl_clusterer_get_report(clusterer, &report, &err), &err);
   int bad = wrong("inertia", report.inertia, FORMULA_DIM);
   for (int g = 0; g < FORMULA_GROUPS; g++) {
     bad += wrong("a size", (double)sizes[g], (double)(rows / FORMULA_GROUPS));
@@ -152,7 +147,7 @@ int main(int argc, char **argv) {
   mcl_rows all;
   mcl_kmeans_options o;
   mcl_clusterer_report report;
-  check(mcl_context_create(NULL, &context, &err), &err);
+  bench_check(mcl_context_create(NULL, &context, &err), &err);
   if (argc == 2) {
     int bad = run_formula(context, atoll(argv[1]));
     mcl_context_unref(context);
@@ -161,7 +156,7 @@ int main(int argc, char **argv) {
   double began = seconds();
   write_rows(context, argv[1], rows);
   double written = seconds(), start = mib_of("VmHWM");
-  check(mcl_npy_open(context, argv[1], &file, &err), &err);
+  bench_check(mcl_npy_open(context, argv[1], &file, &err), &err);
   mcl_struct_init(&all, sizeof all);
   mcl_npy_rows(file, &all);
   mcl_kmeans_options_init(&o, sizeof o);
@@ -170,13 +165,13 @@ int main(int argc, char **argv) {
   o.restarts = 1;
   o.max_iterations = 20;
   o.max_bytes = (int64_t)atoi(argv[3]) << 20;
-  check(mcl_clusterer_create_kmeans(context, &o, NULL, &clusterer, &err), &err);
+  bench_check(mcl_clusterer_create_kmeans(context, &o, NULL, &clusterer, &err), &err);
   mcl_status s = mcl_clusterer_fit(clusterer, &all, NULL, &err);
   double fitted = seconds();
   unlink(argv[1]);
-  check(s, &err);
+  bench_check(s, &err);
   mcl_struct_init(&report, sizeof report);
-  check(mcl_clusterer_get_report(clusterer, &report, &err), &err);
+  bench_check(mcl_clusterer_get_report(clusterer, &report, &err), &err);
   printf("{\"rows\":%lld,\"dim\":%d,\"k\":%d,\"max_mib\":%s,\"write_s\":%.0f,\"fit_s\":%.0f,"
          "\"passes\":%d,\"inertia\":%.6f,\"start_mib\":%.0f,\"peak_mib\":%.0f}\n",
          (long long)rows, DIM, (int)o.k, argv[3], written - began, fitted - written,

@@ -112,27 +112,32 @@ static void settle(const pass *p, mcli_slot *slot, const mcli_block *b, int64_t 
   move_row(slot, kernels, b->x + i * m->dim, m->dim, scale, label);
 }
 
-static mcl_status pass_block(void *job, const mcli_block *b, mcl_error *err) {
-  const pass *p = job;
-  mcl_context *c = p->t->context;
+// Only rows that their bounds leave in doubt.
+static void race(const pass *p, mcli_slot *slot, const mcli_block *b) {
   const mcli_state *s = &p->t->state;
   const mcli_members *m = p->members;
-  mcli_slot *slot = &p->t->slots[b->slot];
-  const float *norms = m->norms + b->first;
-  (void)err;
   int64_t step = mcli_race_rows(&s->groups);
-  for (int64_t first = 0; first < b->n && m->bounds.upper; first += step) {
+  for (int64_t first = 0; first < b->n; first += step) {
     int64_t row = b->first + first, rows = b->n - first < step ? b->n - first : step;
     mcli_bounds bounds = {m->bounds.upper + row, m->bounds.lower + row * s->groups.stride};
-    int64_t n =
-        mcli_race_run(c, s->centres, &s->groups, &slot->races, b->x + first * s->centres->dim,
-                      norms + first, m->labels + row, rows, &bounds, s->bounded);
+    int64_t n = mcli_race_run(p->t->context, s->centres, &s->groups, &slot->races,
+                              b->x + first * s->centres->dim, m->norms + row, m->labels + row, rows,
+                              &bounds, s->bounded);
     for (const mcli_race *r = slot->races.rows; r < slot->races.rows + n; r++)
       settle(p, slot, b, first + r->row, r->label, r->distance);
   }
-  if (m->bounds.upper) return MCL_OK;
-  mcli_assign_block(c, s->centres, &slot->scorer, b->x, norms, b->n, slot->labels, slot->distances,
-                    0);
+}
+
+static mcl_status pass_block(void *job, const mcli_block *b, mcl_error *err) {
+  const pass *p = job;
+  mcli_slot *slot = &p->t->slots[b->slot];
+  (void)err;
+  if (p->members->bounds.upper) {
+    race(p, slot, b);
+    return MCL_OK;
+  }
+  mcli_assign_block(p->t->context, p->t->state.centres, &slot->scorer, b->x,
+                    p->members->norms + b->first, b->n, slot->labels, slot->distances, 0);
   for (int64_t i = 0; i < b->n; i++) settle(p, slot, b, i, slot->labels[i], slot->distances[i]);
   return MCL_OK;
 }
@@ -170,9 +175,8 @@ static mcl_status pass_wave(void *job, uint32_t n, int64_t done, int64_t blocks,
   for (uint32_t i = 0; i < n; i++) {
     state->inertia += p->t->slots[i].inertia;
     state->changed += p->t->slots[i].changed;
-    state->compared += p->t->slots[i].races.compared;
     p->t->slots[i].inertia = 0;
-    p->t->slots[i].changed = p->t->slots[i].races.compared = 0;
+    p->t->slots[i].changed = 0;
   }
   return mcli_watch_tell(p->t->watch, p->t->told, NAN, err);
 }
@@ -184,7 +188,7 @@ mcl_status mcli_pass(mcli_training *t, const mcli_members *members, mcl_error *e
   if (members->bounds.upper && !s->bounded) mcli_groups_form(t->context, &s->groups, s->centres);
   mcli_centres_prepare(t->context, s->centres, s->alive);
   s->inertia = 0;
-  s->changed = s->compared = 0;
+  s->changed = 0;
   mcl_status status = mcli_sweep_run(members->sweep, pass_block, pass_wave, &p, err);
   s->inertia /= (double)members->sweep->rows.rows;
   return status;

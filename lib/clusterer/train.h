@@ -41,8 +41,7 @@ typedef struct mcli_state {
   mcli_groups groups;
   double inertia; // mean squared distance; of the last batch in mini-batch
   int64_t changed, repairs;
-  int64_t compared; // rows with groups of centroids, in the last pass
-  int32_t bounded;  // the bounds of rows hold, but for the moves of the last update
+  int32_t bounded; // the bounds of rows hold, but for the moves of the last update
   int32_t iterations, converged, reserved;
 } mcli_state;
 

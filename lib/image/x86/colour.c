@@ -22,26 +22,7 @@
 #include <string.h>
 
 #include "image/kernels.h"
-
-#if defined(__AVX512F__)
-enum { BYTES = 64 };
-#elif defined(__AVX__)
-enum { BYTES = 32 };
-#else
-enum { BYTES = 16 };
-#endif
-// Sums have 16 lanes in every instruction set, and so the same bits.
-enum { LANES = 16, WIDTH = BYTES / 4, PARTS = LANES / WIDTH };
-
-typedef float vector __attribute__((vector_size(BYTES)));
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE vector load(const float *p) {
-  vector v;
-  memcpy(&v, p, sizeof v);
-  return v;
-}
+#include "math/x86/vectors.h"
 
 // Not fminf and fmaxf: these are calls where a NaN must be minded.
 INLINE float least(float a, float b) {
@@ -68,7 +49,7 @@ static void brightness(float *x, int64_t n, float factor, int clamps) {
     for (int64_t i = 0; i < n; i++) x[i] *= factor;
 }
 
-// Sixteen lanes of float32, added up in double after so many values each: a sum of 16 numbers is
+// Sixteen lanes of float32 in every instruction set, and so the same bits, added up in double after so many values each: a sum of 16 numbers is
 // wrong by less than 2^-20 of it.
 enum { RUN = 16 * LANES };
 
@@ -237,16 +218,16 @@ static void blur(float *x, int32_t h, int32_t w, int32_t c, double sigma, int32_
 // (Moshier 1989): errors of some 2^-23, in a value that is noise.
 enum { PAIRS = 16 };
 
-static float bits_to_float(uint32_t bits) {
+static float bits_to_float(uint32_t word) {
   float f;
-  memcpy(&f, &bits, sizeof f);
+  memcpy(&f, &word, sizeof f);
   return f;
 }
 
 static uint32_t float_to_bits(float f) {
-  uint32_t bits;
-  memcpy(&bits, &f, sizeof bits);
-  return bits;
+  uint32_t word;
+  memcpy(&word, &f, sizeof word);
+  return word;
 }
 
 // log x for positive normal x: x = 2^e (1 + f), sqrt 1/2 <= 1 + f < sqrt 2.

@@ -80,43 +80,34 @@ static int64_t next_rows(int64_t left) {
   return left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
+// product_rows() wants constants.
+#define CASE(COUNT)                                                                                \
+  case COUNT:                                                                                      \
+    product_rows(COUNT, from, strip, n, dim, to);                                                  \
+    break;
+
 static void add_product(const float *x, const float *strip, int64_t n, int64_t dim, float *out) {
   for (int64_t d = 0, count; d < dim; d += count) {
     count = next_rows(dim - d);
     const float *from = x + d * LANES;
     float *to = out + d * LANES;
     switch (count) {
-    case 1:
-      product_rows(1, from, strip, n, dim, to);
-      break;
-    case 2:
-      product_rows(2, from, strip, n, dim, to);
-      break;
+      CASE(1)
+      CASE(2)
 #if defined(__AVX512F__)
-    case 4:
-      product_rows(4, from, strip, n, dim, to);
-      break;
-    case 8:
-      product_rows(8, from, strip, n, dim, to);
-      break;
-    default:
-      product_rows(16, from, strip, n, dim, to);
+      CASE(4)
+      CASE(8)
+      CASE(16)
 #elif defined(__AVX__)
-    case 3:
-      product_rows(3, from, strip, n, dim, to);
-      break;
-    case 4:
-      product_rows(4, from, strip, n, dim, to);
-      break;
-    case 5:
-      product_rows(5, from, strip, n, dim, to);
-      break;
-    default:
-      product_rows(6, from, strip, n, dim, to);
+      CASE(3)
+      CASE(4)
+      CASE(5)
+      CASE(6)
 #endif
     }
   }
 }
+#undef CASE
 
 // ---- what a row's scores come to -----------------------------------------------------------------------
 
@@ -162,13 +153,7 @@ static void raise(const float *strip, int64_t n, float *rows, float *columns) {
 }
 
 static void add_lanes(const vector sums[LANES], float *rows) {
-  for (int i = 0; i < LANES; i++) {
-    float x[WIDTH];
-    store(x, sums[i]);
-    for (int w = WIDTH / 2; w > 0; w /= 2)
-      for (int lane = 0; lane < w; lane++) x[lane] += x[lane + w];
-    rows[i] += x[0];
-  }
+  for (int i = 0; i < LANES; i++) rows[i] += lanes_added(sums[i]);
 }
 
 static void exp_sums(float *strip, int64_t n, float shift, float *rows, float *columns) {

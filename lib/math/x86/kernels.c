@@ -29,19 +29,6 @@ INLINE void copy_tail(float tail[LANES], const float *p, int64_t n) {
   memcpy(tail, p, (size_t)n * sizeof *p);
 }
 
-// Lane j from lane j + by, for the lanes whose sums (1) goes on with.
-INLINE vector shifted(vector v, int by) {
-#if defined(__clang__) // which has no shuffle by a vector of its own
-  vector out = v;
-  for (int j = 0; j + by < WIDTH; j++) out[j] = v[j + by];
-  return out;
-#else
-  bits from;
-  for (int j = 0; j < WIDTH; j++) from[j] = (uint32_t)((j + by) % WIDTH);
-  return __builtin_shuffle(v, from);
-#endif
-}
-
 // (1)
 INLINE float add_up(const vector acc[DEPTH * PARTS]) {
   vector x[PARTS];
@@ -49,11 +36,7 @@ INLINE float add_up(const vector acc[DEPTH * PARTS]) {
     x[p] = (acc[p] + acc[PARTS + p]) + (acc[2 * PARTS + p] + acc[3 * PARTS + p]);
   for (int w = PARTS / 2; w > 0; w /= 2)
     for (int p = 0; p < w; p++) x[p] += x[p + w];
-  if (WIDTH > 8) x[0] += shifted(x[0], 8);
-  if (WIDTH > 4) x[0] += shifted(x[0], 4);
-  x[0] += shifted(x[0], 2);
-  x[0] += shifted(x[0], 1);
-  return x[0][0];
+  return lanes_added(x[0]);
 }
 
 // sum_i term(a_i, b_i). The terms are inlined: every caller passes a constant.

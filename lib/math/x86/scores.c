@@ -96,38 +96,21 @@ static void product(const float *x, int64_t n, int64_t dim, const float *y, int6
 
 // ---- the smallest ------------------------------------------------------------------------------------
 
-// Shuffles want constants: built at run time they cost more than the scan. Row t of turns: lane j from lane j + 2^t, for
-// t below log2 WIDTH; places: 0, 1, 2 ...
-enum { TURNS = WIDTH == 16 ? 4 : WIDTH == 8 ? 3 : 2 };
-#define PLACES(first)                                                                              \
-  {                                                                                                \
-    (first) % WIDTH, ((first) + 1) % WIDTH, ((first) + 2) % WIDTH, ((first) + 3) % WIDTH,          \
-        ((first) + 4) % WIDTH, ((first) + 5) % WIDTH, ((first) + 6) % WIDTH,                       \
-        ((first) + 7) % WIDTH, ((first) + 8) % WIDTH, ((first) + 9) % WIDTH,                       \
-        ((first) + 10) % WIDTH, ((first) + 11) % WIDTH, ((first) + 12) % WIDTH,                    \
-        ((first) + 13) % WIDTH, ((first) + 14) % WIDTH, ((first) + 15) % WIDTH                     \
-  }
-static const uint32_t turns[4][MCLI_PANEL] = {PLACES(1), PLACES(2), PLACES(4), PLACES(8)};
+// 0, 1, 2 ...: the lanes' places.
 static const uint32_t places[MCLI_PANEL] = PLACES(0);
 
-INLINE bits load_bits(const uint32_t *p) {
-  bits v;
-  memcpy(&v, p, sizeof v);
-  return v;
-}
-
-INLINE bits turn(bits v, int t) {
-#if defined(__clang__) // which has no shuffle by a vector of its own
-  bits out;
-  for (int i = 0; i < WIDTH; i++) out[i] = v[turns[t][i]];
-  return out;
-#else
-  return __builtin_shuffle(v, load_bits(turns[t]));
-#endif
+// Of each lane the smallest and the next: those of all lanes, in each. Rounds of turns meet each lane once, so no value is
+// counted twice.
+INLINE void fold_two(vector *low, vector *next) {
+  UNROLL for (int t = 0; t < TURNS; t++) {
+    vector other = (vector)rotated((bits)*low, t);
+    *next = smaller(smaller(*next, (vector)rotated((bits)*next, t)), larger(*low, other));
+    *low = smaller(other, *low);
+  }
 }
 
 // Two scans: the smallest two, then how many are at most `limit` and where. Where it is one, the sum
-// of places is its place. Rounds of turns meet each lane once, so no value is counted twice.
+// of places is its place.
 static int64_t nearest(const float *scores, int64_t n, float slack, float *least, float *second) {
   vector low = load(scores), next = INFINITY - (vector){0};
   for (int64_t i = WIDTH; i < n; i += WIDTH) {
@@ -135,11 +118,7 @@ static int64_t nearest(const float *scores, int64_t n, float slack, float *least
     next = smaller(next, larger(low, v));
     low = smaller(v, low);
   }
-  UNROLL for (int t = 0; t < TURNS; t++) {
-    vector other = (vector)turn((bits)low, t);
-    next = smaller(smaller(next, (vector)turn((bits)next, t)), larger(low, other));
-    low = smaller(other, low);
-  }
+  fold_two(&low, &next);
   *least = low[0];
   *second = next[0];
   float limit = *least + slack;
@@ -150,8 +129,8 @@ static int64_t nearest(const float *scores, int64_t n, float slack, float *least
     where += within & place;
   }
   UNROLL for (int t = 0; t < TURNS; t++) {
-    many += turn(many, t);
-    where += turn(where, t);
+    many += rotated(many, t);
+    where += rotated(where, t);
   }
   return many[0] == 1 ? (int64_t)where[0] : -1;
 }
@@ -181,11 +160,7 @@ INLINE void smallest_two(const float *scores, float *least, float *second, int32
     next = smaller(next, larger(low, other));
     low = smaller(other, low);
   }
-  UNROLL for (int t = 0; t < TURNS; t++) {
-    vector other = (vector)turn((bits)low, t);
-    next = smaller(smaller(next, (vector)turn((bits)next, t)), larger(low, other));
-    low = smaller(other, low);
-  }
+  fold_two(&low, &next);
   *least = low[0];
   *second = next[0];
   *lane = lane_of(scores, low[0]);
@@ -225,9 +200,7 @@ INLINE void pairs_of(int count, const float *x, const int32_t *at, const float *
     UNROLL for (int p = 0; p < count; p++) UNROLL for (int s = 0; s < SUMS; s++) acc[p][s] +=
         load(a[p] + d + s * WIDTH) * load(b[p] + d + s * WIDTH);
   for (int p = 0; p < count; p++) {
-    vector v = acc[p][0] + acc[p][1];
-    UNROLL for (int t = 0; t < TURNS; t++) v += (vector)turn((bits)v, t);
-    dots[p] = v[0];
+    dots[p] = lanes_added(acc[p][0] + acc[p][1]);
     for (int64_t e = d; e < dim; e++) dots[p] += a[p][e] * b[p][e];
   }
 }

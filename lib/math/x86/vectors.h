@@ -77,6 +77,42 @@ INLINE vector larger(vector a, vector b) {
 }
 #endif
 
+// Shuffles want constants: built at run time they cost more than the scan. Row t of turns: lane j from lane j + 2^t, for
+// t below log2 WIDTH.
+enum { TURNS = WIDTH == 16 ? 4 : WIDTH == 8 ? 3 : 2 };
+#define PLACES(first)                                                                              \
+  {                                                                                                \
+    (first) % WIDTH, ((first) + 1) % WIDTH, ((first) + 2) % WIDTH, ((first) + 3) % WIDTH,          \
+        ((first) + 4) % WIDTH, ((first) + 5) % WIDTH, ((first) + 6) % WIDTH,                       \
+        ((first) + 7) % WIDTH, ((first) + 8) % WIDTH, ((first) + 9) % WIDTH,                       \
+        ((first) + 10) % WIDTH, ((first) + 11) % WIDTH, ((first) + 12) % WIDTH,                    \
+        ((first) + 13) % WIDTH, ((first) + 14) % WIDTH, ((first) + 15) % WIDTH                     \
+  }
+static const uint32_t turns[4][LANES] = {PLACES(1), PLACES(2), PLACES(4), PLACES(8)};
+
+INLINE bits load_bits(const uint32_t *p) {
+  bits v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+// Lane j from lane j + 2^t, mod WIDTH.
+INLINE bits rotated(bits v, int t) {
+#if defined(__clang__) // which has no shuffle by a vector of its own
+  bits out;
+  for (int i = 0; i < WIDTH; i++) out[i] = v[turns[t][i]];
+  return out;
+#else
+  return __builtin_shuffle(v, load_bits(turns[t]));
+#endif
+}
+
+// In halves: 8 + 8, 4 + 4, 2 + 2, 1 + 1.
+INLINE float lanes_added(vector v) {
+  UNROLL for (int t = TURNS - 1; t >= 0; t--) v += (vector)rotated((bits)v, t);
+  return v[0];
+}
+
 // exp x = 2^k exp r,  k = round(x / ln 2),  r = x - k ln 2,  |r| <= ln 2 / 2            (1)
 // exp r = 1 + r + r^2 P(r), P of degree 4, the farthest 3.1e-9 off (fitted by Lawson's weights)   (2)
 //
