@@ -67,6 +67,15 @@ AT(mcl_monitor, struct_size, 0);
 AT(mcl_monitor, user, 8);
 AT(mcl_monitor, progress, 16);
 
+SIZE(mcl_host_comm, 48);
+AT(mcl_host_comm, struct_size, 0);
+AT(mcl_host_comm, user, 8);
+AT(mcl_host_comm, rank, 16);
+AT(mcl_host_comm, size, 20);
+AT(mcl_host_comm, allgather, 24);
+AT(mcl_host_comm, destroy, 32);
+AT(mcl_host_comm, sum, 40);
+
 SIZE(mcl_rows, 56);
 AT(mcl_rows, struct_size, 0);
 AT(mcl_rows, array, 8);
@@ -575,6 +584,8 @@ VALUE(MCL_LOG_ERROR, 1);
 VALUE(MCL_LOG_WARN, 2);
 VALUE(MCL_LOG_INFO, 3);
 VALUE(MCL_LOG_DEBUG, 4);
+VALUE(MCL_COMM_BYTES, 16777216);
+VALUE(MCL_COMM_FLOATS, 4194304);
 VALUE(MCL_ROWS_ANY_THREAD, 1);
 VALUE(MCL_LLOYD, 1);
 VALUE(MCL_MINIBATCH, 2);

@@ -2,7 +2,7 @@
 # The house's rule of direction: a part includes only parts below it, and each outside library is known to one file.
 # Prints every include that breaks it.
 #
-#   base <- math <- store <- { nn, image <- dataset, loss, clusterer, sampler, probe } <- encoder <- integrator <- multistage
+#   base <- comm, math <- store <- { nn, image <- dataset, loss, clusterer, sampler, probe } <- encoder <- integrator <- multistage
 set -eu
 cd "$1/lib"
 failed=0
@@ -10,17 +10,17 @@ failed=0
 may_include() { # part -> the parts it may include, itself apart
   case $1 in
   base) ;;
-  math) echo base ;;
+  comm | math) echo base ;;
   store) echo base math ;;
-  nn | image | loss | clusterer | sampler | probe) echo base math store ;;
-  dataset) echo base math store image ;;
-  encoder) echo base math store nn image dataset loss clusterer sampler probe ;;
-  integrator) echo base math store nn image dataset loss clusterer sampler probe encoder ;;
-  multistage) echo base math store nn image dataset loss clusterer sampler probe encoder integrator ;;
+  nn | image | loss | clusterer | sampler | probe) echo base comm math store ;;
+  dataset) echo base comm math store image ;;
+  encoder) echo base comm math store nn image dataset loss clusterer sampler probe ;;
+  integrator) echo base comm math store nn image dataset loss clusterer sampler probe encoder ;;
+  multistage) echo base comm math store nn image dataset loss clusterer sampler probe encoder integrator ;;
   esac
 }
 
-for part in base math store nn image dataset loss clusterer sampler probe encoder integrator multistage; do
+for part in base comm math store nn image dataset loss clusterer sampler probe encoder integrator multistage; do
   allowed=" $part $(may_include $part | tr '\n' ' ') "
   for found in $(grep -rhoE '^#include "[^"]+"' "$part" --include='*.[ch]' | sed 's/.*"\(.*\)"/\1/' | sort -u); do
     case $allowed in

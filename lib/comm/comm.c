@@ -1,0 +1,331 @@
+// Exchanges between ranks.
+//
+// One exchange is two rounds of the host's allgather, or three:
+//
+//   1. a note of each rank: its status, what it is doing, how many bytes it will send                      (1)
+//   2. where a status is a failure: each rank's mcl_error, of which the first rank's that failed is taken  (2)
+//      else, where there are any: the bytes, in chunks of at most MCL_COMM_BYTES a rank                    (3)
+//
+// All ranks see the same notes and so decide alike; nothing else is needed for them to stay in step.
+#include "comm/comm.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rng.h"
+
+// Round (1). `mark` tells a note from what an allgather that does nothing would leave.
+typedef struct note {
+  uint64_t mark, what, bytes;
+  int32_t status, rank;
+} note;
+
+static const uint64_t note_mark = 0x6c6f636d6c63616dULL;
+
+// What is gathered at once, of all ranks together, where libmcl needs a place to put it first.
+enum { MOST_RANKS = 65536, ROUND_BYTES = 32 << 20 };
+
+struct mcl_comm {
+  mcli_refcount refs;
+  mcli_guard guard;
+  mcl_context *context;
+  mcl_host_comm host;
+  note *notes;       // [size]
+  mcl_error *errors; // [size]
+  int32_t depth;     // calls within one another
+  int32_t lent;      // the next begin is of a call within this one
+  int32_t agreed;    // a failure is known to all ranks: nothing is exchanged any more in this call
+  int32_t lost;
+};
+
+// ---- the handle -----------------------------------------------------------------------------------------------------
+
+static mcl_status check_host(mcl_context *c, const mcl_host_comm *h, mcl_comm **out,
+                             mcl_error *err) {
+  if (!c) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
+  if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
+  if (h->size < 1 || h->size > MOST_RANKS)
+    return mcli_fail(err, MCL_E_INVALID, "mcl_host_comm.size is %d, not 1..%d", (int)h->size,
+                     MOST_RANKS);
+  if (h->rank < 0 || h->rank >= h->size)
+    return mcli_fail(err, MCL_E_INVALID, "mcl_host_comm.rank is %d, not 0..%d", (int)h->rank,
+                     (int)h->size - 1);
+  if (!h->allgather && h->size > 1)
+    return mcli_fail(err, MCL_E_INVALID, "mcl_host_comm.allgather is NULL");
+  return MCL_OK;
+}
+
+static mcl_status make(mcl_context *c, const mcl_host_comm *h, mcl_comm **out, mcl_error *err) {
+  mcl_comm *comm = MCLI_NEW0(c, mcl_comm, 1);
+  note *notes = MCLI_NEW0(c, note, h->size);
+  mcl_error *errors = MCLI_NEW0(c, mcl_error, h->size);
+  if (!comm || !notes || !errors) {
+    mcli_free(c, comm);
+    mcli_free(c, notes);
+    mcli_free(c, errors);
+    return mcli_nomem(err, "a communicator");
+  }
+  mcli_ref_init(&comm->refs);
+  mcli_guard_init(&comm->guard);
+  comm->context = mcl_context_ref(c);
+  comm->host = *h;
+  comm->notes = notes;
+  comm->errors = errors;
+  *out = comm;
+  return MCL_OK;
+}
+
+mcl_status mcl_comm_create_host(mcl_context *c, const mcl_host_comm *host, mcl_comm **out,
+                                mcl_error *err) {
+  mcl_host_comm table = {0};
+  if (!host) return mcli_fail(err, MCL_E_INVALID, "host is NULL");
+  mcl_status s = mcli_struct_in(&table, sizeof table, host, "mcl_host_comm", err);
+  if (s < 0) return s;
+  s = check_host(c, &table, out, err);
+  if (s == MCL_OK) s = make(c, &table, out, err);
+  if (s < 0 && table.destroy) table.destroy(table.user);
+  return s < 0 ? s : mcl_ok(err);
+}
+
+mcl_comm *mcl_comm_ref(mcl_comm *c) {
+  if (c) mcli_ref(&c->refs);
+  return c;
+}
+
+void mcl_comm_unref(mcl_comm *c) {
+  if (!c || !mcli_unref_is_last(&c->refs)) return;
+  mcl_context *context = c->context;
+  if (c->host.destroy) c->host.destroy(c->host.user);
+  mcli_free(context, c->notes);
+  mcli_free(context, c->errors);
+  mcli_free(context, c);
+  mcl_context_unref(context);
+}
+
+int32_t mcl_comm_rank(const mcl_comm *c) {
+  return c ? c->host.rank : 0;
+}
+
+int32_t mcl_comm_size(const mcl_comm *c) {
+  return c ? c->host.size : 1;
+}
+
+// ---- the host's engine ----------------------------------------------------------------------------------------------
+
+static mcl_status lose(mcl_comm *c, mcl_error *err, const char *why) {
+  c->lost = c->agreed = 1;
+  return mcli_fail(err, MCL_E_COMM, "%s", why);
+}
+
+// A failing engine is MCL_E_COMM whatever it says it is, with its own words.
+static mcl_status settle(mcl_comm *c, mcl_status s, const mcl_error *inner, const char *name,
+                         mcl_error *err) {
+  mcl_error said;
+  s = mcli_callback_end(s, inner, name, &said);
+  if (s == MCL_OK) return MCL_OK;
+  s = lose(c, err, said.message);
+  if (err) err->host_code = said.host_code;
+  return s;
+}
+
+static mcl_status allgather(mcl_comm *c, const void *send, void *recv, size_t bytes,
+                            mcl_error *err) {
+  mcl_error inner;
+  mcli_callback_begin(&inner);
+  mcl_status s = c->host.allgather(c->host.user, send, recv, bytes, &inner);
+  return settle(c, s, &inner, "mcl_host_comm.allgather", err);
+}
+
+// ---- agreeing -------------------------------------------------------------------------------------------------------
+
+// (2)
+static mcl_status share_failure(mcl_comm *c, const mcl_error *mine, mcl_error *err) {
+  mcl_status s = allgather(c, mine, c->errors, sizeof *mine, err);
+  if (s < 0) return s;
+  int32_t rank = 0;
+  while (rank < c->host.size && c->notes[rank].status >= 0) rank++;
+  const mcl_error *theirs = &c->errors[rank];
+  c->agreed = 1;
+  s = mcli_fail_row(err, c->notes[rank].status, theirs->row, "rank %d: %.*s", (int)rank,
+                    (int)sizeof theirs->message - 1, theirs->message);
+  err->host_code = theirs->host_code;
+  return s;
+}
+
+static int failed(const mcl_comm *c) {
+  for (int32_t i = 0; i < c->host.size; i++)
+    if (c->notes[i].status < 0) return 1;
+  return 0;
+}
+
+// (1) and, where it must be, (2).
+static mcl_status agree(mcl_comm *c, mcl_status s, uint64_t what, uint64_t bytes, mcl_error *err) {
+  note mine = {note_mark, what, bytes, s, c->host.rank};
+  mcl_error cause;
+  mcl_ok(&cause);
+  if (s < 0) cause = *err;
+  mcl_status sent = allgather(c, &mine, c->notes, sizeof mine, err);
+  if (sent < 0) return sent;
+  for (int32_t i = 0; i < c->host.size; i++)
+    if (c->notes[i].mark != note_mark || c->notes[i].rank != i)
+      return lose(c, err, "mcl_host_comm.allgather did not bring the parts in the order of ranks");
+  if (failed(c)) return share_failure(c, &cause, err);
+  for (int32_t i = 1; i < c->host.size; i++)
+    if (c->notes[i].what != c->notes[0].what || c->notes[i].bytes != c->notes[0].bytes) {
+      c->agreed = 1;
+      return mcli_fail(err, MCL_E_MISMATCH,
+                       "rank %d makes another call than rank 0, or has other rows or options",
+                       (int)i);
+    }
+  return MCL_OK;
+}
+
+mcl_status mcli_comm_enter(mcl_comm *c, mcl_error *err) {
+  if (mcli_comm_is_alone(c)) return MCL_OK;
+  if (!c->lent) {
+    mcl_status s = mcli_guard_enter(&c->guard, "comm", err);
+    if (s < 0) return s;
+    c->agreed = 0;
+  }
+  c->lent = 0;
+  c->depth++;
+  if (!c->lost) return MCL_OK;
+  mcl_status s = lose(c, err, "the ranks have lost each other in an earlier call");
+  return mcli_comm_end(c, s, err);
+}
+
+void mcli_comm_lend(mcl_comm *c) {
+  if (!mcli_comm_is_alone(c)) c->lent = 1;
+}
+
+mcl_status mcli_comm_begin(mcl_comm *c, mcl_status s, uint64_t what, mcl_error *err) {
+  return mcli_comm_is_alone(c) || c->agreed ? s : agree(c, s, what, 0, err);
+}
+
+// `what` of exchanges within a call: never that of a call.
+enum { WITHIN = 1, AT_END = 2, ADDING = 3 };
+
+mcl_status mcli_comm_end(mcl_comm *c, mcl_status s, mcl_error *err) {
+  if (mcli_comm_is_alone(c)) return s;
+  if (!c->agreed) s = agree(c, s, AT_END, 0, err);
+  if (--c->depth == 0) mcli_guard_leave(&c->guard);
+  return s;
+}
+
+// ---- moving numbers -------------------------------------------------------------------------------------------------
+
+// (3): chunks lie [size, chunk] and are wanted as [size, bytes].
+static mcl_status gather_chunks(mcl_comm *c, const char *send, char *recv, int64_t bytes,
+                                int64_t chunk, char *place, mcl_error *err) {
+  for (int64_t at = 0, n; at < bytes; at += n) {
+    n = bytes - at < chunk ? bytes - at : chunk;
+    mcl_status s = allgather(c, send + at, place, (size_t)n, err);
+    if (s < 0) return s;
+    for (int32_t r = 0; r < c->host.size; r++)
+      memcpy(recv + r * bytes + at, place + r * n, (size_t)n);
+  }
+  return MCL_OK;
+}
+
+static int64_t chunk_of(const mcl_comm *c) {
+  int64_t most = ROUND_BYTES / c->host.size;
+  return most < MCL_COMM_BYTES ? most : MCL_COMM_BYTES;
+}
+
+mcl_status mcli_comm_gather(mcl_comm *c, mcl_status s, const void *send, void *recv, int64_t bytes,
+                            mcl_error *err) {
+  if (mcli_comm_is_alone(c)) {
+    if (s == MCL_OK && bytes > 0) memcpy(recv, send, (size_t)bytes);
+    return s;
+  }
+  if (c->agreed) return s;
+  int64_t chunk = chunk_of(c);
+  char *place = NULL;
+  if (s == MCL_OK && bytes > chunk && !(place = MCLI_NEW(c->context, char, chunk * c->host.size)))
+    s = mcli_nomem(err, "what the ranks send");
+  s = agree(c, s, WITHIN, (uint64_t)bytes, err);
+  if (s == MCL_OK && bytes > 0)
+    s = bytes <= chunk ? allgather(c, send, recv, (size_t)bytes, err)
+                       : gather_chunks(c, send, recv, bytes, chunk, place, err);
+  mcli_free(c->context, place);
+  return s;
+}
+
+// In rounds of as many bytes of every rank, of which the shorter parts have too few in the end.
+typedef struct parts {
+  const int64_t *first;
+  int64_t row_bytes, longest, step; // the last two in bytes
+  char *data, *place, *send;
+} parts;
+
+static void begin_and_bytes(const parts *p, int32_t rank, int64_t at, int64_t *from, int64_t *n) {
+  int64_t end = p->first[rank + 1] * p->row_bytes;
+  *from = p->first[rank] * p->row_bytes + at;
+  *n = end - *from < p->step ? end - *from : p->step;
+  if (*n < 0) *n = 0;
+}
+
+static mcl_status gather_round(mcl_comm *c, const parts *p, int64_t at, mcl_error *err) {
+  int64_t from, n;
+  begin_and_bytes(p, c->host.rank, at, &from, &n);
+  if (n > 0) memcpy(p->send, p->data + from, (size_t)n);
+  mcl_status s = allgather(c, p->send, p->place, (size_t)p->step, err);
+  for (int32_t r = 0; r < c->host.size && s == MCL_OK; r++) {
+    begin_and_bytes(p, r, at, &from, &n);
+    if (n > 0 && r != c->host.rank) memcpy(p->data + from, p->place + r * p->step, (size_t)n);
+  }
+  return s;
+}
+
+mcl_status mcli_comm_gather_parts(mcl_comm *c, mcl_status s, const int64_t *first, void *data,
+                                  int64_t row_bytes, mcl_error *err) {
+  if (mcli_comm_is_alone(c) || c->agreed) return s;
+  parts p = {.first = first, .row_bytes = row_bytes, .data = data};
+  for (int32_t r = 0; r < c->host.size; r++) {
+    int64_t bytes = (first[r + 1] - first[r]) * row_bytes;
+    if (bytes > p.longest) p.longest = bytes;
+  }
+  p.step = p.longest < chunk_of(c) ? p.longest : chunk_of(c);
+  p.place = MCLI_NEW(c->context, char, p.step * c->host.size);
+  p.send = MCLI_NEW0(c->context, char, p.step);
+  if (s == MCL_OK && (!p.place || !p.send)) s = mcli_nomem(err, "what the ranks send");
+  s = agree(c, s, WITHIN, (uint64_t)p.longest, err);
+  for (int64_t at = 0; at < p.longest && s == MCL_OK; at += p.step)
+    s = gather_round(c, &p, at, err);
+  mcli_free(c->context, p.place);
+  mcli_free(c->context, p.send);
+  return s;
+}
+
+static mcl_status add_in_order(mcl_comm *c, float *data, int64_t n, float *place, mcl_error *err) {
+  mcl_status s = allgather(c, data, place, (size_t)n * sizeof *data, err);
+  for (int64_t i = 0; i < n && s == MCL_OK; i++) {
+    double sum = 0;
+    for (int32_t r = 0; r < c->host.size; r++) sum += (double)place[r * n + i];
+    data[i] = (float)sum;
+  }
+  return s;
+}
+
+static mcl_status add_by_host(mcl_comm *c, float *data, int64_t n, mcl_error *err) {
+  mcl_error inner;
+  mcli_callback_begin(&inner);
+  mcl_status s = c->host.sum(c->host.user, data, (uint64_t)n, &inner);
+  return settle(c, s, &inner, "mcl_host_comm.sum", err);
+}
+
+mcl_status mcli_comm_sum(mcl_comm *c, mcl_status s, float *data, int64_t n, mcl_error *err) {
+  if (mcli_comm_is_alone(c) || c->agreed) return s;
+  int64_t most = c->host.sum ? MCL_COMM_FLOATS : chunk_of(c) / (int64_t)sizeof(float);
+  float *place = NULL;
+  if (most > n) most = n;
+  if (s == MCL_OK && !c->host.sum && !(place = MCLI_NEW(c->context, float, most * c->host.size)))
+    s = mcli_nomem(err, "what the ranks add up");
+  s = agree(c, s, ADDING, (uint64_t)n, err);
+  for (int64_t at = 0, m; at < n && s == MCL_OK; at += m) {
+    m = n - at < most ? n - at : most;
+    s = c->host.sum ? add_by_host(c, data + at, m, err) : add_in_order(c, data + at, m, place, err);
+  }
+  mcli_free(c->context, place);
+  return s;
+}
