@@ -209,6 +209,16 @@ mcl_status mcli_parallel(mcl_context *c, uint32_t tasks, mcl_task_fn fn, void *j
   return MCL_OK;
 }
 
+mcl_status mcli_parallel_beside(mcl_context *c, uint32_t tasks, mcl_task_fn fn, void *job,
+                                void (*own)(void *own_job), void *own_job, mcl_error *err) {
+  if (c->pool && tasks > 0 && c->process == getpid()) {
+    mcli_pool_run_beside(c->pool, tasks, fn, job, own, own_job);
+    return MCL_OK;
+  }
+  own(own_job);
+  return mcli_parallel(c, tasks, fn, job, err);
+}
+
 mcl_status mcli_guard_enter(mcli_guard *g, const char *handle, mcl_error *err) {
   if (!atomic_flag_test_and_set_explicit(&g->taken, memory_order_acquire)) return MCL_OK;
   return mcli_fail(err, MCL_E_BUSY, "the %s is in use by a call that has not returned", handle);

@@ -29,6 +29,14 @@ void mcli_log(const mcl_context *c, int32_t level, const char *component, const 
 mcl_status mcli_parallel(mcl_context *c, uint32_t tasks, mcl_task_fn fn, void *job, mcl_error *err);
 uint32_t mcli_workers(const mcl_context *c);
 
+// The same with work of the caller's own beside it, such as a host's callback: own(own_job) begins at once on the calling
+// thread while workers take tasks; when it has returned, the caller takes tasks too. Where nobody else may take them (no
+// workers, a host's runner, a forked child, inside a task or an `own`), own runs to its end before the first task starts:
+// so it may wait for a task only once it has seen one run. Tasks run whatever became of own, which keeps its failure in
+// its job as tasks do, and may call libmcl.
+mcl_status mcli_parallel_beside(mcl_context *c, uint32_t tasks, mcl_task_fn fn, void *job,
+                                void (*own)(void *own_job), void *own_job, mcl_error *err);
+
 // rows cut into parts of `block` rows: how many there are, at least 1 for rows > 0.
 static inline uint32_t mcli_blocks(int64_t rows, int64_t block) {
   return (uint32_t)((rows + block - 1) / block);

@@ -4,6 +4,10 @@
 // atomic counter. A second caller, or a task that runs a job of its own, finds the pool busy and runs its tasks alone:
 // no queue, so nothing can deadlock. A thread that cannot be started is done without.
 //
+// The caller may have work of its own beside the tasks, which no worker may do for it: a host's callback, say. It does
+// that first and takes tasks after; workers are not waited for until then. Should that work call for a job, the pool is
+// busy, and the caller runs it alone.
+//
 // Jobs often follow each other at once, and waking a thread takes as long as many a job: who waits looks a while first,
 // some tens of microseconds, and sleeps then. Not where threads outnumber cores, for then it keeps the others from work.
 #include "base/thread.h"
@@ -141,9 +145,19 @@ uint32_t mcli_pool_size(const mcli_pool *p) {
   return p->size;
 }
 
+static void nothing_beside(void *own_job) {
+  (void)own_job;
+}
+
 void mcli_pool_run(mcli_pool *p, uint32_t tasks, mcl_task_fn fn, void *job) {
+  mcli_pool_run_beside(p, tasks, fn, job, nothing_beside, NULL);
+}
+
+void mcli_pool_run_beside(mcli_pool *p, uint32_t tasks, mcl_task_fn fn, void *job,
+                          void (*own)(void *own_job), void *own_job) {
   if (p->started == 0 || alone ||
       atomic_flag_test_and_set_explicit(&p->busy, memory_order_acquire)) {
+    own(own_job);
     for (uint32_t t = 0; t < tasks; t++) fn(job, t, 0);
     return;
   }
@@ -156,6 +170,7 @@ void mcli_pool_run(mcli_pool *p, uint32_t tasks, mcl_task_fn fn, void *job) {
   atomic_fetch_add(&p->generation, 1);
   pthread_cond_broadcast(&p->wake);
   pthread_mutex_unlock(&p->lock);
+  own(own_job);
   take_tasks(p, 0);
   for (uint32_t i = 0; i < p->looks && atomic_load(&p->working); i++) pause_a_little();
   pthread_mutex_lock(&p->lock);
@@ -180,15 +195,18 @@ uint32_t mcli_cores(void) {
 
 struct mcli_lock {
   pthread_mutex_t mutex;
+  pthread_cond_t woken;
 };
 
 mcli_lock *mcli_lock_new(mcl_context *c) {
   mcli_lock *l = mcli_alloc(c, 1, sizeof *l);
   if (l) pthread_mutex_init(&l->mutex, NULL);
+  if (l) pthread_cond_init(&l->woken, NULL);
   return l;
 }
 
 void mcli_lock_free(mcl_context *c, mcli_lock *l) {
+  if (l) pthread_cond_destroy(&l->woken);
   if (l) pthread_mutex_destroy(&l->mutex);
   mcli_free(c, l);
 }
@@ -198,6 +216,12 @@ void mcli_lock_take(mcli_lock *l) {
 }
 void mcli_lock_give(mcli_lock *l) {
   pthread_mutex_unlock(&l->mutex);
+}
+void mcli_lock_wait(mcli_lock *l) {
+  pthread_cond_wait(&l->woken, &l->mutex);
+}
+void mcli_lock_wake(mcli_lock *l) {
+  pthread_cond_broadcast(&l->woken);
 }
 
 // ---- one job ahead -------------------------------------------------------------------------------------

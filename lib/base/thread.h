@@ -16,6 +16,10 @@ mcl_status mcli_pool_create(mcl_context *c, uint32_t threads, void (*warm)(mcl_c
 void mcli_pool_free(mcl_context *c, mcli_pool *p);
 uint32_t mcli_pool_size(const mcli_pool *p); // threads, the caller's included
 void mcli_pool_run(mcli_pool *p, uint32_t tasks, mcl_task_fn fn, void *job);
+// own(own_job) on the calling thread while workers take tasks, then the rest of the tasks there too; own first where
+// there is no worker to be had.
+void mcli_pool_run_beside(mcli_pool *p, uint32_t tasks, mcl_task_fn fn, void *job,
+                          void (*own)(void *own_job), void *own_job);
 uint32_t mcli_cores(void); // that this process may use
 
 typedef struct mcli_lock mcli_lock;
@@ -23,6 +27,9 @@ mcli_lock *mcli_lock_new(mcl_context *c); // NULL without memory
 void mcli_lock_free(mcl_context *c, mcli_lock *l);
 void mcli_lock_take(mcli_lock *l);
 void mcli_lock_give(mcli_lock *l);
+// By who holds the lock: gives it, sleeps until somebody wakes all (or for no reason), and has it again.
+void mcli_lock_wait(mcli_lock *l);
+void mcli_lock_wake(mcli_lock *l); // all who wait
 
 // Runs fn(job) on a thread of its own while the caller goes on; where no thread can be had, at the wait.
 // For decoding the next batch during training. One job at a time.
