@@ -28,14 +28,20 @@
  *
  * A zero row is normalised to zero: its scores are 0, its gradient is 0.
  *
+ * Over ranks: each takes anchors of its own, and candidates gathered from all. With MCL_ONE_WAY za
+ * are the rank's own rows and first_positive says which rows of zb they pair with. Both ways, and
+ * for NT-Xent, za and zb are the gathered rows, and MCL_SOME_ANCHORS says which of them are the
+ * rank's. A rank with a share f of the rows then takes 2 f - f^2 of the time of one process with
+ * all: a score of two of its anchors serves both, one of an anchor and another rank's row is
+ * computed on either's rank.
+ *
  * Memory: at most 2 m (8 dim + 128) bytes and 200 KiB a thread; with other_duplicates 72 bytes
- * more for each of the 2 m rows. Rows lie in sixteens, and cells share one only where they fit into
- * it whole: with small cells up to 21 dim instead of 8 dim, and 256 dim bytes more in all.
- * What that leaves of 30 MiB is taken for scores, so that fewer are computed twice, but under
- * MCL_LEAST_MEMORY. Never an n x m matrix. This
- * bounds the loss, not your encoder's activations. A call costs the same whether gradients are
- * wanted or not. Any number of calls at once; the same inputs give the same bits for any number of
- * threads. */
+ * more for each of the 2 m rows, with MCL_SOME_ANCHORS 16. Rows lie in sixteens, and cells share
+ * one only where they fit into it whole: with small cells up to 21 dim instead of 8 dim, and 256
+ * dim bytes more in all. What that leaves of 30 MiB is taken for scores, so that fewer are computed
+ * twice, but under MCL_LEAST_MEMORY. Never an n x m matrix. This bounds the loss, not your
+ * encoder's activations. A call costs the same whether gradients are wanted or not. Any number of
+ * calls at once; the same inputs give the same bits for any number of threads. */
 #ifndef LIBMCL_LOSS_H
 #define LIBMCL_LOSS_H
 
@@ -53,8 +59,16 @@ MCL_BEGIN_DECLS
  *  MCL_REDUCE_SUM: L is the sum over all anchors, of both directions, instead of (4).
  *  MCL_ROWS_AS_GIVEN: (1) takes the rows as they are; they are not normalised.
  *  MCL_ONE_WAY: InfoNCE from za to zb only.
- *  MCL_LEAST_MEMORY: no scores are kept; the same bits, in up to a third more time. */
-enum { MCL_REDUCE_SUM = 1, MCL_ROWS_AS_GIVEN = 2, MCL_ONE_WAY = 4, MCL_LEAST_MEMORY = 8 };
+ *  MCL_LEAST_MEMORY: no scores are kept; the same bits, in up to a third more time.
+ *  MCL_SOME_ANCHORS: only the rows that first_anchor and anchors of mcl_loss_inputs name are
+ *  anchors, all are candidates. Not with MCL_ONE_WAY. */
+enum {
+  MCL_REDUCE_SUM = 1,
+  MCL_ROWS_AS_GIVEN = 2,
+  MCL_ONE_WAY = 4,
+  MCL_LEAST_MEMORY = 8,
+  MCL_SOME_ANCHORS = 16
+};
 
 /** Prepared by mcl_loss_options_init(). */
 typedef struct mcl_loss_options {
@@ -95,6 +109,13 @@ typedef struct mcl_loss_inputs {
    *  where one row shares its image with a second, and that one its caption with a third, the first
    *  and the third stay negatives. NULL: none. */
   const int64_t *other_duplicates;
+  /** With MCL_SOME_ANCHORS, else 0: rows first_anchor .. first_anchor + anchors - 1 of za and those
+   *  of zb are the anchors, a range within 0 .. n - 1. L is of these alone, and dza and dzb are its
+   *  gradient with respect to all rows, as each row is a candidate too. So with MCL_REDUCE_SUM, and
+   *  ranges that cover all rows once, L, d_log_temperature, dza, dzb and the counts of the result
+   *  added up over the ranks are those of one process; for its mean divide by the anchors of all.
+   *  `anchors` may be 0, for a rank that has no rows: then L and all gradients are 0. */
+  int64_t first_anchor, anchors;
 } mcl_loss_inputs;
 
 /** Prepared by mcl_struct_init(). */
@@ -105,16 +126,17 @@ typedef struct mcl_loss_result {
   /** Share of the anchors with negatives whose positive scores above all of them; a tie counts as
    *  wrong. 0 where no anchor has any. */
   double accuracy;
-  int64_t anchors; /**< n with MCL_ONE_WAY, else 2n */
+  int64_t anchors; /**< n with MCL_ONE_WAY, 2 `anchors` with MCL_SOME_ANCHORS, else 2n */
   int64_t anchors_without_negatives;
 } mcl_loss_result;
 
 /** NT-Xent: n = m, no MCL_ONE_WAY. `options` NULL: the defaults.
  *  Errors, after which no output is changed: MCL_E_INVALID (a NULL argument, an option,
- *  first_positive; named), MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_UNSUPPORTED (an array on a device, a
- *  newer struct's field), MCL_E_LIMIT (more than 2^31 - 1 rows), MCL_E_NOT_FINITE (the first such
- *  row, with its array's name; or rows as given whose scores overflow float32), MCL_E_NOMEM,
- *  MCL_E_CALLBACK (a host's runner failed). Any thread. */
+ *  first_positive, a range of anchors; named), MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_UNSUPPORTED (an
+ *  array on a device, a newer struct's field), MCL_E_LIMIT (more than 2^31 - 1 rows),
+ *  MCL_E_NOT_FINITE (the first such row, with its array's name, be it an anchor or not; or rows as
+ *  given whose scores overflow float32), MCL_E_NOMEM, MCL_E_CALLBACK (a host's runner failed). Any
+ *  thread. */
 MCL_API MCL_CHECK mcl_status mcl_loss_nt_xent(mcl_context *context, const mcl_loss_options *options,
                                               const mcl_loss_inputs *in, mcl_loss_result *out,
                                               mcl_error *err);

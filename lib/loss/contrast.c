@@ -15,6 +15,9 @@
 // rows and its columns: NT-Xent's matrix is computed above the diagonal only. Pass 1 makes (2),
 // pass 2 makes (4) and (5): 8 M^2 d flops for M x M scores in d dimensions, half that for NT-Xent.
 //
+// Where only a share f of the rows are anchors, the others are candidates: w is 0 for them. Tiles without an anchor among
+// rows and columns are left out, which leaves 2 f - f^2 of all.
+//
 // A quarter of that is scores made for the second time. What pass 1 leaves of a tile, exponentials or scores, is kept for
 // pass 2 as far as a fixed room goes; the others are computed twice, to the same bits.
 //
@@ -40,6 +43,7 @@ typedef struct tile {
   int64_t row, n, column, m, row_panel, column_panel;
   int64_t high, wide; // panels
   bool several;       // cells
+  bool both;          // its columns are anchors too
   float *kept;        // its scores after pass 1; NULL: no room
 } tile;
 
@@ -77,21 +81,33 @@ static int64_t blocks(int64_t rows, int64_t block) {
   return (rows + block - 1) / block;
 }
 
+static int64_t early_blocks(const mcli_span *s) {
+  return blocks(s->late - s->from, s->block);
+}
+
+static int64_t all_blocks(const mcli_span *s) {
+  return early_blocks(s) + blocks(s->end - s->late, s->late_block);
+}
+
 static int64_t rounds_of(const mcli_cell *g) {
-  int64_t x = blocks(g->x_end - g->x, g->x_block), y = blocks(g->y_end - g->y, g->y_block);
+  int64_t x = all_blocks(&g->x), y = all_blocks(&g->y);
   return x > y ? x : y;
 }
 
-static tile tile_at(const mcli_cell *g, int64_t a, int64_t b) {
-  int64_t row = a * g->x_block, column = b * g->y_block;
-  int64_t n = g->x_end - g->x - row, m = g->y_end - g->y - column;
-  tile t = {.row = g->x + row,
-            .n = n < g->x_block ? n : g->x_block,
-            .column = g->y + column,
-            .m = m < g->y_block ? m : g->y_block,
-            .row_panel = g->x_panel + row / PANEL,
-            .column_panel = g->y_panel + column / PANEL,
-            .several = g->several};
+// First row of block b and, by *n, how many.
+static int64_t block_at(const mcli_span *s, int64_t b, int64_t *n) {
+  int64_t late = b - early_blocks(s), block = late < 0 ? s->block : s->late_block;
+  int64_t first = late < 0 ? s->from + b * block : s->late + late * block;
+  int64_t end = late < 0 ? s->late : s->end;
+  *n = end - first < block ? end - first : block;
+  return first;
+}
+
+static tile tile_at(const pass *p, const mcli_cell *g, int64_t a, int64_t b) {
+  tile t = {.several = g->several, .both = p->k->both && b < early_blocks(&g->y)};
+  t.row = block_at(&g->x, a, &t.n), t.column = block_at(&g->y, b, &t.m);
+  t.row_panel = g->x.panel + (t.row - g->x.from) / PANEL;
+  t.column_panel = g->y.panel + (t.column - g->y.from) / PANEL;
   t.high = blocks(t.n, PANEL), t.wide = blocks(t.m, PANEL);
   return t;
 }
@@ -103,12 +119,14 @@ static int64_t list_round(pass *p, int64_t round) {
   for (int diagonal = 0; diagonal < 2; diagonal++)
     for (int64_t c = 0; c < k->n_cells; c++) {
       const mcli_cell *g = &k->cells[c];
-      int64_t rounds = rounds_of(g), columns = blocks(g->y_end - g->y, g->y_block);
+      int64_t rounds = rounds_of(g), rows = all_blocks(&g->x), columns = all_blocks(&g->y);
       if (round >= rounds) continue;
-      for (int64_t a = 0; a < blocks(g->x_end - g->x, g->x_block); a++) {
+      int64_t early = early_blocks(&g->x), early_columns = early_blocks(&g->y);
+      for (int64_t a = 0; a < rows; a++) {
         int64_t b = k->x == k->y ? (round - a + rounds) % rounds : (a + round) % rounds;
         if (b >= columns || (k->x == k->y && a > b)) continue;
-        if ((k->x == k->y && a == b) == diagonal) p->tiles[found++] = tile_at(g, a, b);
+        if (a >= early && b >= early_columns) continue; // no anchor in either
+        if ((k->x == k->y && a == b) == diagonal) p->tiles[found++] = tile_at(p, g, a, b);
       }
     }
   for (int64_t i = 0; i < found; i++) {
@@ -194,12 +212,14 @@ static void score_strip(const pass *p, const tile *t, int64_t panel, float *stri
     positive = positive_in(p, t, at);
     if (positive >= 0) {
       x->score[row] = *score_at(strip, i, positive);
-      if (k->both) y->score[t->column + positive] = x->score[row];
+      if (t->both) y->score[t->column + positive] = x->score[row];
       mask(t, strip, i, positive, positive + 1);
     }
     mask(t, strip, i, t->m, t->wide * PANEL);
-    int64_t first = x->mask_from[row] - t->column;
-    mask(t, strip, i, first, first + x->mask[row]);
+    for (int late = 0; late < 2 && x->masks[late]; late++) {
+      int64_t first = x->masks[late][row].from - t->column;
+      mask(t, strip, i, first, first + x->masks[late][row].n);
+    }
     if (x->more) mask_more(x, y, t, strip, i, row);
     if (t->several) mask_other_cells(p, t, strip, i, row);
   }
@@ -245,7 +265,7 @@ static void sum_task(void *job, uint32_t task, uint32_t worker) {
   mcli_side *x = p->k->x, *y = p->k->y;
   scratch *w = &p->scratch[worker];
   float *scores = t->kept ? t->kept : w->scores;
-  bool columns = p->k->both && !is_diagonal(p, t);
+  bool columns = t->both && !is_diagonal(p, t);
   // A strip that nobody wants again is overwritten by the next, in L1.
   int64_t step = t->kept || p->moving ? t->wide * MCLI_BLOCK : 0;
   clear(&w->rows), clear(&w->columns);
@@ -276,7 +296,7 @@ static void finish_anchors(void *job, uint32_t task, uint32_t worker) {
   double weight = p->k->weight / p->k->temperature;
   int64_t end = ((int64_t)task + 1) * ANCHORS_A_TASK;
   for (int64_t i = (int64_t)task * ANCHORS_A_TASK; i < end && i < s->n; i++) {
-    if (!(s->best[i] > -INFINITY)) continue; // no negatives: all is 0
+    if (s->keys[i].late || !(s->best[i] > -INFINITY)) continue; // no anchor, no negatives: all is 0
     double lead = (double)s->score[i] - (double)s->shifts[i], odds = log(s->sums[i]) - lead;
     s->losses[i] = odds > 0 ? odds + log1p(exp(-odds)) : log1p(exp(odds));
     if (isinf(s->score[i])) s->losses[i] = INFINITY; // beyond float: refused, not taken for won
@@ -297,15 +317,15 @@ static void weigh_strip(const pass *p, const tile *t, int64_t panel, const float
     float *turned = w->turned + (panel * t->wide + j) * MCLI_BLOCK;
     const float *block = strip + j * MCLI_BLOCK, *others = w->columns.weights + j * PANEL;
     if (p->moving)
-      p->kernels->weigh_by(block, shifts, weights,
-                           p->k->both ? w->columns.shifts + j * PANEL : NULL, others, out, turned);
+      p->kernels->weigh_by(block, shifts, weights, t->both ? w->columns.shifts + j * PANEL : NULL,
+                           others, out, turned);
     else
       p->kernels->weigh(block, weights, others, out, turned);
   }
   for (int64_t i = 0; i < PANEL && panel * PANEL + i < t->n; i++) {
     int64_t at = panel * PANEL + i, j = positive_in(p, t, at);
     if (j < 0) continue;
-    float pull = x->pulls[t->row + at] + (p->k->both ? y->pulls[t->column + j] : 0);
+    float pull = x->pulls[t->row + at] + (t->both ? y->pulls[t->column + j] : 0);
     w->weighed[(j / PANEL * t->high + panel) * MCLI_BLOCK + i * PANEL + j % PANEL] = pull;
     w->turned[(panel * t->wide + j / PANEL) * MCLI_BLOCK + j % PANEL * PANEL + i] = pull;
   }
@@ -366,8 +386,7 @@ static int64_t room_for_scores(pass *p) {
 static mcl_status allocate(pass *p, mcl_error *err) {
   mcl_context *c = p->k->context;
   int64_t most = 0;
-  for (int64_t i = 0; i < p->k->n_cells; i++)
-    most += blocks(p->k->cells[i].x_end - p->k->cells[i].x, p->k->cells[i].x_block);
+  for (int64_t i = 0; i < p->k->n_cells; i++) most += all_blocks(&p->k->cells[i].x);
   p->tiles = MCLI_NEW(c, tile, most);
   p->scratch = MCLI_NEW(c, scratch, (int64_t)mcli_workers(c));
   if (p->tiles && p->k->keep) p->room = room_for_scores(p);

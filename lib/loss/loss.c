@@ -20,6 +20,7 @@ typedef struct call {
   mcl_loss_options o;
   mcl_loss_inputs in;
   int64_t n, m, dim;
+  mcli_run anchors; // of a view
   mcli_contrast k;
   mcli_side a, b; // NT-Xent has only a, of 2n rows
 } call;
@@ -36,6 +37,22 @@ static mcl_status check_options(const mcl_loss_options *o, uint32_t allowed, mcl
                      o->flags & ~allowed);
   if (o->reserved != 0)
     return mcli_fail(err, MCL_E_INVALID, "mcl_loss_options.reserved is %d, not 0", o->reserved);
+  return MCL_OK;
+}
+
+static mcl_status check_anchors(call *l, mcl_error *err) {
+  int64_t first = l->in.first_anchor, n = l->in.anchors;
+  bool some = l->o.flags & MCL_SOME_ANCHORS;
+  if (!some && (first != 0 || n != 0))
+    return mcli_fail(err, MCL_E_INVALID, "%s is %lld, which needs MCL_SOME_ANCHORS",
+                     n != 0 ? "anchors" : "first_anchor", (long long)(n != 0 ? n : first));
+  if (some && (l->o.flags & MCL_ONE_WAY))
+    return mcli_fail(err, MCL_E_INVALID,
+                     "MCL_SOME_ANCHORS with MCL_ONE_WAY, which takes first_positive");
+  if (first < 0 || first > l->n || n < 0 || n > l->n - first)
+    return mcli_fail(err, MCL_E_INVALID, "%lld anchors from row %lld on, of %lld rows",
+                     (long long)n, (long long)first, (long long)l->n);
+  l->anchors = some ? (mcli_run){first, n} : (mcli_run){0, l->n};
   return MCL_OK;
 }
 
@@ -63,12 +80,19 @@ static mcl_status check_shapes(call *l, mcl_error *err) {
   if (l->in.first_positive < 0 || l->in.first_positive > l->m - l->n)
     return mcli_fail(err, MCL_E_INVALID, "first_positive is %lld, not in 0..%lld",
                      (long long)l->in.first_positive, (long long)(l->m - l->n));
-  if (l->in.dza) s = mcli_matrix_check_out(l->in.dza, "dza", l->n, l->dim, err);
+  s = check_anchors(l, err);
+  if (s == MCL_OK && l->in.dza) s = mcli_matrix_check_out(l->in.dza, "dza", l->n, l->dim, err);
   if (s == MCL_OK && l->in.dzb) s = mcli_matrix_check_out(l->in.dzb, "dzb", l->m, l->dim, err);
   return s;
 }
 
 // ---- the two losses: who picks among whom -------------------------------------------------------
+
+// dL/dl_i; without anchors there is no mean, and nothing to weigh.
+static double weight_of(const call *l) {
+  int64_t anchors = (l->k.both ? 2 : 1) * l->anchors.n;
+  return l->o.flags & MCL_REDUCE_SUM || anchors == 0 ? 1 : 1 / (double)anchors;
+}
 
 static mcl_status make_side(call *l, mcli_side *s, int views, const mcl_array *z, int64_t first,
                             mcl_error *err) {
@@ -76,7 +100,8 @@ static mcl_status make_side(call *l, mcli_side *s, int views, const mcl_array *z
   const int64_t *duplicates = l->in.duplicates ? l->in.duplicates + first : NULL;
   bool as_given = (l->o.flags & MCL_ROWS_AS_GIVEN) != 0;
   s->other = l->in.other_duplicates ? l->in.other_duplicates + first : NULL;
-  return mcli_side_make(l->context, s, views, z, cells, duplicates, as_given, err);
+  mcli_run anchors = l->k.both ? l->anchors : (mcli_run){0, z->shape[0]};
+  return mcli_side_make(l->context, s, views, z, cells, duplicates, anchors, as_given, err);
 }
 
 static mcl_status nt_xent(call *l, mcl_error *err) {
@@ -84,7 +109,7 @@ static mcl_status nt_xent(call *l, mcl_error *err) {
   const char *const names[] = {"za", "zb"};
   l->k.x = l->k.y = &l->a;
   l->k.both = true;
-  l->k.weight = l->o.flags & MCL_REDUCE_SUM ? 1 : 1 / (double)(2 * l->n);
+  l->k.weight = weight_of(l);
   mcl_status s = make_side(l, &l->a, 2, l->in.za, 0, err);
   if (s == MCL_OK) s = mcli_contrast_link(&l->k, l->n, err);
   if (s == MCL_OK) s = mcli_panels_load(l->context, &l->a, both, names, true, err);
@@ -96,7 +121,7 @@ static mcl_status info_nce(call *l, mcl_error *err) {
   mcl_context *c = l->context;
   l->k.x = &l->a, l->k.y = &l->b;
   l->k.both = !(l->o.flags & MCL_ONE_WAY);
-  l->k.weight = l->o.flags & MCL_REDUCE_SUM ? 1 : 1 / (double)(l->k.both ? 2 * l->n : l->n);
+  l->k.weight = weight_of(l);
   mcl_status s = make_side(l, &l->a, 1, l->in.za, l->in.first_positive, err);
   if (s == MCL_OK) s = make_side(l, &l->b, 1, l->in.zb, 0, err);
   if (s == MCL_OK) s = mcli_contrast_link(&l->k, l->in.first_positive, err);
@@ -109,8 +134,10 @@ static mcl_status info_nce(call *l, mcl_error *err) {
 
 static void add_anchors(const mcli_side *s, double weight, mcl_loss_result *out) {
   double loss = 0;
-  int64_t hits = 0, alone = 0;
+  int64_t hits = 0, alone = 0, late = 0;
   for (int64_t i = 0; i < s->n; i++) {
+    late += s->keys[i].late;
+    if (s->keys[i].late) continue;
     bool is_alone = s->best[i] == -INFINITY;
     loss += s->losses[i];
     alone += is_alone;
@@ -118,7 +145,7 @@ static void add_anchors(const mcli_side *s, double weight, mcl_loss_result *out)
   }
   out->loss += weight * loss;
   out->accuracy += (double)hits; // a count, until all anchors are in
-  out->anchors += s->n;
+  out->anchors += s->n - late;
   out->anchors_without_negatives += alone;
 }
 
@@ -172,7 +199,8 @@ static mcl_status run(mcl_context *c, const mcl_loss_options *o, const mcl_loss_
   return s < 0 ? s : mcl_ok(err);
 }
 
-static const uint32_t common_flags = MCL_REDUCE_SUM | MCL_ROWS_AS_GIVEN | MCL_LEAST_MEMORY;
+static const uint32_t common_flags =
+    MCL_REDUCE_SUM | MCL_ROWS_AS_GIVEN | MCL_LEAST_MEMORY | MCL_SOME_ANCHORS;
 
 mcl_status mcl_loss_nt_xent(mcl_context *c, const mcl_loss_options *o, const mcl_loss_inputs *in,
                             mcl_loss_result *out, mcl_error *err) {

@@ -24,7 +24,7 @@ static mcl_status make_keys(const mcli_contrast *k, const mcli_side *s, mcli_sor
   }
   for (int64_t i = 0; i < s->n; i++) {
     int64_t id = s->other[s->keys[i].row % s->of_a_view];
-    keys[i] = (mcli_sort_key){s->keys[i].cell, id < 0 ? -1 : id, i};
+    keys[i] = (mcli_sort_key){.cell = s->keys[i].cell, .id = id < 0 ? -1 : id, .row = (uint32_t)i};
   }
   *out = mcli_keys_sort(keys, other, s->n);
   mcli_free(c, *out == keys ? other : keys);

@@ -405,7 +405,7 @@ AT(mcl_loss_options, temperature, 8);
 AT(mcl_loss_options, flags, 16);
 AT(mcl_loss_options, reserved, 20);
 
-SIZE(mcl_loss_inputs, 72);
+SIZE(mcl_loss_inputs, 88);
 AT(mcl_loss_inputs, struct_size, 0);
 AT(mcl_loss_inputs, za, 8);
 AT(mcl_loss_inputs, zb, 16);
@@ -415,6 +415,8 @@ AT(mcl_loss_inputs, first_positive, 40);
 AT(mcl_loss_inputs, dza, 48);
 AT(mcl_loss_inputs, dzb, 56);
 AT(mcl_loss_inputs, other_duplicates, 64);
+AT(mcl_loss_inputs, first_anchor, 72);
+AT(mcl_loss_inputs, anchors, 80);
 
 SIZE(mcl_loss_result, 48);
 AT(mcl_loss_result, struct_size, 0);
@@ -632,6 +634,7 @@ VALUE(MCL_REDUCE_SUM, 1);
 VALUE(MCL_ROWS_AS_GIVEN, 2);
 VALUE(MCL_ONE_WAY, 4);
 VALUE(MCL_LEAST_MEMORY, 8);
+VALUE(MCL_SOME_ANCHORS, 16);
 VALUE(MCL_SMALL_BACK_OFF, 1);
 VALUE(MCL_SMALL_KEEP, 2);
 VALUE(MCL_SMALL_DROP, 3);

@@ -1,7 +1,6 @@
 // What the losses compute.
 #include "loss/twin.h"
 
-// The twin's own gradients, which everything below is held to.
 START_TEST(the_twin_s_gradients_are_finite_differences) {
   int64_t cells[7] = {3, 1, 3, 3, 1, 3, 3}, duplicates[7] = {1, 2, 1, -1, 2, 3, -1};
   for (int kind = 0; kind < 3; kind++)
@@ -12,25 +11,7 @@ START_TEST(the_twin_s_gradients_are_finite_differences) {
       p.flags |= variant & 1 ? MCL_ROWS_AS_GIVEN : MCL_REDUCE_SUM;
       p.first = kind == 2 ? 1 : 0;
       if (variant & 2) p.cells = cells, p.duplicates = duplicates;
-      answer a = {.dza = zeros(21, sizeof(double)), .dzb = zeros(21, sizeof(double))};
-      twin(&p, &a);
-      for (int64_t i = 0; i < 21 + p.n * 3; i++) {
-        double *z = i < 21 ? &p.zb[i] : &p.za[i - 21], was = *z, h = 1e-5;
-        double got = i < 21 ? a.dzb[i] : a.dza[i - 21];
-        answer up = {0}, down = {0};
-        *z = was + h;
-        twin(&p, &up);
-        *z = was - h;
-        twin(&p, &down);
-        *z = was;
-        ck_assert_double_eq_tol((up.loss - down.loss) / (2 * h), got, 1e-7);
-      }
-      answer up = {0}, down = {0};
-      double tau = p.tau, h = 1e-5;
-      p.tau = tau * exp(h), twin(&p, &up);
-      p.tau = tau * exp(-h), twin(&p, &down);
-      ck_assert_double_eq_tol((up.loss - down.loss) / (2 * h), a.slope, 1e-7);
-      free(a.dza), free(a.dzb);
+      check_differences(&p);
       problem_free(&p);
     }
 }
@@ -279,36 +260,6 @@ START_TEST(cells_are_losses_of_their_own) {
 }
 END_TEST
 
-START_TEST(two_ranks_add_up_to_one) {
-  mcl_context *c = test_context(2);
-  enum { M = 30, D = 7 };
-  problem p = make_problem(M, M, D, 5), rank;
-  int64_t cells[M];
-  for (int i = 0; i < M; i++) cells[i] = i % 4;
-  p.cells = cells;
-  p.flags = MCL_ONE_WAY | MCL_REDUCE_SUM;
-  solved whole = solve(c, &p);
-  double loss = 0, dzb[M * D] = {0};
-  for (int r = 0; r < 2; r++) {
-    rank = p;
-    rank.first = r ? 13 : 0;
-    rank.n = r ? M - 13 : 13;
-    rank.za += rank.first * D;
-    solved s = solve(c, &rank);
-    loss += s.r.loss;
-    for (int i = 0; i < M * D; i++) dzb[i] += (double)s.dzb[i];
-    for (int64_t i = 0; i < rank.n * D; i++)
-      ck_assert(fabsf(s.dza[i] - whole.dza[rank.first * D + i]) <= 1e-6f);
-    solved_free(&s);
-  }
-  ck_assert(fabs(loss - whole.r.loss) <= 1e-6 * whole.r.loss);
-  for (int i = 0; i < M * D; i++) ck_assert(fabs(dzb[i] - (double)whole.dzb[i]) <= 2e-6);
-  solved_free(&whole);
-  problem_free(&p);
-  mcl_context_unref(c);
-}
-END_TEST
-
 START_TEST(a_zero_row_has_scores_of_zero_and_no_gradient) {
   mcl_context *c = test_context(1);
   for (int kind = 0; kind < 3; kind++) {
@@ -398,6 +349,5 @@ RUN_TESTS("loss", the_twin_s_gradients_are_finite_differences,
           small_temperatures_lose_nothing, scores_at_both_ends_of_their_range_lose_nothing,
           long_rows_as_given_stay_within_the_range_of_exp, a_tie_with_a_negative_is_no_hit,
           one_row_cell_has_zero_loss_and_exactly_zero_gradient, cells_are_losses_of_their_own,
-          two_ranks_add_up_to_one, a_zero_row_has_scores_of_zero_and_no_gradient,
-          rows_of_any_length_give_the_same_loss, a_cell_without_anchors_has_no_gradient,
-          the_order_of_rows_does_not_matter)
+          a_zero_row_has_scores_of_zero_and_no_gradient, rows_of_any_length_give_the_same_loss,
+          a_cell_without_anchors_has_no_gradient, the_order_of_rows_does_not_matter)

@@ -158,7 +158,7 @@ START_TEST(options_outside_their_range_are_named) {
   BOTH_REFUSE(MCL_E_INVALID, "temperature is inf", l->o.temperature = (double)INFINITY);
   BOTH_REFUSE(MCL_E_INVALID, "temperature", l->o.temperature = 0.99e-4);
   BOTH_REFUSE(MCL_E_INVALID, "temperature", l->o.temperature = 1.01e4);
-  BOTH_REFUSE(MCL_E_INVALID, "flags has 0x10", l->o.flags = 16 | MCL_REDUCE_SUM);
+  BOTH_REFUSE(MCL_E_INVALID, "flags has 0x20", l->o.flags = 32 | MCL_REDUCE_SUM);
   BOTH_REFUSE(MCL_E_INVALID, "reserved is 1", l->o.reserved = 1);
   plain_call *one_way = new_call();
   one_way->o.flags = MCL_ONE_WAY;
@@ -226,6 +226,25 @@ START_TEST(first_positive_stays_among_the_candidates) {
 }
 END_TEST
 
+START_TEST(anchors_stay_among_the_rows) {
+  mcl_context *c = test_context(1);
+  BOTH_REFUSE(MCL_E_INVALID, "anchors is 1, which needs MCL_SOME_ANCHORS", l->in.anchors = 1);
+  BOTH_REFUSE(MCL_E_INVALID, "first_anchor is 2, which needs MCL_SOME_ANCHORS",
+              l->in.first_anchor = 2);
+  static const int64_t refused[][2] = {{-1, 1},        {0, -1}, {0, 7},         {6, 1}, {7, 0},
+                                       {5, INT64_MAX}, {3, 4},  {INT64_MAX, 1}, {1, -1}};
+  for (size_t k = 0; k < sizeof refused / sizeof *refused; k++)
+    BOTH_REFUSE(MCL_E_INVALID, "of 6 rows", l->o.flags = MCL_SOME_ANCHORS;
+                l->in.first_anchor = refused[k][0]; l->in.anchors = refused[k][1]);
+  plain_call *l = new_call();
+  l->o.flags = MCL_SOME_ANCHORS, l->in.anchors = 2, l->r.loss = 42;
+  CHECK_FAILS(MCL_E_INVALID, "MCL_SOME_ANCHORS with MCL_ONE_WAY", run_kind(c, l, 2));
+  ck_assert(l->r.loss == 42 && l->da[0] == 42 && l->db[0] == 42);
+  free(l);
+  mcl_context_unref(c);
+}
+END_TEST
+
 // Cells in falling order: the row that is named is the caller's first, not the first after sorting.
 START_TEST(the_first_row_that_is_not_finite_is_named) {
   mcl_context *c = test_context(1);
@@ -236,6 +255,9 @@ START_TEST(the_first_row_that_is_not_finite_is_named) {
   BOTH_REFUSE(MCL_E_NOT_FINITE, "zb's row 3", l->in.cells = cells; l->b[3 * D + 2] = -INFINITY;
               l->b[5 * D] = NAN);
   ck_assert_int_eq(err.row, 3);
+  // Nor does it matter whether anchors meet it.
+  BOTH_REFUSE(MCL_E_NOT_FINITE, "zb's row 3", l->in.cells = cells; l->b[3 * D] = NAN;
+              l->o.flags = MCL_SOME_ANCHORS; l->in.anchors = 2);
   BOTH_REFUSE(MCL_E_NOT_FINITE, "overflow", l->o.flags = MCL_ROWS_AS_GIVEN;
               for (int i = 0; i < N * D; i++) l->a[i] = l->b[i] = 1e30f);
   ck_assert_int_eq(err.row, -1);
@@ -280,18 +302,24 @@ static int64_t uneven_cell(int64_t row) {
 }
 
 // Without cells, with the most cells that are not alone, these with other ids too, and with the
-// cells that leave most room unused.
+// cells that leave most room unused; all rows and every other one as anchors.
 static void check_memory(mcl_context *c, meter *m, int64_t rows, bool least, int first) {
   problem p = make_problem(rows, rows, METERED_DIM, 8);
   int64_t *cells = zeros(rows, sizeof *cells), before = m->live;
-  for (int kind = 0; kind < 3; kind++)
+  for (int kind = 0; kind < 5; kind++)
     for (int with = first; with <= 3; with++) {
-      for (int64_t i = 0; i < rows; i++) cells[i] = with == 3 ? uneven_cell(i) : i / 2;
-      p.nt_xent = kind == 0;
+      for (int64_t i = 0; i < rows; i++) {
+        int64_t row = kind > 2 ? i % (rows / 2) * 2 + i / (rows / 2) : i;
+        cells[i] = with == 3 ? uneven_cell(row) : row / 2;
+      }
+      p.nt_xent = kind % 3 == 0;
       p.flags = (kind == 2 ? MCL_ONE_WAY : 0) | (least ? MCL_LEAST_MEMORY : 0);
+      p.flags |= kind > 2 ? MCL_SOME_ANCHORS : 0;
+      p.anchors = kind > 2 ? rows / 2 : 0;
       p.cells = p.duplicates = with ? cells : NULL;
       p.others = with == 2 ? cells : NULL;
       int64_t a_row = (with ? 21 : 8) * METERED_DIM + 128 + (with == 2 ? 72 : 0);
+      if (kind > 2) a_row += 16;
       int64_t stated = 2 * rows * a_row + 256 * METERED_DIM;
       if (!least && stated < 30 << 20) stated = 30 << 20;
       stated += 200 * 1024 * METERED_THREADS;
@@ -330,8 +358,10 @@ START_TEST(every_failing_allocation_is_an_error_and_the_retry_is_the_same) {
   mcl_context *c = test_context_with(&a, 1);
   problem p = make_problem(10, 10, 4, 10);
   int64_t cells[10] = {0, 1, 0, 1, 0, 1, 0, 1, 0, 1};
-  for (int kind = 0; kind < 8; kind++) {
+  for (int kind = 0; kind < 16; kind++) {
     p.nt_xent = kind & 1;
+    p.flags = kind & 8 ? MCL_SOME_ANCHORS : 0;
+    p.anchors = kind & 8 ? 4 : 0;
     p.cells = p.duplicates = kind & 2 ? cells : NULL;
     p.others = kind & 4 ? cells : NULL;
     solved want = solve(c, &p);
@@ -414,12 +444,14 @@ START_TEST(least_memory_gives_the_same_bits) {
   mcl_context *c = test_context(2);
   int64_t cells[2900];
   for (int64_t i = 0; i < 2900; i++) cells[i] = i % 3;
-  for (int kind = 0; kind < 3; kind++)
+  for (int kind = 0; kind < 5; kind++)
     for (int variant = 0; variant < 4; variant++) {
-      int64_t n = kind == 0 ? 2100 : 2900, bytes = n * 4 * (int64_t)sizeof(float);
+      int64_t n = kind % 3 == 0 ? 2100 : 2900, bytes = n * 4 * (int64_t)sizeof(float);
       problem p = make_problem(n, n, 4, 3);
-      p.nt_xent = kind == 0;
-      p.flags = (kind == 2 ? MCL_ONE_WAY : 0) | (variant & 1 ? MCL_ROWS_AS_GIVEN : 0);
+      p.nt_xent = kind % 3 == 0;
+      p.anchors = kind > 2 ? n * 3 / 4 : 0;
+      p.flags = (kind > 2 ? MCL_SOME_ANCHORS : 0) | (kind == 2 ? MCL_ONE_WAY : 0) |
+                (variant & 1 ? MCL_ROWS_AS_GIVEN : 0);
       if (variant & 2) p.cells = cells;
       solved kept = solve(c, &p);
       p.flags |= MCL_LEAST_MEMORY;
@@ -438,13 +470,15 @@ START_TEST(any_number_of_threads_gives_the_same_bits) {
   problem p = make_problem(700, 700, 16, 7);
   int64_t cells[700], others[700];
   for (int i = 0; i < 700; i++) cells[i] = i % 9 < 6 ? 0 : i % 3, others[i] = i % 23;
-  for (int kind = 0; kind < 6; kind++) {
+  for (int kind = 0; kind < 12; kind++) {
     solved first = {0};
+    bool some = kind >= 6 && kind % 3 != 2;
     p.nt_xent = kind % 3 == 0;
-    p.flags = kind % 3 == 2 ? MCL_ONE_WAY : 0;
+    p.flags = kind % 3 == 2 ? MCL_ONE_WAY : some ? MCL_SOME_ANCHORS : 0;
+    p.first_anchor = some ? 150 : 0, p.anchors = some ? 300 : 0;
     p.cells = kind % 2 ? cells : NULL;
-    p.others = kind >= 2 ? others : NULL;
-    p.tau = kind < 3 ? 0.3 : 0.01;
+    p.others = kind % 6 >= 2 ? others : NULL;
+    p.tau = kind % 6 < 3 ? 0.3 : 0.01;
     for (uint32_t threads = 1; threads <= 3; threads++) {
       mcl_context *c = test_context(threads);
       solved s = solve(c, &p);
@@ -469,7 +503,8 @@ RUN_TESTS("loss inputs", any_float_type_and_any_strides_are_taken,
           gradients_may_take_the_place_of_the_rows, the_default_temperature_is_one_half,
           options_outside_their_range_are_named, missing_arguments_are_named,
           shapes_that_do_not_fit_are_named, first_positive_stays_among_the_candidates,
-          the_first_row_that_is_not_finite_is_named, memory_is_what_the_header_says,
+          anchors_stay_among_the_rows, the_first_row_that_is_not_finite_is_named,
+          memory_is_what_the_header_says,
           every_failing_allocation_is_an_error_and_the_retry_is_the_same,
           a_host_s_runner_that_fails_leaves_the_outputs_alone, least_memory_gives_the_same_bits,
           any_number_of_threads_gives_the_same_bits)

@@ -21,6 +21,7 @@ typedef struct problem {
   double tau;
   double *za, *zb;
   const int64_t *cells, *duplicates, *others;
+  int64_t first_anchor, anchors; // with MCL_SOME_ANCHORS
 } problem;
 
 // dza, dzb: NULL, or [n, dim] and [m, dim] zeros.
@@ -129,6 +130,11 @@ static inline void turn_back(const problem *p, const double *z, const double *u,
   }
 }
 
+static inline bool is_anchor(const problem *p, int64_t row) {
+  if (!(p->flags & MCL_SOME_ANCHORS)) return true;
+  return row >= p->first_anchor && row < p->first_anchor + p->anchors;
+}
+
 static inline void twin(const problem *p, answer *a) {
   bool given = p->flags & MCL_ROWS_AS_GIVEN, sum = p->flags & MCL_REDUCE_SUM;
   bool both = p->nt_xent || !(p->flags & MCL_ONE_WAY), wanted = a->dza != NULL;
@@ -137,19 +143,47 @@ static inline void twin(const problem *p, answer *a) {
   double *all = zeros((n + m) * dim, sizeof *all), *d = zeros((n + m) * dim, sizeof *d);
   memcpy(all, ua, (size_t)(n * dim) * sizeof *all);
   memcpy(all + n * dim, ub, (size_t)(m * dim) * sizeof *all);
-  double weight = sum ? 1 : 1 / (double)(both ? 2 * n : n);
+  int64_t anchors = p->flags & MCL_SOME_ANCHORS ? p->anchors : n;
+  double weight = sum ? 1 : 1 / (double)(both ? 2 * anchors : anchors);
   double *da = wanted ? d : NULL, *db = wanted ? d + n * dim : NULL;
   direction self = {all, all, da, da, 2 * n, weight}, there = {ua, ub, da, db, m, weight};
   direction back = {ub, ua, db, da, n, weight};
-  for (int64_t i = 0; p->nt_xent && i < 2 * n; i++)
-    add_anchor(p, &self, i, (i + n) % (2 * n), i, a);
-  for (int64_t i = 0; !p->nt_xent && i < n; i++) add_anchor(p, &there, i, p->first + i, -1, a);
-  for (int64_t i = 0; !p->nt_xent && both && i < n; i++) add_anchor(p, &back, i, i, -1, a);
+  for (int64_t i = 0; i < n; i++) {
+    if (!is_anchor(p, i)) continue;
+    if (p->nt_xent) add_anchor(p, &self, i, i + n, i, a), add_anchor(p, &self, i + n, i, i + n, a);
+    if (!p->nt_xent) add_anchor(p, &there, i, p->first + i, -1, a);
+    if (!p->nt_xent && both) add_anchor(p, &back, i, i, -1, a);
+  }
   if (wanted) {
     turn_back(p, p->za, ua, d, n, a->dza);
     turn_back(p, p->zb, ub, d + n * dim, m, a->dzb);
   }
   free(ua), free(ub), free(all), free(d);
+}
+
+// The twin's own gradients, which everything is held to.
+static inline void check_differences(problem *p) {
+  int64_t of_b = p->m * p->dim, of_a = p->n * p->dim;
+  answer a = {.dza = zeros(of_a, sizeof(double)), .dzb = zeros(of_b, sizeof(double))};
+  twin(p, &a);
+  for (int64_t i = 0; i < of_b + of_a; i++) {
+    double *z = i < of_b ? &p->zb[i] : &p->za[i - of_b], was = *z, h = 1e-5;
+    double got = i < of_b ? a.dzb[i] : a.dza[i - of_b];
+    answer up = {0}, down = {0};
+    *z = was + h;
+    twin(p, &up);
+    *z = was - h;
+    twin(p, &down);
+    *z = was;
+    ck_assert_double_eq_tol((up.loss - down.loss) / (2 * h), got, 1e-7);
+  }
+  answer up = {0}, down = {0};
+  double tau = p->tau, h = 1e-5;
+  p->tau = tau * exp(h), twin(p, &up);
+  p->tau = tau * exp(-h), twin(p, &down);
+  p->tau = tau;
+  ck_assert_double_eq_tol((up.loss - down.loss) / (2 * h), a.slope, 1e-7);
+  free(a.dza), free(a.dzb);
 }
 
 // ---- the library on the same problem ------------------------------------------------------------
@@ -181,6 +215,7 @@ static inline mcl_status call(mcl_context *c, const problem *p, mcl_loss_result 
   in.za = &za, in.zb = &zb, in.cells = p->cells, in.duplicates = p->duplicates;
   in.other_duplicates = p->others;
   in.first_positive = p->first;
+  in.first_anchor = p->first_anchor, in.anchors = p->anchors;
   in.dza = dza ? &da : NULL;
   in.dzb = dzb ? &db : NULL;
   mcl_status s =
