@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prints tests/abi/offsets.c: a static assertion for the size of every public struct, the offset of every member, and the
-# value of every constant. A program made of the preprocessed headers measures them.
+# value of every constant. A program made of the preprocessed headers measures them. mpi.h has none.
 set -eu
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
@@ -8,7 +8,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 # "struct member" lines, "struct -" for the struct itself.
 for header in include/libmcl/*.h; do
-  printf '#include <libmcl/%s>\n' "${header##*/}"
+  test "${header##*/}" = mpi.h || printf '#include <libmcl/%s>\n' "${header##*/}"
 done | ${CC:-cc} -E -P -std=c99 -Iinclude -x c - >"$scratch/headers"
 
 tr '\n' ' ' <"$scratch/headers" | sed 's/enum *{/\n&/g' | sed -n 's/^enum *{\([^}]*\)}.*/\1/p' | tr ',' '\n' |

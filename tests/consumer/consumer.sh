@@ -1,7 +1,7 @@
 #!/bin/sh
 # consumer.sh BUILD SOURCE PREFIX: installs the build somewhere else than it was configured for, then builds and runs
 # programs against it as users do: by pkg-config, shared and static, in C and C++; with the headers of every
-# release that is kept in tests/abi; and by dlopen. Warnings are errors.
+# release that is kept in tests/abi; and by dlopen. Warnings are errors. Of libmcl-mpi likewise, where it was built.
 set -eu
 build=$1
 here=$2/tests/consumer
@@ -43,7 +43,7 @@ equal sysroot "$(first "$(PKG_CONFIG_SYSROOT_DIR=$scratch/root pkg-config --cfla
 
 strict="-g -Wall -Wextra -Wconversion -pedantic -Werror"
 runs() { # runs PROGRAM [ARGUMENT]: it succeeds and says the version
-  test "$(LD_LIBRARY_PATH=$libdir "$@")" = "libmcl $version" || fail "$1 failed"
+  test "$(LD_LIBRARY_PATH=$libdir "$@")" = "libmcl $version" || fail "$* failed"
 }
 
 say "C, shared"
@@ -64,6 +64,22 @@ for old in "$2"/tests/abi/*/include; do
   ${CC:-cc} -std=c99 $strict -I"$old" "$here/consumer.c" -o old $(config --libs)
   runs ./old
 done
+
+if [ -e "${pc%.pc}-mpi.pc" ]; then
+  say "C, with MPI"
+  # A variable that is defined for pkg-config would be MPI's prefix too. What MPI's own headers are warned of is not our matter.
+  mkdir moved
+  for file in "$pc" "${pc%.pc}-mpi.pc"; do sed "s|^prefix=.*|prefix=$root|" "$file" >"moved/${file##*/}"; done
+  with_mpi() { PKG_CONFIG_PATH=moved pkg-config "$@" libmcl-mpi | sed 's|-I/usr|-isystem /usr|g'; }
+  equal version "$(with_mpi --modversion)" "$version"
+  objdump -p "$libdir/libmcl-mpi.so" | grep -q "SONAME *libmcl-mpi.so.${version%%.*}\$" || fail "libmcl-mpi's soname is wrong"
+  for include in "$root/include" "$2"/tests/abi/*/include; do
+    ${CC:-cc} -std=c99 $strict -I"$include" $(with_mpi --cflags) "$here/consumer_mpi.c" -o c_mpi $(with_mpi --libs)
+    runs env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout 60 ./c_mpi
+  done
+else
+  test ! -e "$root/include/libmcl/mpi.h" || fail "mpi.h is installed without its library"
+fi
 
 # Static: where there is no shared library, the linker takes the archive.
 rm "$libdir"/libmcl.so*

@@ -2,6 +2,8 @@
 # The house's rule of direction: a part includes only parts below it, and each outside library is known to one file.
 # Prints every include that breaks it.
 #
+# mpi is beside them all, and includes nothing but public headers.
+#
 #   base <- comm, math <- store <- { nn, image <- dataset, loss, clusterer, sampler, probe } <- encoder <- integrator <- multistage
 set -eu
 cd "$1/lib"
@@ -9,7 +11,7 @@ failed=0
 
 may_include() { # part -> the parts it may include, itself apart
   case $1 in
-  base) ;;
+  base | mpi) ;;
   comm | math) echo base ;;
   store) echo base math ;;
   nn | image | loss | clusterer | sampler | probe) echo base comm math store ;;
@@ -20,7 +22,7 @@ may_include() { # part -> the parts it may include, itself apart
   esac
 }
 
-for part in base comm math store nn image dataset loss clusterer sampler probe encoder integrator multistage; do
+for part in base comm math store nn image dataset loss clusterer sampler probe encoder integrator multistage mpi; do
   allowed=" $part $(may_include $part | tr '\n' ' ') "
   for found in $(grep -rhoE '^#include "[^"]+"' "$part" --include='*.[ch]' | sed 's/.*"\(.*\)"/\1/' | sort -u); do
     case $allowed in
@@ -40,7 +42,8 @@ only_in '#include <png.h>' 'image/png.c'
 only_in '#include <jpeglib.h>' 'image/jpeg.c'
 only_in '#include <pthread.h>' 'base/thread.c'
 only_in '#include <zlib.h>' 'base/file.c'
-only_in '\b(malloc|calloc|realloc|aligned_alloc|posix_memalign) *\(' 'base/alloc.c'
+only_in '#include <(libmcl/)?mpi.h>' 'mpi/mpi.c'
+only_in '\b(malloc|calloc|realloc|aligned_alloc|posix_memalign) *\(' 'base/alloc.c|mpi/mpi.c'
 only_in '#include <libmcl/mcl.h>' 'nothing'
 only_in '\b(printf|puts|abort|exit) *\(' 'nothing'
 exit $failed
