@@ -206,7 +206,7 @@ static void find_masks(const mcli_contrast *k, uint32_t late) {
   for (int64_t i = 0; masks && i < x->n; i++) {
     mcli_sort_key key = x->keys[i];
     if (key.id < 0) {
-      masks[i] = (mcli_run){i, x == k->y && key.late == late}; // NT-Xent: itself
+      masks[i] = (mcli_run){i, x == k->y}; // NT-Xent: itself
     } else if (i > 0 && mcli_keys_compare(&x->keys[i - 1], &key) == 0) {
       masks[i] = masks[i - 1];
     } else {

@@ -220,6 +220,56 @@ START_TEST(all_rows_as_anchors_give_the_bits_of_the_plain_call) {
 }
 END_TEST
 
+// ---- work ---------------------------------------------------------------------------------------
+
+static uint32_t two(void *user) {
+  (void)user;
+  return 2;
+}
+
+static int32_t run_and_count(void *user, void *job, mcl_task_fn fn, uint32_t tasks) {
+  *(int64_t *)user += tasks;
+  for (uint32_t t = 0; t < tasks; t++) fn(job, t, 0);
+  return 0;
+}
+
+// A tile is a task of each pass; a panel of 16 rows is one when it is loaded and when it is finished.
+static int64_t tasks_of(const problem *p) {
+  int64_t tasks = 0;
+  mcl_runner r;
+  mcl_struct_init(&r, sizeof r);
+  r.user = &tasks, r.concurrency = two, r.run = run_and_count;
+  mcl_context_options o;
+  mcl_context_options_init(&o, sizeof o);
+  o.runner = &r;
+  mcl_context *c;
+  CHECK_OK(mcl_context_create(&o, &c, &err));
+  solved s = solve(c, p);
+  solved_free(&s);
+  mcl_context_unref(c);
+  return tasks;
+}
+
+START_TEST(tiles_without_an_anchor_are_not_computed) {
+  enum { N = 4096 };
+  int64_t *cells = zeros(N, sizeof *cells);
+  for (int64_t i = 0; i < N; i++) cells[i] = i * 4 / N;
+  for (int kind = NT_XENT; kind <= BOTH_WAYS; kind++)
+    for (int with = 0; with < 2; with++) {
+      problem p = make_problem(N, N, 2, 5);
+      p.nt_xent = kind == NT_XENT;
+      p.cells = with ? cells : NULL;
+      int64_t whole = tasks_of(&p);
+      set_part(&p, kind, 0, N / 4);
+      // .44 of the tiles and all panels; with cells a quarter of both.
+      double share = (double)tasks_of(&p) / (double)whole;
+      ck_assert_msg(share < (with ? 0.27 : 0.65), "%g of the tasks, kind %d", share, kind);
+      problem_free(&p);
+    }
+  free(cells);
+}
+END_TEST
+
 // ---- nothing to do ------------------------------------------------------------------------------
 
 START_TEST(no_anchors_have_a_loss_of_zero_and_gradients_of_zero) {
@@ -297,6 +347,7 @@ RUN_TESTS("loss anchors", the_twin_s_gradients_of_some_anchors_are_finite_differ
           some_anchors_at_small_temperatures_lose_nothing, ranks_add_up_to_one_process,
           ranks_add_up_to_one_process_over_many_blocks, the_mean_is_over_this_call_s_anchors,
           all_rows_as_anchors_give_the_bits_of_the_plain_call,
+          tiles_without_an_anchor_are_not_computed,
           no_anchors_have_a_loss_of_zero_and_gradients_of_zero,
           rows_that_meet_no_anchor_have_gradients_of_exactly_zero,
           a_shorter_struct_of_inputs_has_all_rows_as_anchors)
