@@ -344,14 +344,17 @@ static mcl_status read_block(const mcl_rows *r, int64_t first, int64_t n, float 
   return s;
 }
 
+mcl_status mcli_rows_load(const mcl_rows *r, int64_t first, int64_t n, float *out, void *scratch,
+                          mcl_error *err) {
+  if (!r->array) return read_block(r, first, n, out, scratch, err);
+  mcli_array_load(r->array, first, n, out);
+  return MCL_OK;
+}
+
 mcl_status mcli_rows_block(const mcl_rows *r, int64_t first, int64_t n, float *buffer,
                            void *scratch, const float **block, mcl_error *err) {
   const float *plain = r->array ? mcli_array_plain(r->array, first) : NULL;
-  mcl_status s = MCL_OK;
-  if (!plain && r->array)
-    mcli_array_load(r->array, first, n, buffer);
-  else if (!plain)
-    s = read_block(r, first, n, buffer, scratch, err);
+  mcl_status s = plain ? MCL_OK : mcli_rows_load(r, first, n, buffer, scratch, err);
   if (s < 0) return s;
   *block = plain ? plain : buffer;
   int64_t bad = mcli_first_not_finite(*block, n, r->dim);

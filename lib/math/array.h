@@ -38,6 +38,9 @@ uint16_t mcli_float_to_half(float f);
 // mcl_rows, made safe: the struct copied, shapes and types checked. `name` is the argument's. Then rows, dim and
 // dtype are set for arrays too.
 mcl_status mcli_rows_open(const mcl_rows *rows, const char *name, mcl_rows *out, mcl_error *err);
+// Rows as float32 into `out`, [n, dim], whatever they are; `scratch` as below.
+mcl_status mcli_rows_load(const mcl_rows *opened, int64_t first, int64_t n, float *out,
+                          void *scratch, mcl_error *err);
 // Rows as float32, contiguous: a pointer into the array where that is possible, else read and converted into `buffer`
 // (n * dim floats; for callbacks of other types it needs `scratch`, n * dim * 8 bytes, else NULL).
 // Finite or MCL_E_NOT_FINITE with the number of the row.

@@ -71,7 +71,7 @@ mcl_status mcli_probe_matrix_check(const mcl_array *a, const char *name, int64_t
   return MCL_OK;
 }
 
-static mcl_status labels_check(const int32_t *y, int64_t n, const char *name, mcl_error *err) {
+mcl_status mcli_probe_labels_check(const int32_t *y, int64_t n, const char *name, mcl_error *err) {
   if (!y) return mcli_fail(err, MCL_E_INVALID, "%s is NULL", name);
   for (int64_t i = 0; i < n; i++)
     if (y[i] < 0 || y[i] >= PROBE_LABELS)
@@ -80,21 +80,13 @@ static mcl_status labels_check(const int32_t *y, int64_t n, const char *name, mc
   return MCL_OK;
 }
 
-mcl_status mcli_probe_halves_check(const mcl_array *z, const int32_t *y, const mcl_array *test_z,
-                                   const int32_t *test_y, mcl_error *err) {
-  mcl_status s = mcli_probe_matrix_check(z, "z", -1, -1, err);
-  if (s == MCL_OK) s = mcli_probe_matrix_check(test_z, "test_z", -1, z->shape[1], err);
-  if (s == MCL_OK) s = labels_check(y, z->shape[0], "y", err);
-  if (s == MCL_OK) s = labels_check(test_y, test_z->shape[0], "test_y", err);
-  return s;
-}
-
-mcl_status mcli_probe_prompts_check(const mcl_array *prompts, const int32_t *prompt_y,
-                                    const mcl_array *z, const int32_t *y, mcl_error *err) {
-  mcl_status s = mcli_probe_matrix_check(prompts, "prompts", -1, -1, err);
-  if (s == MCL_OK) s = mcli_probe_matrix_check(z, "z", -1, prompts->shape[1], err);
-  if (s == MCL_OK) s = labels_check(prompt_y, prompts->shape[0], "prompt_y", err);
-  if (s == MCL_OK) s = labels_check(y, z->shape[0], "y", err);
+mcl_status mcli_probe_halves_open(mcl_context *c, const mcl_rows *z, const int32_t *y,
+                                  const mcl_rows *test_z, const int32_t *test_y, mcli_source *train,
+                                  mcli_source *test, mcl_error *err) {
+  mcl_status s = mcli_source_open(c, z, "z", -1, train, err);
+  if (s == MCL_OK) s = mcli_source_open(c, test_z, "test_z", train->rows.dim, test, err);
+  if (s == MCL_OK) s = mcli_probe_labels_check(y, train->rows.rows, "y", err);
+  if (s == MCL_OK) s = mcli_probe_labels_check(test_y, test->rows.rows, "test_y", err);
   return s;
 }
 
@@ -135,75 +127,59 @@ mcl_probe_result mcli_probe_share(int64_t correct, int64_t total, double confide
 
 // ---- copies ----------------------------------------------------------------------------------------------
 
-// Rows a task, whole panels: 256 rows of a thousand numbers are 1 MiB, some 50 us, well above the cost of a task.
-enum { COPY_ROWS = 256 };
-
-typedef struct copy_job {
-  mcl_context *context;
-  const mcl_array *array;
-  float *out;     // [rows, dim], or packed; NULL: only looked at
-  float *scratch; // [workers, COPY_ROWS, dim], where `out` does not take rows
-  int64_t *bad;   // of each task: its first row that is not finite, or -1
-  int how;
-} copy_job;
-
-static void copy_task(void *job, uint32_t task, uint32_t worker) {
-  copy_job *j = job;
-  int64_t dim = j->array->shape[1], first = (int64_t)task * COPY_ROWS;
-  int64_t n = j->array->shape[0] - first < COPY_ROWS ? j->array->shape[0] - first : COPY_ROWS;
-  float *rows = j->scratch ? j->scratch + (int64_t)worker * COPY_ROWS * dim : j->out + first * dim;
-  mcli_array_load(j->array, first, n, rows);
-  int64_t bad = mcli_first_not_finite(rows, n, dim);
-  j->bad[task] = bad < 0 ? -1 : first + bad;
-  if (bad >= 0 || j->how == PROBE_AS_GIVEN) return;
-  mcli_normalise(j->context, rows, n, dim, rows, NULL);
-  if (j->how == PROBE_NEGATED) mcli_rows_kernels_of(j->context)->scale(-1, rows, n * dim);
-  if (j->how == PROBE_PACKED) mcli_scores_pack(rows, n, dim, j->out + first * dim);
+void mcli_probe_fill_block(void *job, const mcli_source_block *b) {
+  const mcli_probe_fill *f = job;
+  mcl_context *c = f->source->context;
+  int64_t dim = f->source->rows.dim;
+  float *out = f->out + (b->first - f->first) * dim;
+  if (f->how == PROBE_AS_GIVEN) {
+    memcpy(out, b->x, (size_t)(b->n * dim) * sizeof *out);
+  } else if (f->how == PROBE_PACKED) {
+    mcli_normalise(c, b->x, b->n, dim, b->x, NULL);
+    mcli_scores_pack(b->x, b->n, dim, out);
+  } else {
+    mcli_normalise(c, b->x, b->n, dim, out, NULL);
+    if (f->how == PROBE_NEGATED) mcli_rows_kernels_of(c)->scale(-1, out, b->n * dim);
+  }
 }
 
-static mcl_status copy_all(copy_job *j, const char *name, mcl_error *err) {
-  int64_t tasks = mcli_blocks(j->array->shape[0], COPY_ROWS);
-  j->bad = MCLI_NEW(j->context, int64_t, tasks);
-  if (!j->bad) return mcli_nomem(err, name);
-  mcl_status s = mcli_parallel(j->context, (uint32_t)tasks, copy_task, j, err);
-  for (int64_t t = 0; s == MCL_OK && t < tasks; t++)
-    if (j->bad[t] >= 0)
-      s = mcli_fail_row(err, MCL_E_NOT_FINITE, j->bad[t], "row %lld of %s is not finite",
-                        (long long)j->bad[t], name);
-  mcli_free(j->context, j->bad);
-  return s;
-}
-
-// out NULL: only looked at.
-static mcl_status copy(mcl_context *c, const mcl_array *a, const char *name, int how, float **out,
-                       mcl_error *err) {
-  int64_t size, block, rows = mcli_panels(a->shape[0]) * MCLI_PANEL;
-  if (!mcli_mul(rows, a->shape[1], &size) || !mcli_mul(COPY_ROWS, a->shape[1], &block))
-    return mcli_fail(err, MCL_E_LIMIT, "%s has too many numbers", name);
-  int aside = !out || how == PROBE_PACKED;
-  copy_job j = {.context = c,
-                .array = a,
-                .out = out ? MCLI_NEW(c, float, size) : NULL,
-                .scratch = aside ? mcli_probe_scratch(c, block) : NULL,
-                .how = how};
-  mcl_status s =
-      (out && !j.out) || (aside && !j.scratch) ? mcli_nomem(err, name) : copy_all(&j, name, err);
-  if (s == MCL_OK && out)
-    *out = j.out;
-  else
-    mcli_free(c, j.out);
-  mcli_free(c, j.scratch);
-  return s;
+mcl_status mcli_probe_fill_rows(const mcli_probe_fill *f, int64_t n, mcl_error *err) {
+  mcli_probe_fill mine = *f;
+  mcli_source_pass p = {f->source, f->first, n, 0, mcli_probe_fill_block, &mine};
+  return mcli_source_run(&p, NULL, err);
 }
 
 mcl_status mcli_probe_copy(mcl_context *c, const mcl_array *a, const char *name, int how,
                            float **out, mcl_error *err) {
+  mcl_rows rows;
+  mcli_source source;
+  int64_t size;
   *out = NULL;
-  return copy(c, a, name, how, out, err);
+  mcl_status s = mcli_source_open(c, mcli_source_of(a, &rows), name, -1, &source, err);
+  if (s < 0) return s;
+  if (!mcli_mul(mcli_panels(source.rows.rows) * MCLI_PANEL, source.rows.dim, &size))
+    return mcli_fail(err, MCL_E_LIMIT, "%s has too many numbers", name);
+  s = mcli_source_start(&source, 0, err);
+  if (s < 0) return s;
+  *out = MCLI_NEW(c, float, size);
+  mcli_probe_fill f = {&source, 0, *out, how};
+  s = *out ? mcli_probe_fill_rows(&f, source.rows.rows, err) : mcli_nomem(err, name);
+  if (s < 0) {
+    mcli_free(c, *out);
+    *out = NULL;
+  }
+  mcli_source_stop(&source);
+  return s;
 }
 
-mcl_status mcli_probe_finite(mcl_context *c, const mcl_array *a, const char *name, mcl_error *err) {
-  return copy(c, a, name, PROBE_AS_GIVEN, NULL, err);
+static void nothing(void *job, const mcli_source_block *b) {
+  (void)job;
+  (void)b;
+}
+
+mcl_status mcli_probe_finite(mcli_source *s, mcl_error *err) {
+  mcli_source_pass p = {s, 0, s->rows.rows, 0, nothing, NULL};
+  return mcli_source_run(&p, NULL, err);
 }
 
 float *mcli_probe_scratch(mcl_context *c, int64_t n) {

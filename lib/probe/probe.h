@@ -6,6 +6,7 @@
 
 #include "base/context.h"
 #include "math/array.h"
+#include "probe/source.h"
 
 // Labels above are ids, not classes: a table over all of them must stay small (4 MiB at 2^20).
 enum { PROBE_LABELS = 1 << 20 };
@@ -15,12 +16,11 @@ mcl_status mcli_probe_begin(const mcl_context *context, const mcl_probe_options 
                             mcl_probe_options *to, mcl_error *err);
 // A result that can be written: not NULL, initialised.
 mcl_status mcli_probe_result_check(const mcl_probe_result *out, mcl_error *err);
-// The training and test halves of a classification: shapes, labels, and at least a row of each.
-mcl_status mcli_probe_halves_check(const mcl_array *z, const int32_t *y, const mcl_array *test_z,
-                                   const int32_t *test_y, mcl_error *err);
-// The same of prompts and rows.
-mcl_status mcli_probe_prompts_check(const mcl_array *prompts, const int32_t *prompt_y,
-                                    const mcl_array *z, const int32_t *y, mcl_error *err);
+mcl_status mcli_probe_labels_check(const int32_t *y, int64_t n, const char *name, mcl_error *err);
+// The training and test halves of a classification, z and test_z, opened: shapes, labels, and at least a row of each.
+mcl_status mcli_probe_halves_open(mcl_context *c, const mcl_rows *z, const int32_t *y,
+                                  const mcl_rows *test_z, const int32_t *test_y, mcli_source *train,
+                                  mcli_source *test, mcl_error *err);
 // At least one row and one column.
 mcl_status mcli_probe_matrix_check(const mcl_array *a, const char *name, int64_t rows, int64_t cols,
                                    mcl_error *err);
@@ -28,14 +28,24 @@ mcl_status mcli_probe_matrix_check(const mcl_array *a, const char *name, int64_t
 // correct of total with Wilson's interval.
 mcl_probe_result mcli_probe_share(int64_t correct, int64_t total, double confidence);
 
-// A new contiguous float32 copy of a checked matrix: finite, or MCL_E_NOT_FINITE with the row. To be freed with mcli_free;
-// NULL on failure.
+// How rows are copied.
 enum {
   PROBE_AS_GIVEN,
-  PROBE_UNIT,    // rows at length 1
-  PROBE_NEGATED, // rows at length 1, turned round: mcli_scores_kernels.score subtracts products
-  PROBE_PACKED   // rows at length 1, packed as by mcli_scores_pack
+  PROBE_UNIT,    // at length 1
+  PROBE_NEGATED, // at length 1, turned round: mcli_scores_kernels.score subtracts products
+  PROBE_PACKED   // at length 1, packed as by mcli_scores_pack
 };
+typedef struct mcli_probe_fill {
+  mcli_source *source;
+  int64_t first; // the row at the beginning of `out`
+  float *out;    // [n, dim], or packed, whole panels
+  int how;
+} mcli_probe_fill;
+// The work of a pass that copies rows, blocks its parts: `job` is a mcli_probe_fill.
+void mcli_probe_fill_block(void *job, const mcli_source_block *b);
+mcl_status mcli_probe_fill_rows(const mcli_probe_fill *f, int64_t n, mcl_error *err);
+
+// A new copy of a checked matrix: finite, or MCL_E_NOT_FINITE with the row. To be freed with mcli_free; NULL on failure.
 mcl_status mcli_probe_copy(mcl_context *c, const mcl_array *a, const char *name, int how,
                            float **out, mcl_error *err);
 // Row i of a packed copy.
@@ -52,7 +62,7 @@ int64_t mcli_probe_tile(const mcl_context *c, const float *queries, int64_t n, i
                         const float *packed, int64_t first, int64_t rows, float *out);
 
 // Only looks whether all rows are finite.
-mcl_status mcli_probe_finite(mcl_context *c, const mcl_array *a, const char *name, mcl_error *err);
+mcl_status mcli_probe_finite(mcli_source *s, mcl_error *err);
 
 // Every worker's share of scratch memory, n floats each; NULL without memory.
 float *mcli_probe_scratch(mcl_context *c, int64_t n);

@@ -219,9 +219,14 @@ START_TEST(bad_input_is_named) {
   y[1] = -5;
   CHECK_FAILS(MCL_E_INVALID, "y[1] is -5", mcl_probe_knn(c, NULL, &a, y, &a, y, NULL, &r, &err));
   y[1] = 0;
+  float t[2] = {1, 2};
+  mcl_array test = mcl_matrix_f32(t, 1, 2);
   z[3] = NAN;
-  CHECK_FAILS(MCL_E_NOT_FINITE, "row 1 of z", mcl_probe_knn(c, NULL, &a, y, &a, y, NULL, &r, &err));
+  CHECK_FAILS(MCL_E_NOT_FINITE, "row 1 of z",
+              mcl_probe_knn(c, NULL, &a, y, &test, y, NULL, &r, &err));
   ck_assert_int_eq(err.row, 1);
+  CHECK_FAILS(MCL_E_NOT_FINITE, "row 1 of test_z",
+              mcl_probe_knn(c, NULL, &test, y, &a, y, NULL, &r, &err));
   mcl_context_unref(c);
 }
 END_TEST

@@ -2,16 +2,24 @@
  *
  * Every probe is a pure function of its arguments: no handle, no random draw, the same bits for any number of
  * threads. Arrays are [rows, dim] of any float type and are read during the call only; a row with a NaN or an infinity
- * is MCL_E_NOT_FINITE with its number in mcl_error.row. "Cosine" is the inner product of L2-normalised rows in
- * float32; a zero row has cosine 0 with everything. Rows that are probed must never have been trained on or
- * clustered: the probes cannot know.
+ * is MCL_E_NOT_FINITE with its number in mcl_error.row.
+ *
+ * Where a probe has a twin whose name ends in _rows, embeddings may come from a callback or a .npy file too (libmcl/rows.h):
+ * they are read block by block, as often as the twin says, and need not fit in memory. The function without _rows is that
+ * one with two arrays. Arrays, and rows with MCL_ROWS_ANY_THREAD, are read by all threads of the context, other callbacks on
+ * the calling thread. What memory a twin states is all it takes, whatever the number of rows. It counts in blocks: 256 rows
+ * as float32, and once more 8 bytes a number where a callback writes another type.
+ *
+ * "Cosine" is the inner product of L2-normalised rows in float32; a zero row has cosine 0 with everything. Rows that are
+ * probed must never have been trained on or clustered: the probes cannot know.
  *
  * Labels are int32 values 0 .. 1048575 (2^20 - 1), in no need of being dense; one outside is MCL_E_INVALID with its row:
  * larger numbers are ids, and a class each would never end.
  *
  * Errors of every call here: MCL_E_INVALID (a NULL argument, an option or a label out of its range), MCL_E_SHAPE,
  * MCL_E_DTYPE, MCL_E_NOT_FINITE, MCL_E_LIMIT (sizes whose product does not fit), MCL_E_NOMEM, MCL_E_CALLBACK (a host's
- * runner failed), and MCL_E_CANCELLED where there is a monitor. A failed call writes nothing but `err`. Any thread. */
+ * runner failed, or a read callback with a status of its own), what else reading rows returns (MCL_E_IO: a file cut short),
+ * and MCL_E_CANCELLED where there is a monitor. A failed call writes nothing but `err`. Any thread. */
 #ifndef LIBMCL_PROBE_H
 #define LIBMCL_PROBE_H
 
@@ -21,6 +29,7 @@
 #include <libmcl/array.h>
 #include <libmcl/context.h>
 #include <libmcl/export.h>
+#include <libmcl/rows.h>
 #include <libmcl/status.h>
 
 MCL_BEGIN_DECLS
@@ -70,13 +79,26 @@ typedef struct mcl_probe_result {
  *  that occur in y; a test row of another label is wrong, not an error.
  *
  *  z [n, dim], y [n]: training rows, n >= 1; test_z [m, dim], test_y [m]: m >= 1. `options` NULL: the defaults;
- *  `monitor` NULL: none; its phases are "fit" (done: iterations, loss: the minimised value) and "test".
- *  Memory: one float32 copy of z, and about 50 doubles a weight, the classes rounded up to 16. */
+ *  `monitor` NULL: none; its phases are "fit" (done: iterations, loss: the minimised value) and "test". */
 MCL_API MCL_CHECK mcl_status mcl_probe_linear(mcl_context *context,
                                               const mcl_probe_options *options, const mcl_array *z,
                                               const int32_t *y, const mcl_array *test_z,
                                               const int32_t *test_y, const mcl_monitor *monitor,
                                               mcl_probe_result *out, mcl_error *err);
+
+/** The same of rows from anywhere. Rows of z that are no array are read three times in all and once for every evaluation of
+ *  the minimised value, a little more than one an iteration; those of test_z twice.
+ *
+ *  Memory: 50 doubles a weight, the classes rounded up to 16; for partial sums at most 32 MiB or 4 doubles a weight; 5 MiB for
+ *  labels; a thread two blocks, 256 scores a class and 4 bytes a weight. Of an array z, a float32 copy: every
+ *  evaluation would convert and standardise its rows again, which takes longer than the rest. A host that has no room for the
+ *  copy hands its array over by a callback. */
+MCL_API MCL_CHECK mcl_status mcl_probe_linear_rows(mcl_context *context,
+                                                   const mcl_probe_options *options,
+                                                   const mcl_rows *z, const int32_t *y,
+                                                   const mcl_rows *test_z, const int32_t *test_y,
+                                                   const mcl_monitor *monitor,
+                                                   mcl_probe_result *out, mcl_error *err);
 
 /** Accuracy of a vote of the nearest training rows by cosine.
  *
@@ -84,13 +106,23 @@ MCL_API MCL_CHECK mcl_status mcl_probe_linear(mcl_context *context,
  *  cosine the lower row number is nearer. The label with the most votes wins; among labels with equally many votes, the
  *  one whose nearest voter is nearest. Equal means equal in float32.
  *
- *  Arguments as for mcl_probe_linear(); the monitor's phase is "test" (done: test rows). Memory: float32 copies of z
- *  and test_z; never an n x m matrix. */
+ *  Arguments as for mcl_probe_linear(); the monitor's phase is "test" (done: test rows, of which those that have seen a half of
+ *  z count a half). */
 MCL_API MCL_CHECK mcl_status mcl_probe_knn(mcl_context *context, const mcl_probe_options *options,
                                            const mcl_array *z, const int32_t *y,
                                            const mcl_array *test_z, const int32_t *test_y,
                                            const mcl_monitor *monitor, mcl_probe_result *out,
                                            mcl_error *err);
+
+/** The same of rows from anywhere. test_z is read once, z once for every chunk of test rows: as many as fit in 64 MiB with
+ *  16 bytes a neighbour, 80,000 of 128 numbers; at least 128 a thread.
+ *
+ *  Memory: a chunk; two slabs of z, of 4 MiB or 512 rows; a thread two blocks and 256 KiB. */
+MCL_API MCL_CHECK mcl_status mcl_probe_knn_rows(mcl_context *context,
+                                                const mcl_probe_options *options, const mcl_rows *z,
+                                                const int32_t *y, const mcl_rows *test_z,
+                                                const int32_t *test_y, const mcl_monitor *monitor,
+                                                mcl_probe_result *out, mcl_error *err);
 
 /** Recall at k of retrieval: the share of queries that find their own match among the k nearest rows of the gallery.
  *
@@ -104,6 +136,14 @@ MCL_API MCL_CHECK mcl_status mcl_probe_recall(mcl_context *context,
                                               const mcl_array *queries, const mcl_array *gallery,
                                               const int64_t *match, int32_t k,
                                               mcl_probe_result *out, mcl_error *err);
+
+/** The same of rows from anywhere. Queries are read once, the gallery twice for every chunk of queries, once in all where
+ *  two slabs hold it. Chunks, slabs and memory as for mcl_probe_knn_rows(), with 12 bytes a query in place of the neighbours. */
+MCL_API MCL_CHECK mcl_status mcl_probe_recall_rows(mcl_context *context,
+                                                   const mcl_probe_options *options,
+                                                   const mcl_rows *queries, const mcl_rows *gallery,
+                                                   const int64_t *match, int32_t k,
+                                                   mcl_probe_result *out, mcl_error *err);
 
 /** Recall at k of retrieval with several right answers, as images with five captions have: the share of queries that
  *  find a gallery row of their own group among the k nearest.
@@ -119,6 +159,12 @@ MCL_API MCL_CHECK mcl_status
 mcl_probe_retrieval(mcl_context *context, const mcl_probe_options *options,
                     const mcl_array *queries, const int64_t *query_group, const mcl_array *gallery,
                     const int64_t *gallery_group, int32_t k, mcl_probe_result *out, mcl_error *err);
+
+/** The same of rows from anywhere, read as for mcl_probe_recall_rows(). Memory: its, and 16 bytes a row of the gallery. */
+MCL_API MCL_CHECK mcl_status mcl_probe_retrieval_rows(
+    mcl_context *context, const mcl_probe_options *options, const mcl_rows *queries,
+    const int64_t *query_group, const mcl_rows *gallery, const int64_t *gallery_group, int32_t k,
+    mcl_probe_result *out, mcl_error *err);
 
 /** Accuracy of classification by prompts alone (Radford et al. 2021, "CLIP", section 3.1.4, prompt ensembling).
  *
@@ -140,6 +186,15 @@ MCL_API MCL_CHECK mcl_status mcl_probe_zero_shot(mcl_context *context,
                                                  const mcl_array *prompts, const int32_t *prompt_y,
                                                  const mcl_array *z, const int32_t *y,
                                                  mcl_probe_result *out, mcl_error *err);
+
+/** The same of rows from anywhere, each read once; the prompts stay an array. Memory: a float32 copy of the prompts, one row a
+ *  class, 4 MiB for labels, and what mcl_probe_recall_rows() takes with z as queries and the classes as gallery. */
+MCL_API MCL_CHECK mcl_status mcl_probe_zero_shot_rows(mcl_context *context,
+                                                      const mcl_probe_options *options,
+                                                      const mcl_array *prompts,
+                                                      const int32_t *prompt_y, const mcl_rows *z,
+                                                      const int32_t *y, mcl_probe_result *out,
+                                                      mcl_error *err);
 
 /** Pair accuracy as in MMVP-VLM (Tong et al. 2024, "Eyes Wide Shut?", section 3.2): rows 2i and 2i + 1 of `images` and of
  *  `texts` are a pair of images that are hard to tell apart and their captions. A pair counts when both images
