@@ -57,7 +57,7 @@ int main(int argc, char **argv) {
   mcli_watch watch;
   mcli_sweep sweep = {0};
   bench_check(mcli_rows_open(&rows, "rows", &open, &err), &err);
-  bench_check(mcli_sweep_open(context, &open, &sweep, &err), &err);
+  bench_check(mcli_sweep_open(context, NULL, &open, &sweep, &err), &err);
   bench_check(mcli_watch_begin(&watch, NULL, "seed", CENTRES, &err), &err);
   mcli_training t = {.context = context, .options = &o, .watch = &watch};
   t.members.sweep = &sweep;

@@ -6,6 +6,11 @@
  * same numbers give the same bits whichever way they come, for any number of threads, and a row's
  * label never depends on the rows it is asked together with.
  *
+ * Over several processes (comm.h) a k-means is made with a comm, by every rank; fit and assign are
+ * COLLECTIVE then. Each rank reads its share of the rows, mcl_comm_share(): a callback is asked for no
+ * others, an array has all of them but only those are looked at. Every rank ends with the same
+ * centroids, sizes, report and labels, the bits of one process.
+ *
  * Threads: const calls from several threads at once; fit and set_centroids from one thread at a
  * time, while no const call runs. Breaking this from a callback is MCL_E_BUSY or, for a const call
  * inside fit, answers from the fit before. */
@@ -148,9 +153,10 @@ typedef struct mcl_clusterer_report {
   double imbalance;
 } mcl_clusterer_report;
 
-/** A k-means clusterer; `options` NULL: the defaults. `comm` must be NULL in this version.
- *  Errors: MCL_E_INVALID (an argument or option, named with its range), MCL_E_UNSUPPORTED (comm;
- *  an unknown tail of a newer struct), MCL_E_NOMEM. Any thread. */
+/** A k-means clusterer; `options` NULL: the defaults. `comm` NULL: of this process alone; else kept, and
+ *  all ranks have the same options, but for max_bytes, which is each one's own. Nothing is exchanged.
+ *  Errors: MCL_E_INVALID (an argument or option, named with its range), MCL_E_UNSUPPORTED (an unknown
+ *  tail of a newer struct), MCL_E_NOMEM. Any thread. */
 MCL_API MCL_CHECK mcl_status mcl_clusterer_create_kmeans(mcl_context *context,
                                                          const mcl_kmeans_options *options,
                                                          mcl_comm *comm, mcl_clusterer **out,
@@ -179,18 +185,21 @@ MCL_API MCL_CHECK mcl_status mcl_clusterer_set_centroids(mcl_clusterer *clustere
  *  error: see k_effective.
  *
  *  Memory of k-means beyond the result, in bytes: 12 a row; with MCL_LLOYD bounds, 8 a row where k
- *  <= 16, else 4 + k / 4 rounded up to a multiple of 32, at most 260; 8 k dim (threads + 2) for
- *  sums and 16 k dim for centroids; a thread one block of 1024 rows (8 dim a row, 24 dim where they
+ *  <= 16, else 4 + k / 4 rounded up to a multiple of 32, at most 260; 8 k dim (threads + 9) for
+ *  sums and 16 k dim for centroids; 512 dim for columns; a thread one block of 1024 rows (8 dim a row, 24 dim where they
  *  are not float32) where the rows are no array of contiguous float32, 96 KiB, and max(262144, 96 k)
  *  for scores. Seeding holds its sample, 4 dim + 100 a row; max_train_rows and a mini-batch hold
- *  theirs. max_bytes bounds all of it. assign: 8 a row, blocks and scores.
+ *  theirs. max_bytes bounds all of it. assign: 8 a row, blocks and scores. With a comm a row is one of
+ *  this rank's share, samples and batches are whole on every rank, an exchange takes up to 48 MiB,
+ *  and assign 8 of every row.
  *
  *  Errors, after which the clusterer is as before: MCL_E_INVALID (k > rows; an argument),
  *  MCL_E_SHAPE (given centroids of another dim), MCL_E_DTYPE, MCL_E_STATE (MCL_INIT_GIVEN
  *  without set_centroids), MCL_E_NOT_FINITE (the row), MCL_E_LIMIT (a row longer than 1e18: its
  *  square would not fit float32; max_bytes), MCL_E_CANCELLED, MCL_E_CALLBACK (or what a callback
  *  returned), MCL_E_BUSY, MCL_E_NOMEM. Of a host clusterer `fit` has run when a later error is met.
- *  COLLECTIVE. */
+ *  COLLECTIVE: with a comm also MCL_E_MISMATCH (ranks differ in call, options, given centroids or size of
+ *  `rows`), MCL_E_COMM, and any of the above that another rank has met. */
 MCL_API MCL_CHECK mcl_status mcl_clusterer_fit(mcl_clusterer *clusterer, const mcl_rows *rows,
                                                const mcl_monitor *monitor, mcl_error *err);
 
@@ -206,7 +215,7 @@ MCL_API MCL_CHECK mcl_status mcl_clusterer_fit(mcl_clusterer *clusterer, const m
  *
  *  Errors, after which the outputs are untouched: MCL_E_STATE (neither fit nor set_centroids
  *  before), MCL_E_SHAPE (another dim), MCL_E_UNSUPPORTED (distances of a host clusterer), and
- *  those of fit. COLLECTIVE. */
+ *  those of fit. COLLECTIVE: every rank asks for its own `labels` and gets those of all rows. */
 MCL_API MCL_CHECK mcl_status mcl_clusterer_assign(const mcl_clusterer *clusterer,
                                                   const mcl_rows *rows, const mcl_monitor *monitor,
                                                   int32_t *labels, double *distances,
@@ -238,11 +247,11 @@ MCL_API MCL_CHECK mcl_status mcl_clusterer_save(const mcl_clusterer *clusterer, 
                                                 mcl_error *err);
 
 /** A k-means from such a file. Centroids once given are not in it: with MCL_INIT_GIVEN call
- *  set_centroids again before fit. Nothing in the file is believed unchecked. `comm` must be
- *  NULL in this version.
+ *  set_centroids again before fit. Nothing in the file is believed unchecked. `comm` as in
+ *  mcl_clusterer_create_kmeans(); each rank reads the file.
  *  Errors: MCL_E_NOT_FOUND, MCL_E_IO, MCL_E_FORMAT (not such a file, or damaged: the message
  *  says what), MCL_E_LIMIT, MCL_E_UNSUPPORTED (written by a libmcl of another k-means algorithm
- *  number; comm), MCL_E_INVALID, MCL_E_NOMEM. */
+ *  number), MCL_E_INVALID, MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_clusterer_load(mcl_context *context, const char *path,
                                                 mcl_comm *comm, mcl_clusterer **out,
                                                 mcl_error *err);

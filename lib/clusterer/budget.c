@@ -1,10 +1,12 @@
 // The bytes of a fit, by the allocations of fit.c, pass.c, seeding.c and sweep.c:
 //
-//   rows                 labels, lengths, distances: 12 each; bounds: 4 + 4 stride           (1)
+//   rows of this rank    labels, lengths, distances: 12 each; bounds: 4 + 4 stride           (1)
 //   centroids            two states: rows, packed rows, sums in double, and some 64 a cluster (2)
-//   threads              sums, scores, a block of races; a block of rows that are no plain array (3)
+//   threads, the tree    sums; scores, a block of races; a block of rows that are no plain array (3)
 //   seeding              its sample                                                           (4)
 //   mini-batches         a batch; max_train_rows: its sample                                  (5)
+//   columns              their sums, a segment                                                (6)
+//   ranks                what is sent and received at once, and which clusters are touched     (7)
 //
 // Bounds only spare distances, so they are what is left out: first groups become fewer and larger,
 // then there are none, and every row is compared with every centroid.
@@ -12,10 +14,13 @@
 
 #include "clusterer/bounds.h"
 #include "clusterer/seeding.h"
+#include "clusterer/tree.h"
 #include "math/scores.h"
 
 // Of one allocation, what is lost to its head and alignment; there are some hundred.
 enum { EACH = 192, ALLOCATIONS = 128 };
+// Of one exchange: what a rank sends and what it receives, at two places.
+enum { AT_ONCE = 48 << 20 };
 
 static double at_most(double a, double b) {
   return a < b ? a : b;
@@ -33,18 +38,25 @@ static double of_blocks(const mcli_sweep *s) { // (3): of a sweep
 }
 
 static double bytes_of(const mcl_kmeans_options *o, const mcli_sweep *all, int32_t groups) {
-  double n = (double)all->rows.rows, d = all->rows.dim, k = o->k;
-  double places = (double)(mcli_panels(o->k) * MCLI_PANEL), slots = all->slots;
+  double n = (double)all->rows.rows, d = all->rows.dim, k = o->k, segments = all->grid.segments;
+  double share = n > 0 ? (double)all->n / n : 1, ranks = mcl_comm_size(all->comm);
+  double places = (double)(mcli_panels(o->k) * MCLI_PANEL),
+         slots = at_most(mcli_workers(all->context), segments);
   double train = o->max_train_rows > 0 ? at_most((double)o->max_train_rows, n) : n;
   double states = 2 * (k * d * 12 + places * (4 * d + 8) + 48 * k); // (2)
   double scores = 4 * places * 24 > 262144 ? 4 * places * 24 : 262144;
   double of_slots =
       slots * (8 * k * d + scores + 9 * k + 4 * places + 8 * d + 96 * MCLI_SWEEP_BLOCK);
-  double sum = states + of_slots + 2 * of_blocks(all) + (double)EACH * ALLOCATIONS;
+  double tree = (mcli_tree_depth(&all->grid) + 1) * (8 * k * d + k) + 8 * k;
+  double sum = states + of_slots + tree + 2 * of_blocks(all) + (double)EACH * ALLOCATIONS;
+  sum += segments * (8 * d + 8);                                                              // (6)
+  if (ranks > 1) sum += AT_ONCE + (ranks + 1) * k;                                            // (7)
   if (o->init != MCL_INIT_GIVEN) sum += mcli_seeding_bytes(o->k, (int32_t)d, (int64_t)train); // (4)
   if (o->method == MCL_MINIBATCH) sum += at_most(o->minibatch_rows, train) * (4 * d + 20);    // (5)
   if (train < n) sum += train * (4 * d + 8);
-  double training = of_rows(train, groups, o->method), labelling = of_rows(n, 0, o->method);
+  double uneven = ranks > 1 ? train / MCLI_SWEEP_SEGMENTS + MCLI_SWEEP_BLOCK : 0;
+  double training = of_rows(share * train + uneven, groups, o->method);
+  double labelling = of_rows(share * n, 0, o->method);
   return sum + (training > labelling ? training : labelling);
 }
 

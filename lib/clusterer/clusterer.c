@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/rng.h"
 #include "math/array.h"
 
 struct mcl_clusterer {
@@ -16,6 +17,7 @@ struct mcl_clusterer {
   mcli_guard guard;
   atomic_int readers;
   mcl_context *context;
+  mcl_comm *comm; // NULL: one process
   const mcli_clusterer_kind *kind;
   void *self;
   mcli_fitted *fitted; // NULL: neither fit nor set_centroids
@@ -58,8 +60,9 @@ void mcli_fitted_balance(mcli_fitted *f) {
 
 // ---- the handle ---------------------------------------------------------------------------------
 
-mcl_status mcli_clusterer_new(mcl_context *c, const mcli_clusterer_kind *kind, void *self,
-                              mcli_fitted *fitted, mcl_clusterer **out, mcl_error *err) {
+mcl_status mcli_clusterer_new(mcl_context *c, mcl_comm *comm, const mcli_clusterer_kind *kind,
+                              void *self, mcli_fitted *fitted, mcl_clusterer **out,
+                              mcl_error *err) {
   mcl_clusterer *k = MCLI_NEW0(c, mcl_clusterer, 1);
   if (!k) {
     kind->destroy(self);
@@ -70,6 +73,7 @@ mcl_status mcli_clusterer_new(mcl_context *c, const mcli_clusterer_kind *kind, v
   mcli_guard_init(&k->guard);
   atomic_init(&k->readers, 0);
   k->context = mcl_context_ref(c);
+  k->comm = mcl_comm_ref(comm);
   k->kind = kind;
   k->self = self;
   k->fitted = fitted;
@@ -87,8 +91,13 @@ void mcl_clusterer_unref(mcl_clusterer *k) {
   mcl_context *c = k->context;
   mcli_fitted_unref(c, k->fitted);
   k->kind->destroy(k->self);
+  mcl_comm_unref(k->comm);
   mcli_free(c, k);
   mcl_context_unref(c);
+}
+
+mcl_comm *mcli_clusterer_comm(const mcl_clusterer *k) {
+  return k->comm;
 }
 
 static mcl_status begin_change(mcl_clusterer *k, mcl_error *err) {
@@ -127,34 +136,62 @@ mcl_status mcl_clusterer_set_centroids(mcl_clusterer *k, const mcl_array *centro
   return s < 0 ? s : mcl_ok(err);
 }
 
-mcl_status mcl_clusterer_fit(mcl_clusterer *k, const mcl_rows *rows, const mcl_monitor *monitor,
-                             mcl_error *err) {
+// ---- COLLECTIVE -----------------------------------------------------------------------------------
+
+enum { FIT = 1, ASSIGN };
+
+// Of a call: what it is, the rows, and what the kind has.
+static uint64_t fingerprint(const mcl_clusterer *k, int32_t call, const mcl_rows *rows,
+                            const mcli_fitted *f) {
+  int64_t of[3] = {call, rows->rows, rows->dim};
+  uint64_t kind = k->kind->fingerprint && k->comm ? k->kind->fingerprint(k->self, f) : 0;
+  return mcli_hash(of, sizeof of, kind);
+}
+
+static mcl_status fit(mcl_clusterer *k, const mcl_rows *rows, const mcl_monitor *monitor,
+                      mcli_fitted **fitted, mcl_error *err) {
   mcl_rows opened;
   mcli_watch watch;
-  if (!k) return mcli_fail(err, MCL_E_INVALID, "clusterer is NULL");
-  if (!rows) return mcli_fail(err, MCL_E_INVALID, "rows is NULL");
-  mcl_status s = mcli_rows_open(rows, "rows", &opened, err);
+  uint64_t what = 0;
+  mcl_status s = rows ? mcli_rows_open(rows, "rows", &opened, err)
+                      : mcli_fail(err, MCL_E_INVALID, "rows is NULL");
   if (s == MCL_OK) s = mcli_watch_begin(&watch, monitor, "seed", 0, err);
-  if (s == MCL_OK) s = begin_change(k, err);
-  if (s < 0) return s;
+  if (s == MCL_OK) what = fingerprint(k, FIT, &opened, NULL);
+  s = mcli_comm_begin(k->comm, s, what, err);
+  return s < 0 ? s : k->kind->fit(k->self, &opened, &watch, fitted, err);
+}
+
+mcl_status mcl_clusterer_fit(mcl_clusterer *k, const mcl_rows *rows, const mcl_monitor *monitor,
+                             mcl_error *err) {
+  mcl_error own;
   mcli_fitted *fitted = NULL;
-  s = k->kind->fit(k->self, &opened, &watch, &fitted, err);
+  if (!err) err = &own;
+  if (!k) return mcli_fail(err, MCL_E_INVALID, "clusterer is NULL");
+  mcl_status s = mcli_comm_enter(k->comm, err);
+  if (s < 0) return s;
+  s = begin_change(k, err);
+  int changing = s == MCL_OK;
+  if (s == MCL_OK) s = fit(k, rows, monitor, &fitted, err);
+  s = mcli_comm_end(k->comm, s, err);
   if (s == MCL_OK) replace(k, fitted);
-  mcli_guard_leave(&k->guard);
+  if (s < 0) mcli_fitted_unref(k->context, fitted);
+  if (changing) mcli_guard_leave(&k->guard);
   return s < 0 ? s : mcl_ok(err);
 }
 
-mcl_status mcl_clusterer_assign(const mcl_clusterer *k, const mcl_rows *rows,
-                                const mcl_monitor *monitor, int32_t *labels, double *distances,
-                                mcl_error *err) {
+static mcl_status assign(const mcl_clusterer *k, const mcl_rows *rows, const mcl_monitor *monitor,
+                         int32_t *labels, double *distances, mcl_error *err) {
   mcl_rows opened;
   mcli_watch watch;
-  if (!k) return mcli_fail(err, MCL_E_INVALID, "clusterer is NULL");
-  if (!rows) return mcli_fail(err, MCL_E_INVALID, "rows is NULL");
-  if (!labels) return mcli_fail(err, MCL_E_INVALID, "labels is NULL");
-  mcl_status s = want_fitted(k, 0, err);
+  uint64_t what = 0;
+  mcl_status s = MCL_OK;
+  if (!rows || !labels)
+    s = mcli_fail(err, MCL_E_INVALID, "%s is NULL", rows ? "labels" : "rows");
+  if (s == MCL_OK) s = want_fitted(k, 0, err);
   if (s == MCL_OK) s = mcli_rows_open(rows, "rows", &opened, err);
   if (s == MCL_OK) s = mcli_watch_begin(&watch, monitor, "assign", 0, err);
+  if (s == MCL_OK) what = fingerprint(k, distances ? ASSIGN + 1 : ASSIGN, &opened, k->fitted);
+  s = mcli_comm_begin(k->comm, s, what, err);
   if (s < 0) return s;
   // Const towards the host: the count of readers is the handle's own bookkeeping.
   mcl_clusterer *mine = (mcl_clusterer *)(uintptr_t)k;
@@ -164,6 +201,19 @@ mcl_status mcl_clusterer_assign(const mcl_clusterer *k, const mcl_rows *rows,
   s = k->kind->assign(k->self, fitted, &opened, &watch, labels, distances, err);
   mcli_fitted_unref(k->context, fitted);
   atomic_fetch_sub(&mine->readers, 1);
+  return s;
+}
+
+mcl_status mcl_clusterer_assign(const mcl_clusterer *k, const mcl_rows *rows,
+                                const mcl_monitor *monitor, int32_t *labels, double *distances,
+                                mcl_error *err) {
+  mcl_error own;
+  if (!err) err = &own;
+  if (!k) return mcli_fail(err, MCL_E_INVALID, "clusterer is NULL");
+  mcl_status s = mcli_comm_enter(k->comm, err);
+  if (s < 0) return s;
+  s = assign(k, rows, monitor, labels, distances, err);
+  s = mcli_comm_end(k->comm, s, err);
   return s < 0 ? s : mcl_ok(err);
 }
 

@@ -6,7 +6,7 @@
 
 #include <libmcl/clusterer.h>
 
-#include "base/context.h"
+#include "comm/comm.h"
 
 // What a fit leaves behind. Never changed once a handle holds it: a new fit makes a new one.
 typedef struct mcli_fitted {
@@ -25,8 +25,8 @@ void mcli_fitted_unref(mcl_context *c, mcli_fitted *f); // NULL is fine
 // sizes -> imbalance
 void mcli_fitted_balance(mcli_fitted *f);
 
-// `self` is the kind's own. `rows` has been opened, and of assign has the fitted dim where that is
-// known.
+// `self` is the kind's own. `rows` has been opened. With a comm, fit and assign are within its
+// COLLECTIVE call.
 typedef struct mcli_clusterer_kind {
   mcl_status (*fit)(void *self, const mcl_rows *rows, mcli_watch *w, mcli_fitted **out,
                     mcl_error *err);
@@ -38,10 +38,14 @@ typedef struct mcli_clusterer_kind {
   mcl_status (*centroids)(void *self, const mcli_fitted *f, const mcl_array *out, mcl_error *err);
   mcl_status (*save)(void *self, const mcli_fitted *f, const char *path, mcl_error *err);
   void (*destroy)(void *self);
+  // What ranks must have in common to fit, or to assign by `f`. NULL: of one process only.
+  uint64_t (*fingerprint)(const void *self, const mcli_fitted *f);
 } mcli_clusterer_kind;
 
-// Takes `self`: destroyed also on failure. `fitted` (may be NULL) becomes the handle's.
-mcl_status mcli_clusterer_new(mcl_context *c, const mcli_clusterer_kind *kind, void *self,
-                              mcli_fitted *fitted, mcl_clusterer **out, mcl_error *err);
+// Takes `self`: destroyed also on failure. `fitted` (may be NULL) becomes the handle's. Keeps `comm`.
+mcl_status mcli_clusterer_new(mcl_context *c, mcl_comm *comm, const mcli_clusterer_kind *kind,
+                              void *self, mcli_fitted *fitted, mcl_clusterer **out, mcl_error *err);
+
+mcl_comm *mcli_clusterer_comm(const mcl_clusterer *k);
 
 #endif

@@ -44,10 +44,8 @@ static mcl_status take_sample(fit *f, int64_t n, mcl_error *err) {
   int64_t numbers = n * rows->dim, *at = MCLI_NEW(f->context, int64_t, n);
   f->sample = MCLI_NEW(f->context, float, numbers);
   mcl_status s = at && f->sample ? MCL_OK : mcli_nomem(err, "the rows to train on");
-  if (s == MCL_OK) {
-    mcli_sweep_draw(f->options->seed, 0, MCLI_DRAW_TRAIN, rows->rows, n, at);
-    s = mcli_sweep_gather(&f->all, at, n, f->sample, err);
-  }
+  if (s == MCL_OK) mcli_sweep_draw(f->options->seed, 0, MCLI_DRAW_TRAIN, rows->rows, n, at);
+  s = mcli_sweep_gather(&f->all, s, at, n, f->sample, err);
   mcli_free(f->context, at);
   return s;
 }
@@ -63,21 +61,21 @@ static mcl_status open_training(fit *f, mcl_error *err) {
     rows.rows = n;
     rows.dtype = MCL_F32;
   }
-  return mcli_sweep_open(f->context, &rows, &f->training, err);
+  return mcli_sweep_open(f->context, f->all.comm, &rows, &f->training, err);
 }
 
 static mcl_status open_members(mcl_context *c, const mcli_sweep *s, mcli_members *m,
                                mcl_error *err) {
   m->sweep = s;
-  m->norms = MCLI_NEW(c, float, s->rows.rows);
-  m->labels = MCLI_NEW(c, int32_t, s->rows.rows);
-  m->distances = MCLI_NEW(c, float, s->rows.rows);
+  m->norms = MCLI_NEW(c, float, s->n);
+  m->labels = MCLI_NEW(c, int32_t, s->n);
+  m->distances = MCLI_NEW(c, float, s->n);
   return m->norms && m->labels && m->distances ? MCL_OK : mcli_nomem(err, "labels");
 }
 
 static mcl_status open_bounds(mcl_context *c, mcli_members *m, const mcli_groups *g,
                               mcl_error *err) {
-  int64_t rows = m->sweep->rows.rows, numbers;
+  int64_t rows = m->sweep->n, numbers;
   if (!mcli_mul(rows, g->stride, &numbers)) return mcli_nomem(err, "bounds of distances");
   m->bounds.upper = MCLI_NEW(c, float, rows);
   m->bounds.lower = MCLI_NEW(c, float, numbers);
@@ -150,6 +148,15 @@ static mcl_status run_restarts(fit *f, mcl_error *err) {
   return mcli_watch_tell(t->watch, total, f->best.inertia, err);
 }
 
+// Mini-batches are gathered by every rank, which does the whole step.
+static mcl_status open_tree(fit *f, mcl_error *err) {
+  const mcl_kmeans_options *o = f->options;
+  mcli_grid grid = f->training.grid;
+  mcl_comm *comm = o->method == MCL_LLOYD ? f->all.comm : NULL;
+  if (o->method != MCL_LLOYD) grid = mcli_grid_make(NULL, mcli_batch_rows(o, grid.rows));
+  return mcli_tree_open(f->context, comm, &grid, o->k, f->all.rows.dim, &f->train.tree, err);
+}
+
 static mcl_status train(fit *f, mcl_error *err) {
   mcl_context *c = f->context;
   mcli_training *t = &f->train;
@@ -161,19 +168,23 @@ static mcl_status train(fit *f, mcl_error *err) {
   mcl_status s = mcli_budget_groups(o, &f->all, &groups, err);
   if (s == MCL_OK) s = open_training(f, err);
   if (s < 0) return s;
-  t->n_slots = f->training.slots; // a mini-batch has fewer segments, and no more slots
+  // A mini-batch has fewer segments than all rows, but maybe more than this rank's share of them.
+  t->n_slots =
+      mcli_workers(c) < f->training.grid.segments ? mcli_workers(c) : f->training.grid.segments;
   s = open_members(c, &f->training, &t->members, err);
   if (s == MCL_OK) s = mcli_state_open(c, o->k, dim, o->metric, groups, &t->state, err);
   if (s == MCL_OK && o->method == MCL_LLOYD && groups > 0)
     s = open_bounds(c, &t->members, &t->state.groups, err);
   if (s == MCL_OK) s = mcli_state_open(c, o->k, dim, o->metric, groups, &f->best, err);
   if (s == MCL_OK) s = mcli_slots_open(c, t->n_slots, o->k, dim, &t->slots, err);
+  if (s == MCL_OK) s = open_tree(f, err);
   if (s == MCL_OK)
     s = mcli_survey(c, &f->training, o->metric, t->members.norms, &t->variance, &t->squares, err);
   if (s < 0) return s;
   f->training.finite = 1;
   s = run_restarts(f, err);
   mcli_slots_close(c, t->slots, t->n_slots);
+  mcli_tree_close(c, &t->tree);
   t->slots = NULL;
   return s;
 }
@@ -247,12 +258,12 @@ static mcl_status report(fit *f, mcli_fitted **out, mcl_error *err) {
   return MCL_OK;
 }
 
-mcl_status mcli_fit(mcl_context *c, const mcl_kmeans_options *o, const float *given,
+mcl_status mcli_fit(mcl_context *c, mcl_comm *comm, const mcl_kmeans_options *o, const float *given,
                     const mcl_rows *rows, mcli_watch *w, mcli_fitted **out, mcl_error *err) {
   fit f = {.context = c, .options = o, .given = given, .train = {.watch = w}};
   mcli_fitted *fitted = NULL;
   int64_t distinct = 0;
-  mcl_status s = mcli_sweep_open(c, rows, &f.all, err);
+  mcl_status s = mcli_sweep_open(c, comm, rows, &f.all, err);
   if (s == MCL_OK) s = train(&f, err);
   if (s == MCL_OK) s = label_all(&f, err);
   if (s == MCL_OK) s = mcli_count_distinct(c, &f.all, o->metric, o->k, &distinct, err);
@@ -262,6 +273,7 @@ mcl_status mcli_fit(mcl_context *c, const mcl_kmeans_options *o, const float *gi
     *out = fitted;
   }
   mcli_slots_close(c, f.train.slots, f.train.n_slots);
+  mcli_tree_close(c, &f.train.tree);
   close_members(c, &f.train.members);
   mcli_state_close(c, &f.train.state);
   mcli_state_close(c, &f.best);

@@ -131,5 +131,5 @@ mcl_status mcl_clusterer_create_host(mcl_context *c, const mcl_host_clusterer *h
   }
   h->context = c; // alive as long as the handle, which refers to it
   h->table = table;
-  return mcli_clusterer_new(c, &host_kind, h, NULL, out, err);
+  return mcli_clusterer_new(c, NULL, &host_kind, h, NULL, out, err);
 }

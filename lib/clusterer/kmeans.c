@@ -5,13 +5,15 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/rng.h"
 #include "clusterer/fit.h"
 #include "clusterer/label.h"
 #include "math/array.h"
 #include "math/rows.h"
 
 struct mcli_kmeans {
-  mcl_context *context; // alive as long as the handle, which refers to it
+  mcl_context *context; // alive as long as the handle, which refers to both
+  mcl_comm *comm;
   mcl_kmeans_options options;
   float *given; // [k, given_dim], by set_centroids; NULL: none
   int32_t given_dim;
@@ -72,11 +74,12 @@ mcl_status mcli_kmeans_check(const mcl_kmeans_options *o, mcl_error *err) {
   return MCL_OK;
 }
 
-mcl_status mcli_kmeans_new(mcl_context *c, const mcl_kmeans_options *o, mcli_kmeans **out,
-                           mcl_error *err) {
+mcl_status mcli_kmeans_new(mcl_context *c, const mcl_kmeans_options *o, mcl_comm *comm,
+                           mcli_kmeans **out, mcl_error *err) {
   mcli_kmeans *k = MCLI_NEW0(c, mcli_kmeans, 1);
   if (!k) return mcli_nomem(err, "a clusterer");
   k->context = c;
+  k->comm = comm;
   k->options = *o;
   *out = k;
   return MCL_OK;
@@ -95,11 +98,10 @@ mcl_status mcl_clusterer_create_kmeans(mcl_context *c, const mcl_kmeans_options 
   mcli_kmeans *k;
   if (!c) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
   if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
-  if (comm) return mcli_fail(err, MCL_E_UNSUPPORTED, "comm must be NULL in this version");
   mcl_status s = mcli_options_copy(&o, sizeof o, options, "mcl_kmeans_options", err);
   if (s == MCL_OK) s = mcli_kmeans_check(&o, err);
-  if (s == MCL_OK) s = mcli_kmeans_new(c, &o, &k, err);
-  return s < 0 ? s : mcli_clusterer_new(c, &mcli_kmeans_kind, k, NULL, out, err);
+  if (s == MCL_OK) s = mcli_kmeans_new(c, &o, comm, &k, err);
+  return s < 0 ? s : mcli_clusterer_new(c, comm, &mcli_kmeans_kind, k, NULL, out, err);
 }
 
 static void free_centres(mcl_context *c, void *centres) {
@@ -184,25 +186,31 @@ static mcl_status kmeans_fit(void *self, const mcl_rows *rows, mcli_watch *w, mc
   if (o->init == MCL_INIT_GIVEN && k->given_dim != rows->dim)
     return mcli_fail(err, MCL_E_SHAPE, "rows have dim %d, the given centroids %d", (int)rows->dim,
                      (int)k->given_dim);
-  return mcli_fit(k->context, o, k->given, rows, w, out, err);
+  return mcli_fit(k->context, k->comm, o, k->given, rows, w, out, err);
 }
 
 static mcl_status kmeans_assign(void *self, const mcli_fitted *f, const mcl_rows *rows,
                                 mcli_watch *w, int32_t *labels, double *distances, mcl_error *err) {
-  mcl_context *c = ((mcli_kmeans *)self)->context;
+  const mcli_kmeans *k = self;
+  mcl_context *c = k->context;
   const mcli_centres *m = f->centres;
   if (rows->dim != m->dim)
     return mcli_fail(err, MCL_E_SHAPE, "rows have dim %d, the centroids %d", (int)rows->dim,
                      (int)m->dim);
   mcli_sweep sweep;
-  mcl_status s = mcli_sweep_open(c, rows, &sweep, err);
+  mcl_status s = mcli_sweep_open(c, k->comm, rows, &sweep, err);
   if (s < 0) return s;
   mcli_watch_phase(w, "assign", sweep.blocks);
   // Written aside, so that a row that is not finite leaves the caller's arrays untouched.
   int32_t *all = MCLI_NEW(c, int32_t, rows->rows);
   float *far = distances ? MCLI_NEW(c, float, rows->rows) : NULL;
   s = all && (far || !distances) ? MCL_OK : mcli_nomem(err, "labels");
-  if (s == MCL_OK) s = mcli_label(c, m, &sweep, w, 0, all, far, NULL, NULL, err);
+  if (s == MCL_OK)
+    s = mcli_label(c, m, &sweep, w, 0, all + sweep.first, far ? far + sweep.first : NULL, NULL,
+                   NULL, err);
+  s = mcli_comm_gather_parts(k->comm, s, sweep.shares, all, (int64_t)sizeof *all, err);
+  if (distances)
+    s = mcli_comm_gather_parts(k->comm, s, sweep.shares, far, (int64_t)sizeof *far, err);
   if (s == MCL_OK && rows->rows > 0) memcpy(labels, all, (size_t)rows->rows * sizeof *labels);
   for (int64_t i = 0; i < rows->rows && s == MCL_OK && distances; i++) distances[i] = far[i];
   mcli_free(c, all);
@@ -220,6 +228,19 @@ static mcl_status kmeans_centroids(void *self, const mcli_fitted *f, const mcl_a
   return s;
 }
 
+// What ranks must have in common: not how many bytes each of them may hold.
+static uint64_t kmeans_fingerprint(const void *self, const mcli_fitted *f) {
+  const mcli_kmeans *k = self;
+  mcl_kmeans_options o = k->options;
+  o.max_bytes = 0;
+  uint64_t what = mcli_hash(&o, sizeof o, 1);
+  const mcli_centres *m = f ? f->centres : NULL;
+  if (m) what = mcli_hash(m->rows, (uint64_t)m->k * (uint64_t)m->dim * sizeof *m->rows, what);
+  if (!f && o.init == MCL_INIT_GIVEN && k->given)
+    what = mcli_hash(k->given, (uint64_t)o.k * (uint64_t)k->given_dim * sizeof *k->given, what);
+  return what;
+}
+
 static void kmeans_destroy(void *self) {
   mcli_kmeans *k = self;
   mcli_free(k->context, k->given);
@@ -232,5 +253,6 @@ const mcli_clusterer_kind mcli_kmeans_kind = {
     .set_centroids = kmeans_set_centroids,
     .centroids = kmeans_centroids,
     .save = mcli_kmeans_save,
+    .fingerprint = kmeans_fingerprint,
     .destroy = kmeans_destroy,
 };

@@ -7,13 +7,14 @@
 
 // Numbers the arithmetic that results depend on: grid, seeding, updates, ties. It grows with every
 // change of theirs.
-enum { MCLI_KMEANS_ALGORITHM = 1 };
+enum { MCLI_KMEANS_ALGORITHM = 2 };
 
 extern const mcli_clusterer_kind mcli_kmeans_kind;
 
 typedef struct mcli_kmeans mcli_kmeans;
-mcl_status mcli_kmeans_new(mcl_context *c, const mcl_kmeans_options *o, mcli_kmeans **out,
-                           mcl_error *err);
+// Borrows `comm`, which the handle keeps.
+mcl_status mcli_kmeans_new(mcl_context *c, const mcl_kmeans_options *o, mcl_comm *comm,
+                           mcli_kmeans **out, mcl_error *err);
 const mcl_kmeans_options *mcli_kmeans_options_of(const mcli_kmeans *k);
 mcl_context *mcli_kmeans_context(const mcli_kmeans *k);
 

@@ -3,7 +3,7 @@
 //   inertia     = 1/n sum_i D(x_i, c_i)                          (1)
 //   mean cosine = 1/n sum_i x_i.c_i / (|x_i| |c_i|)              (2), in cosine 1 - D / 2
 //
-// Sums are gathered a segment and added in order of segments (sweep.c).
+// Sums are gathered a segment and added in order of segments, of all ranks.
 #include "clusterer/label.h"
 
 #include <math.h>
@@ -13,8 +13,10 @@
 
 typedef struct label_slot {
   mcli_scorer scorer;
-  mcli_tally tally;
+  int64_t *counts; // [k + 1]: the last one counts rows of zeros
 } label_slot;
+
+enum { INERTIA, COSINE, SUMS }; // of a segment
 
 typedef struct labelling {
   mcl_context *context;
@@ -24,6 +26,7 @@ typedef struct labelling {
   int32_t *labels;
   float *distances, *norms;
   float *lengths; // [k] of centroids, where a tally is wanted
+  double *sums;   // [segments, SUMS]
   mcli_tally *total;
   label_slot *slots;
 } labelling;
@@ -47,38 +50,27 @@ static mcl_status label_block(void *job, const mcli_block *b, mcl_error *err) {
     distances[i] =
         mcli_distance(l->context, m, b->x + i * m->dim, norms[i], labels[i], slot->scorer.unit);
   if (!l->known) {
-    mcl_status s = mcli_row_norms(l->context, b->x, b->first, b->n, m->dim, norms, err);
+    mcl_status s = mcli_row_norms(l->context, b->x, b->row, b->n, m->dim, norms, err);
     if (s < 0) return s;
     mcli_assign_block(l->context, m, &slot->scorer, b->x, norms, b->n, labels, distances, 1);
   }
   for (int64_t i = 0; i < b->n && l->total; i++) {
-    slot->tally.inertia += distances[i];
-    slot->tally.cosine += cosine(l, b->x + i * m->dim, norms[i], labels[i], distances[i]);
-    if (m->metric == MCL_COSINE && norms[i] == 0)
-      slot->tally.zero_rows++;
-    else
-      slot->tally.counts[labels[i]]++;
+    double *sums = l->sums + b->segment * SUMS;
+    sums[INERTIA] += distances[i];
+    sums[COSINE] += cosine(l, b->x + i * m->dim, norms[i], labels[i], distances[i]);
+    slot->counts[m->metric == MCL_COSINE && norms[i] == 0 ? m->k : labels[i]]++;
   }
   return MCL_OK;
 }
 
-static mcl_status label_wave(void *job, uint32_t n, int64_t done, int64_t blocks, mcl_error *err) {
-  labelling *l = job;
-  (void)blocks;
-  for (uint32_t i = 0; i < n && l->total; i++) {
-    mcli_tally *t = &l->slots[i].tally;
-    l->total->inertia += t->inertia;
-    l->total->cosine += t->cosine;
-    l->total->zero_rows += t->zero_rows;
-    t->inertia = t->cosine = 0;
-    t->zero_rows = 0;
-    for (int32_t j = 0; j < l->centres->k; j++)
-      l->total->counts[j] += t->counts[j], t->counts[j] = 0;
-  }
+static mcl_status label_wave(void *job, uint32_t segment, uint32_t n, int64_t done, int64_t blocks,
+                             mcl_error *err) {
+  const labelling *l = job;
+  (void)segment, (void)n, (void)blocks;
   return mcli_watch_tell(l->watch, done, NAN, err);
 }
 
-static mcl_status open_slots(labelling *l, uint32_t n, mcl_error *err) {
+static mcl_status open_slots(labelling *l, uint32_t n, uint32_t segments, mcl_error *err) {
   mcl_context *c = l->context;
   const mcli_centres *m = l->centres;
   l->slots = MCLI_NEW0(c, label_slot, n);
@@ -86,10 +78,12 @@ static mcl_status open_slots(labelling *l, uint32_t n, mcl_error *err) {
   for (uint32_t i = 0; i < n; i++) {
     mcl_status s = mcli_scorer_open(c, m->k, m->dim, &l->slots[i].scorer, err);
     if (s < 0) return s;
-    if (l->total && !(l->slots[i].tally.counts = MCLI_NEW0(c, int64_t, m->k)))
+    if (l->total && !(l->slots[i].counts = MCLI_NEW0(c, int64_t, m->k + 1)))
       return mcli_nomem(err, "the sizes of clusters");
   }
   if (!l->total) return MCL_OK;
+  l->sums = MCLI_NEW0(c, double, (int64_t)segments *SUMS);
+  if (!l->sums) return mcli_nomem(err, "the inertia of clusters");
   l->lengths = MCLI_NEW(c, float, m->k);
   if (!l->lengths) return mcli_nomem(err, "the lengths of centroids");
   for (int32_t j = 0; j < m->k; j++)
@@ -98,17 +92,37 @@ static mcl_status open_slots(labelling *l, uint32_t n, mcl_error *err) {
   return MCL_OK;
 }
 
+// What the slots of all ranks have counted, and the segments summed.
+static mcl_status total(labelling *l, const mcli_sweep *s, mcl_status status, mcl_error *err) {
+  int32_t k = l->centres->k;
+  int64_t *counts = l->slots && l->slots[0].counts ? l->slots[0].counts : NULL;
+  for (uint32_t i = 1; status == MCL_OK && i < s->slots; i++)
+    for (int32_t j = 0; j <= k; j++) counts[j] += l->slots[i].counts[j];
+  status = mcli_comm_add(s->comm, status, counts, k + 1, err);
+  status = mcli_sweep_share(s, status, l->sums, SUMS, err);
+  if (status < 0) return status;
+  for (int32_t j = 0; j < k; j++) l->total->counts[j] += counts[j];
+  l->total->zero_rows += counts[k];
+  for (uint32_t i = 0; i < s->grid.segments; i++) {
+    l->total->inertia += l->sums[i * SUMS + INERTIA];
+    l->total->cosine += l->sums[i * SUMS + COSINE];
+  }
+  return MCL_OK;
+}
+
 mcl_status mcli_label(mcl_context *c, const mcli_centres *m, const mcli_sweep *s, mcli_watch *w,
                       int known, int32_t *labels, float *distances, float *norms, mcli_tally *tally,
                       mcl_error *err) {
-  labelling l = {c, m, w, known, labels, distances, norms, NULL, tally, NULL};
-  mcl_status status = open_slots(&l, s->slots, err);
+  labelling l = {c, m, w, known, labels, distances, norms, NULL, NULL, tally, NULL};
+  mcl_status status = open_slots(&l, s->slots, s->grid.segments, err);
   if (status == MCL_OK) status = mcli_sweep_run(s, label_block, label_wave, &l, err);
+  if (tally) status = total(&l, s, status, err);
   for (uint32_t i = 0; l.slots && i < s->slots; i++) {
     mcli_scorer_close(c, &l.slots[i].scorer);
-    mcli_free(c, l.slots[i].tally.counts);
+    mcli_free(c, l.slots[i].counts);
   }
   mcli_free(c, l.slots);
   mcli_free(c, l.lengths);
+  mcli_free(c, l.sums);
   return status;
 }

@@ -11,8 +11,8 @@ typedef struct mcli_tally {
   double inertia, cosine; // sums over rows
 } mcli_tally;
 
-// labels [rows]; distances [rows] (NULL: not wanted), norms [rows] (NULL) and *tally (NULL; its
-// counts are zero before) for fit. The centres have been prepared. `known`: labels and norms are
+// Of this rank's rows: labels [rows]; distances [rows] (NULL: not wanted) and norms [rows] (NULL). Of
+// all ranks' *tally (NULL; its counts are zero before), for fit: an exchange. The centres have been prepared. `known`: labels and norms are
 // already those of these centres and rows, only distances and the tally are wanted.
 mcl_status mcli_label(mcl_context *c, const mcli_centres *m, const mcli_sweep *s, mcli_watch *w,
                       int known, int32_t *labels, float *distances, float *norms, mcli_tally *tally,

@@ -43,8 +43,8 @@ static double inertia(const mcli_training *t) {
 mcl_status mcli_lloyd(mcli_training *t, mcl_error *err) {
   const mcl_kmeans_options *o = t->options;
   mcli_state *s = &t->state;
-  int64_t rows = t->members.sweep->rows.rows;
-  for (int64_t i = 0; i < rows; i++) t->members.labels[i] = -1;
+  int64_t mine = t->members.sweep->n;
+  for (int64_t i = 0; i < mine; i++) t->members.labels[i] = -1;
   for (s->iterations = 1;; s->iterations++) {
     t->told = (int64_t)t->restart * o->max_iterations + s->iterations - 1;
     mcl_status status = mcli_pass(t, &t->members, err);
@@ -67,13 +67,27 @@ mcl_status mcli_lloyd(mcli_training *t, mcl_error *err) {
 // Ten steps: batches differ, and one that is worse than the last says nothing.
 enum { PATIENCE = 10 };
 
+int64_t mcli_batch_rows(const mcl_kmeans_options *o, int64_t rows) {
+  return o->minibatch_rows < rows ? o->minibatch_rows : rows;
+}
+
+// Lengths of gathered rows: those that this process has looked up already, where it has them all.
+static mcl_status find_norms(const mcli_training *t, const int64_t *at, const float *x, int64_t n,
+                             float *norms, mcl_error *err) {
+  const mcli_sweep *rows = t->members.sweep;
+  if (rows->shares) return mcli_row_norms(t->context, x, at[0], n, rows->rows.dim, norms, err);
+  for (int64_t i = 0; i < n; i++) norms[i] = t->members.norms[at[i]];
+  return MCL_OK;
+}
+
 static mcl_status minibatch_step(mcli_training *t, const mcli_sweep *rows, int64_t step,
                                  int64_t *at, float *x, float *norms, int32_t *labels,
                                  float *distances, mcl_error *err) {
   int64_t all = rows->rows.rows, dim = rows->rows.dim;
-  int64_t n = t->options->minibatch_rows < all ? t->options->minibatch_rows : all;
+  int64_t n = mcli_batch_rows(t->options, all);
   mcli_sweep_draw(t->options->seed, t->restart, (uint64_t)(MCLI_DRAW_BATCH + step), all, n, at);
-  mcl_status status = mcli_sweep_gather(rows, at, n, x, err);
+  mcl_status status = mcli_sweep_gather(rows, MCL_OK, at, n, x, err);
+  if (status == MCL_OK) status = find_norms(t, at, x, n, norms, err);
   if (status < 0) return status;
   mcl_array array = mcl_matrix_f32(x, n, dim);
   mcl_rows opened = rows->rows;
@@ -81,13 +95,10 @@ static mcl_status minibatch_step(mcli_training *t, const mcli_sweep *rows, int64
   opened.rows = n;
   opened.dtype = MCL_F32;
   mcli_sweep batch;
-  status = mcli_sweep_open(t->context, &opened, &batch, err);
+  status = mcli_sweep_open(t->context, NULL, &opened, &batch, err);
   if (status < 0) return status;
   batch.finite = 1;
-  for (int64_t i = 0; i < n; i++) {
-    labels[i] = -1;
-    norms[i] = t->members.norms[at[i]];
-  }
+  for (int64_t i = 0; i < n; i++) labels[i] = -1;
   mcli_members members = {&batch, norms, labels, distances, {NULL, NULL}};
   status = mcli_pass(t, &members, err);
   mcli_sweep_close(&batch);
@@ -99,7 +110,7 @@ mcl_status mcli_minibatch(mcli_training *t, mcl_error *err) {
   const mcl_kmeans_options *o = t->options;
   const mcli_sweep *rows = t->members.sweep;
   mcl_context *c = t->context;
-  int64_t all = rows->rows.rows, n = o->minibatch_rows < all ? o->minibatch_rows : all;
+  int64_t all = rows->rows.rows, n = mcli_batch_rows(o, all);
   int64_t *at = MCLI_NEW(c, int64_t, n);
   float *x = MCLI_NEW(c, float, n * rows->rows.dim), *norms = MCLI_NEW(c, float, n);
   float *distances = MCLI_NEW(c, float, n);

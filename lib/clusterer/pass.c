@@ -56,10 +56,9 @@ mcl_status mcli_slots_open(mcl_context *c, uint32_t n, int32_t k, int32_t dim, m
   for (uint32_t i = 0; i < n; i++) {
     mcl_status status = mcli_scorer_open(c, k, dim, &slots[i].scorer, err);
     if (status == MCL_OK) status = mcli_races_open(c, k, dim, &slots[i].races, err);
-    slots[i].sums = MCLI_NEW0(c, double, (int64_t)k *dim);
+    if (status == MCL_OK) status = mcli_sums_open(c, k, dim, &slots[i].gained, err);
     slots[i].counts = MCLI_NEW0(c, int64_t, k);
-    slots[i].touched = MCLI_NEW0(c, uint8_t, k);
-    if (status == MCL_OK && slots[i].sums && slots[i].counts && slots[i].touched) continue;
+    if (status == MCL_OK && slots[i].counts) continue;
     mcli_slots_close(c, slots, n);
     return status < 0 ? status : mcli_nomem(err, "the sums of clusters");
   }
@@ -70,9 +69,8 @@ mcl_status mcli_slots_open(mcl_context *c, uint32_t n, int32_t k, int32_t dim, m
 void mcli_slots_close(mcl_context *c, mcli_slot *slots, uint32_t n) {
   for (uint32_t i = 0; slots && i < n; i++) {
     mcli_scorer_close(c, &slots[i].scorer);
-    mcli_free(c, slots[i].sums);
+    mcli_sums_close(c, &slots[i].gained);
     mcli_free(c, slots[i].counts);
-    mcli_free(c, slots[i].touched);
     mcli_races_close(c, &slots[i].races);
   }
   mcli_free(c, slots);
@@ -83,15 +81,14 @@ void mcli_slots_close(mcl_context *c, mcli_slot *slots, uint32_t n) {
 typedef struct pass {
   mcli_training *t;
   const mcli_members *members;
-  uint32_t n; // slots of this wave
 } pass;
 
 static void move_row(mcli_slot *s, const mcli_rows_kernels *kernels, const float *x, int32_t dim,
                      double scale, int32_t cluster) {
   if (cluster < 0) return;
-  s->touched[cluster] = 1;
+  s->gained.touched[cluster] = 1;
   s->counts[cluster] += scale > 0 ? 1 : -1;
-  kernels->add_scaled(scale, x, s->sums + (int64_t)cluster * dim, dim);
+  kernels->add_scaled(scale, x, s->gained.sums + (int64_t)cluster * dim, dim);
 }
 
 static void settle(const pass *p, mcli_slot *slot, const mcli_block *b, int64_t i, int32_t label,
@@ -142,43 +139,22 @@ static mcl_status pass_block(void *job, const mcli_block *b, mcl_error *err) {
   return MCL_OK;
 }
 
-// Clusters are shared out in a fixed number of parts: each adds its clusters of every slot, in the
-// order of slots.
-enum { COMBINE_TASKS = 16 };
-
-static void combine_part(void *job, uint32_t task, uint32_t worker) {
-  const pass *p = job;
-  mcli_state *state = &p->t->state;
-  int64_t dim = state->centres->dim, first, n;
-  (void)worker;
-  mcli_part(state->centres->k, COMBINE_TASKS, task, &first, &n);
-  for (uint32_t i = 0; i < p->n; i++) {
-    mcli_slot *s = &p->t->slots[i];
-    for (int64_t j = first; j < first + n; j++) {
-      if (!s->touched[j]) continue;
-      double *from = s->sums + j * dim, *to = state->sums + j * dim;
-      for (int64_t d = 0; d < dim; d++) to[d] += from[d];
-      memset(from, 0, (size_t)dim * sizeof *from);
-      state->counts[j] += s->counts[j];
-      s->counts[j] = s->touched[j] = 0;
-    }
-  }
-}
-
-static mcl_status pass_wave(void *job, uint32_t n, int64_t done, int64_t blocks, mcl_error *err) {
+static mcl_status pass_wave(void *job, uint32_t segment, uint32_t n, int64_t done, int64_t blocks,
+                            mcl_error *err) {
   pass *p = job;
-  mcli_state *state = &p->t->state;
+  mcli_training *t = p->t;
   (void)done, (void)blocks;
-  p->n = n;
-  mcl_status status = mcli_parallel(p->t->context, COMBINE_TASKS, combine_part, p, err);
-  if (status < 0) return status;
   for (uint32_t i = 0; i < n; i++) {
-    state->inertia += p->t->slots[i].inertia;
-    state->changed += p->t->slots[i].changed;
-    p->t->slots[i].inertia = 0;
-    p->t->slots[i].changed = 0;
+    mcli_slot *s = &t->slots[i];
+    mcli_tree_push(&t->tree, segment + i, &s->gained);
+    for (int32_t j = 0; j < t->tree.k; j++) t->tree.counts[j] += s->counts[j], s->counts[j] = 0;
+    t->state.inertia += s->inertia;
+    t->state.changed += s->changed;
+    s->inertia = 0;
+    s->changed = 0;
   }
-  return mcli_watch_tell(p->t->watch, p->t->told, NAN, err);
+  mcl_status status = mcli_tree_add(&t->tree, err);
+  return status < 0 ? status : mcli_watch_tell(t->watch, t->told, NAN, err);
 }
 
 mcl_status mcli_pass(mcli_training *t, const mcli_members *members, mcl_error *err) {
@@ -190,6 +166,7 @@ mcl_status mcli_pass(mcli_training *t, const mcli_members *members, mcl_error *e
   s->inertia = 0;
   s->changed = 0;
   mcl_status status = mcli_sweep_run(members->sweep, pass_block, pass_wave, &p, err);
+  status = mcli_tree_finish(&t->tree, status, s->sums, s->counts, &s->changed, err);
   s->inertia /= (double)members->sweep->rows.rows;
   return status;
 }
@@ -209,11 +186,14 @@ static double divisor(mcli_state *s, const double *sum, int64_t j) {
   return by;
 }
 
+// Clusters are shared out in a fixed number of parts.
+enum { UPDATE_TASKS = 16 };
+
 static void update_part(void *job, uint32_t task, uint32_t worker) {
   mcli_state *s = job;
   int64_t dim = s->centres->dim, first, n;
   (void)worker;
-  mcli_part(s->centres->k, COMBINE_TASKS, task, &first, &n);
+  mcli_part(s->centres->k, UPDATE_TASKS, task, &first, &n);
   for (int64_t j = first; j < first + n; j++) {
     const double *sum = s->sums + j * dim;
     float *centre = s->centres->rows + j * dim;
@@ -230,7 +210,7 @@ static void update_part(void *job, uint32_t task, uint32_t worker) {
 
 mcl_status mcli_update(mcli_training *t, double *moved, mcl_error *err) {
   mcli_state *s = &t->state;
-  mcl_status status = mcli_parallel(t->context, COMBINE_TASKS, update_part, s, err);
+  mcl_status status = mcli_parallel(t->context, UPDATE_TASKS, update_part, s, err);
   *moved = 0;
   for (int32_t j = 0; j < s->centres->k; j++) *moved += s->moves[j];
   return status;

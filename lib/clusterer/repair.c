@@ -14,26 +14,40 @@
 #include "clusterer/train.h"
 #include "math/rows.h"
 
+// The farthest row of a rank; row -1: there is none.
+typedef struct far {
+  int64_t row;
+  float distance;
+  int32_t label;
+} far;
+
 typedef struct mending {
   mcl_context *context;
   const mcli_members *members;
   mcli_state *state;
   int64_t *room; // [k]: members of each cluster, less those given away; 0: gives no more
   float *row;    // [dim]
+  far *far;      // [ranks]
   int with_sums;
 } mending;
 
 // The row as the metric sees it, into m->row.
-static mcl_status fetch(const mending *m, int64_t i, mcl_error *err) {
-  mcl_status status = mcli_sweep_gather(m->members->sweep, &i, 1, m->row, err);
+static mcl_status fetch(const mending *m, int64_t row, mcl_error *err) {
+  mcl_status status = mcli_sweep_gather(m->members->sweep, MCL_OK, &row, 1, m->row, err);
   if (status == MCL_OK && m->state->centres->metric == MCL_COSINE)
     mcli_normalise(m->context, m->row, 1, m->state->centres->dim, m->row, NULL);
   return status;
 }
 
-static void place(const mending *m, int32_t j, int64_t i, int half_way) {
+// The place of a row among this rank's; -1: it is another's.
+static int64_t place_of(const mending *m, int64_t row) {
+  int64_t i = row - m->members->sweep->first;
+  return i >= 0 && i < m->members->sweep->n ? i : -1;
+}
+
+static void place(const mending *m, int32_t j, const far *f, int half_way) {
   mcli_centres *centres = m->state->centres;
-  int32_t dim = centres->dim, donor = m->members->labels[i];
+  int32_t dim = centres->dim, donor = f->label;
   float *to = centres->rows + (int64_t)j * dim;
   const float *from = centres->rows + (int64_t)donor * dim;
   for (int32_t d = 0; d < dim; d++)
@@ -46,35 +60,49 @@ static void place(const mending *m, int32_t j, int64_t i, int half_way) {
   for (int32_t d = 0; d < dim; d++) gain[d] = m->row[d], lose[d] -= m->row[d];
   m->state->counts[j] = 1;
   m->state->counts[donor]--;
-  m->members->labels[i] = j;
+  int64_t i = place_of(m, f->row);
+  if (i >= 0) m->members->labels[i] = j;
 }
 
-// The farthest row, the first among equals, of one cluster or of all (-1) that may still give; -1:
-// there is none.
-static int64_t farthest(const mending *m, int32_t cluster) {
-  int64_t best = -1, rows = m->members->sweep->rows.rows;
-  const float *distances = m->members->distances;
+// The farthest row, the first among equals, of one cluster or of all (-1) that may still give.
+static far farthest_here(const mending *m, int32_t cluster) {
+  const mcli_members *rows = m->members;
+  far best = {-1, 0, -1};
   int cosine = m->state->centres->metric == MCL_COSINE;
-  for (int64_t i = 0; i < rows; i++) {
-    int32_t j = m->members->labels[i];
-    if (best >= 0 && distances[i] <= distances[best]) continue;
+  for (int64_t i = 0; i < rows->sweep->n; i++) {
+    int32_t j = rows->labels[i];
+    if (best.row >= 0 && rows->distances[i] <= best.distance) continue;
     if (cluster >= 0 ? j != cluster : m->room[j] < 2) continue;
-    double l = m->members->norms[i];
+    double l = rows->norms[i];
     if (cosine && l == 0) continue;
-    if (distances[i] <= MCLI_SAME * (cosine ? 1 : l * l)) continue;
-    best = i;
+    if (rows->distances[i] <= MCLI_SAME * (cosine ? 1 : l * l)) continue;
+    best = (far){rows->sweep->first + i, rows->distances[i], j};
   }
   return best;
 }
 
+// The same of all ranks, whose rows follow each other.
+static mcl_status farthest(const mending *m, int32_t cluster, far *out, mcl_error *err) {
+  mcl_comm *comm = m->members->sweep->comm;
+  far mine = farthest_here(m, cluster);
+  mcl_status status = mcli_comm_gather(comm, MCL_OK, &mine, m->far, (int64_t)sizeof mine, err);
+  *out = m->far[0];
+  for (int32_t r = 1; r < mcl_comm_size(comm) && status == MCL_OK; r++)
+    if (m->far[r].row >= 0 && (out->row < 0 || m->far[r].distance > out->distance))
+      *out = m->far[r];
+  return status;
+}
+
 static mcl_status to_farthest(mending *m, int32_t j, int *found, mcl_error *err) {
-  int64_t i = farthest(m, -1);
-  *found = i >= 0;
-  mcl_status status = i < 0 ? MCL_OK : fetch(m, i, err);
-  if (i < 0 || status < 0) return status;
-  m->members->distances[i] = 0; // gives once
-  m->room[m->members->labels[i]]--;
-  place(m, j, i, 0);
+  far f;
+  mcl_status status = farthest(m, -1, &f, err);
+  *found = f.row >= 0;
+  if (status == MCL_OK && *found) status = fetch(m, f.row, err);
+  if (status < 0 || !*found) return status;
+  int64_t i = place_of(m, f.row);
+  if (i >= 0) m->members->distances[i] = 0; // gives once
+  m->room[f.label]--;
+  place(m, j, &f, 0);
   return MCL_OK;
 }
 
@@ -85,11 +113,12 @@ static mcl_status split_largest(mending *m, int32_t j, int *found, mcl_error *er
       if (m->room[i] > m->room[largest]) largest = i;
     *found = m->room[largest] >= 2;
     if (!*found) return MCL_OK;
-    int64_t i = farthest(m, largest);
+    far f;
+    mcl_status status = farthest(m, largest, &f, err);
     m->room[largest] = 0;
-    if (i < 0) continue;
-    mcl_status status = fetch(m, i, err);
-    if (status == MCL_OK) place(m, j, i, 1);
+    if (status == MCL_OK && f.row < 0) continue;
+    if (status == MCL_OK) status = fetch(m, f.row, err);
+    if (status == MCL_OK) place(m, j, &f, 1);
     return status;
   }
 }
@@ -100,7 +129,8 @@ mcl_status mcli_repair(mcl_context *c, int32_t policy, const mcli_members *membe
   mending m = {.context = c, .members = members, .state = s, .with_sums = with_sums};
   m.room = MCLI_NEW(c, int64_t, k);
   m.row = MCLI_NEW(c, float, dim);
-  mcl_status status = m.room && m.row ? MCL_OK : mcli_nomem(err, "empty clusters");
+  m.far = MCLI_NEW0(c, far, mcl_comm_size(members->sweep->comm));
+  mcl_status status = m.room && m.row && m.far ? MCL_OK : mcli_nomem(err, "empty clusters");
   if (status == MCL_OK) memcpy(m.room, s->counts, (size_t)k * sizeof *m.room);
   int found = 1;
   for (int32_t j = 0; j < k && status == MCL_OK; j++) {
@@ -111,5 +141,6 @@ mcl_status mcli_repair(mcl_context *c, int32_t policy, const mcli_members *membe
   }
   mcli_free(c, m.room);
   mcli_free(c, m.row);
+  mcli_free(c, m.far);
   return status;
 }

@@ -246,7 +246,7 @@ static mcl_status read_fitted(mcl_context *c, const mcl_checkpoint *file, const 
   return MCL_OK;
 }
 
-static mcl_status load(mcl_context *c, const mcl_checkpoint *file, const char *path,
+static mcl_status load(mcl_context *c, const mcl_checkpoint *file, const char *path, mcl_comm *comm,
                        mcl_clusterer **out, mcl_error *err) {
   saved s = {0};
   mcli_fitted *fitted;
@@ -259,12 +259,12 @@ static mcl_status load(mcl_context *c, const mcl_checkpoint *file, const char *p
   if (!report_is_sound(&s)) return damaged(path, "report", err);
   status = read_fitted(c, file, path, &s, &fitted, err);
   if (status < 0) return status;
-  status = mcli_kmeans_new(c, &s.options, &k, err);
+  status = mcli_kmeans_new(c, &s.options, comm, &k, err);
   if (status < 0) {
     mcli_fitted_unref(c, fitted);
     return status;
   }
-  return mcli_clusterer_new(c, &mcli_kmeans_kind, k, fitted, out, err);
+  return mcli_clusterer_new(c, comm, &mcli_kmeans_kind, k, fitted, out, err);
 }
 
 mcl_status mcl_clusterer_load(mcl_context *c, const char *path, mcl_comm *comm, mcl_clusterer **out,
@@ -273,10 +273,9 @@ mcl_status mcl_clusterer_load(mcl_context *c, const char *path, mcl_comm *comm, 
   if (!c) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
   if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
   if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
-  if (comm) return mcli_fail(err, MCL_E_UNSUPPORTED, "comm must be NULL in this version");
   mcl_status s = mcl_checkpoint_open(c, path, &file, err);
   if (s < 0) return s;
-  s = load(c, file, path, out, err);
+  s = load(c, file, path, comm, out, err);
   mcl_checkpoint_unref(file);
   return s < 0 ? s : mcl_ok(err);
 }

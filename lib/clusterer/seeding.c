@@ -228,14 +228,15 @@ static mcl_status load_sample(seeding *s, mcli_training *t, int64_t *at, mcl_err
   const mcli_sweep *rows = t->members.sweep;
   const mcli_rows_kernels *kernels = mcli_rows_kernels_of(t->context);
   mcli_sweep_draw(t->options->seed, t->restart, MCLI_DRAW_SAMPLE, rows->rows.rows, s->n, at);
-  mcl_status status = mcli_sweep_gather(rows, at, s->n, s->x, err);
+  mcl_status status = mcli_sweep_gather(rows, MCL_OK, at, s->n, s->x, err);
   if (status < 0) return status;
   int64_t kept = 0;
   for (int64_t i = 0; i < s->n; i++) {
     float *x = s->x + i * s->dim, *to = s->x + kept * s->dim;
     if (t->options->metric == MCL_COSINE) {
-      if (t->members.norms[at[i]] == 0) continue;
-      mcli_normalise(t->context, x, 1, s->dim, to, NULL);
+      float norm;
+      mcli_normalise(t->context, x, 1, s->dim, to, &norm);
+      if (norm == 0) continue;
     }
     s->squares[kept++] = (float)kernels->sum_squares(to, s->dim);
   }

@@ -1,11 +1,9 @@
-// How rows are cut, so that sums over them have the same bits for any number of threads, and later
-// of processes.
+// A pass over the rows of a rank, segment by segment (comm/share.c).
 //
-// Rows are cut into blocks of 1024, blocks into at most 64 segments of nearly equal length. A
-// segment's partial results are made block after block in row order (1), and the totals segment
-// after segment (2). Both orders follow from the number of rows alone. Only a few segments are
-// under way at once, one a slot: a wave. How many slots there are decides memory and speed but not
-// the order of any addition, so it may follow the number of threads.
+// A segment's partial results are made block after block in row order (1), and the totals segment
+// after segment, or in a tree over them (2). Both orders follow from the number of rows alone. Only a
+// few segments are under way at once, one a slot: a wave. How many slots there are decides memory and
+// speed but not the order of any addition, so it may follow the number of threads.
 //
 // An array's segments run whole, in tasks, as do those that any thread may read. Another callback must
 // be called on the caller's thread: there the next block of each slot is read first and then worked
@@ -21,47 +19,73 @@ static int is_plain(const mcl_rows *r) {
   return r->array && mcli_array_plain(r->array, 0) != NULL;
 }
 
-mcl_status mcli_sweep_open(mcl_context *c, const mcl_rows *rows, mcli_sweep *s, mcl_error *err) {
-  memset(s, 0, sizeof *s);
-  s->context = c;
-  s->rows = *rows;
-  s->blocks = (rows->rows + MCLI_SWEEP_BLOCK - 1) / MCLI_SWEEP_BLOCK;
-  s->segments = (uint32_t)(s->blocks < MCLI_SWEEP_SEGMENTS ? s->blocks : MCLI_SWEEP_SEGMENTS);
-  s->slots = mcli_workers(c) < s->segments ? mcli_workers(c) : s->segments;
-  if (s->slots == 0) s->slots = 1;
+static mcl_status open_shares(mcli_sweep *s, mcl_error *err) {
+  int32_t size = mcl_comm_size(s->comm);
+  if (size == 1) return MCL_OK;
+  s->shares = MCLI_NEW(s->context, int64_t, size + 1);
+  s->cuts = MCLI_NEW(s->context, int64_t, size + 1);
+  if (!s->shares || !s->cuts) return mcli_nomem(err, "the shares of ranks");
+  mcli_grid_shares(&s->grid, size, s->shares);
+  return MCL_OK;
+}
+
+static mcl_status open_buffers(mcli_sweep *s, mcl_error *err) {
+  const mcl_rows *rows = &s->rows;
   int64_t most = rows->rows < MCLI_SWEEP_BLOCK ? rows->rows : MCLI_SWEEP_BLOCK;
   int64_t numbers = (most > 0 ? most : 1) * rows->dim;
-  if (!is_plain(rows)) s->buffers = MCLI_NEW(c, float, numbers * s->slots);
+  if (!is_plain(rows)) s->buffers = MCLI_NEW(s->context, float, numbers * s->slots);
   int64_t readers = mcli_sweep_any_thread(s) ? s->slots : 1;
-  if (!rows->array && rows->dtype != MCL_F32) s->scratch = MCLI_NEW(c, double, numbers *readers);
+  if (!rows->array && rows->dtype != MCL_F32)
+    s->scratch = MCLI_NEW(s->context, double, numbers *readers);
   int missing =
       (!is_plain(rows) && !s->buffers) || (!rows->array && rows->dtype != MCL_F32 && !s->scratch);
-  if (!missing) return MCL_OK;
-  mcli_sweep_close(s);
-  return mcli_nomem(err, "a block of rows");
+  return missing ? mcli_nomem(err, "a block of rows") : MCL_OK;
+}
+
+mcl_status mcli_sweep_open(mcl_context *c, mcl_comm *comm, const mcl_rows *rows, mcli_sweep *s,
+                           mcl_error *err) {
+  memset(s, 0, sizeof *s);
+  s->context = c;
+  s->comm = comm;
+  s->rows = *rows;
+  s->grid = mcli_grid_make(comm, rows->rows);
+  s->first = mcli_grid_row(&s->grid, s->grid.first);
+  s->n = mcli_grid_row(&s->grid, s->grid.first + s->grid.n) - s->first;
+  s->blocks = (s->n + MCLI_SWEEP_BLOCK - 1) / MCLI_SWEEP_BLOCK;
+  s->slots = mcli_workers(c) < s->grid.n ? mcli_workers(c) : s->grid.n;
+  if (s->slots == 0) s->slots = 1;
+  mcl_status status = open_shares(s, err);
+  if (status == MCL_OK) status = open_buffers(s, err);
+  if (status < 0) mcli_sweep_close(s);
+  return status;
 }
 
 void mcli_sweep_close(mcli_sweep *s) {
   if (!s->context) return;
+  mcli_free(s->context, s->shares);
+  mcli_free(s->context, s->cuts);
   mcli_free(s->context, s->buffers);
   mcli_free(s->context, s->scratch);
   memset(s, 0, sizeof *s);
 }
 
-static mcl_status load(const mcli_sweep *s, int64_t number, uint32_t slot, mcli_block *b,
-                       mcl_error *err) {
-  b->first = number * MCLI_SWEEP_BLOCK;
-  b->n = s->rows.rows - b->first;
+// Block `number` of all rows' blocks.
+static mcl_status load(const mcli_sweep *s, int64_t number, uint32_t segment, uint32_t slot,
+                       mcli_block *b, mcl_error *err) {
+  b->row = number * MCLI_SWEEP_BLOCK;
+  b->first = b->row - s->first;
+  b->n = s->rows.rows - b->row;
   if (b->n > MCLI_SWEEP_BLOCK) b->n = MCLI_SWEEP_BLOCK;
   b->slot = slot;
+  b->segment = segment;
   int64_t before = (int64_t)slot * MCLI_SWEEP_BLOCK * s->rows.dim;
   float *buffer = s->buffers ? s->buffers + before : NULL;
   double *scratch = s->scratch;
   if (scratch && mcli_sweep_any_thread(s)) scratch += before;
   if (!s->rows.array || !s->finite)
-    return mcli_rows_block(&s->rows, b->first, b->n, buffer, scratch, &b->x, err);
-  b->x = mcli_array_plain(s->rows.array, b->first);
-  if (!b->x) mcli_array_load(s->rows.array, b->first, b->n, buffer), b->x = buffer;
+    return mcli_rows_block(&s->rows, b->row, b->n, buffer, scratch, &b->x, err);
+  b->x = mcli_array_plain(s->rows.array, b->row);
+  if (!b->x) mcli_array_load(s->rows.array, b->row, b->n, buffer), b->x = buffer;
   return MCL_OK;
 }
 
@@ -77,8 +101,10 @@ typedef struct wave {
   mcl_error errors[MCLI_SWEEP_SEGMENTS];
 } wave;
 
+// Blocks of all rows' blocks.
 static void segment_of(const wave *w, uint32_t slot, int64_t *first, int64_t *n) {
-  mcli_part(w->sweep->blocks, w->sweep->segments, (int64_t)w->first + slot, first, n);
+  const mcli_grid *g = &w->sweep->grid;
+  mcli_part(g->blocks, g->segments, (int64_t)w->first + slot, first, n);
 }
 
 static void run_segment(void *job, uint32_t slot, uint32_t worker) {
@@ -88,7 +114,7 @@ static void run_segment(void *job, uint32_t slot, uint32_t worker) {
   segment_of(w, slot, &first, &n);
   for (int64_t i = 0; i < n && w->status[slot] == MCL_OK; i++) {
     mcli_block b;
-    w->status[slot] = load(w->sweep, first + i, slot, &b, &w->errors[slot]);
+    w->status[slot] = load(w->sweep, first + i, w->first + slot, slot, &b, &w->errors[slot]);
     if (w->status[slot] == MCL_OK) w->status[slot] = w->block(w->job, &b, &w->errors[slot]);
   }
 }
@@ -116,7 +142,7 @@ static mcl_status run_read_wave(wave *w, mcl_error *err) {
       segment_of(w, slot, &first, &n);
       w->blocks[slot].n = 0;
       if (i >= n) continue;
-      mcl_status s = load(w->sweep, first + i, slot, &w->blocks[slot], err);
+      mcl_status s = load(w->sweep, first + i, w->first + slot, slot, &w->blocks[slot], err);
       if (s < 0) return s;
     }
     mcl_status s = mcli_parallel(w->sweep->context, w->n, run_block, w, err);
@@ -134,16 +160,18 @@ mcl_status mcli_sweep_run(const mcli_sweep *s, mcli_block_fn block, mcli_wave_fn
   w->block = block;
   w->job = job;
   mcl_status status = MCL_OK;
-  for (uint32_t first = 0; first < s->segments && status == MCL_OK; first += s->slots) {
+  uint32_t end = s->grid.first + s->grid.n;
+  for (uint32_t first = s->grid.first; first < end && status == MCL_OK; first += s->slots) {
     w->first = first;
-    w->n = s->segments - first < s->slots ? s->segments - first : s->slots;
+    w->n = end - first < s->slots ? end - first : s->slots;
     status = mcli_sweep_any_thread(s) ? mcli_parallel(s->context, w->n, run_segment, w, err)
                                       : run_read_wave(w, err);
     if (status == MCL_OK) status = first_failure(w, err);
     if (status < 0) break;
     int64_t begun, n;
     segment_of(w, w->n - 1, &begun, &n);
-    status = after(job, w->n, begun + n, s->blocks, err);
+    int64_t done = begun + n - s->first / MCLI_SWEEP_BLOCK;
+    status = after(job, first, w->n, done, s->blocks, err);
   }
   mcli_free(s->context, w);
   return status;
@@ -187,8 +215,8 @@ static mcl_status gather_array(const mcli_sweep *s, const int64_t *at, int64_t n
 }
 
 // A callback is asked once for wanted rows that share a block, from the first to the last of them.
-mcl_status mcli_sweep_gather(const mcli_sweep *s, const int64_t *at, int64_t n, float *out,
-                             mcl_error *err) {
+static mcl_status gather_mine(const mcli_sweep *s, const int64_t *at, int64_t n, float *out,
+                              mcl_error *err) {
   int64_t dim = s->rows.dim;
   if (s->rows.array) return gather_array(s, at, n, out, err);
   for (int64_t i = 0, next; i < n; i = next) {
@@ -202,4 +230,32 @@ mcl_status mcli_sweep_gather(const mcli_sweep *s, const int64_t *at, int64_t n, 
       memcpy(out + r * dim, x + (at[r] - at[i]) * dim, (size_t)dim * sizeof *out);
   }
   return MCL_OK;
+}
+
+mcl_status mcli_sweep_gather(const mcli_sweep *s, mcl_status status, const int64_t *at, int64_t n,
+                             float *out, mcl_error *err) {
+  if (!s->shares) return status < 0 ? status : gather_mine(s, at, n, out, err);
+  int32_t size = mcl_comm_size(s->comm), rank = mcl_comm_rank(s->comm);
+  int64_t cut = 0;
+  for (int32_t r = 0; r <= size; r++) {
+    while (cut < n && at[cut] < s->shares[r]) cut++;
+    s->cuts[r] = cut;
+  }
+  int64_t first = s->cuts[rank], mine = s->cuts[rank + 1] - first;
+  if (status == MCL_OK) status = gather_mine(s, at + first, mine, out + first * s->rows.dim, err);
+  return mcli_comm_gather_parts(s->comm, status, s->cuts, out, s->rows.dim * (int64_t)sizeof *out,
+                                err);
+}
+
+mcl_status mcli_sweep_share(const mcli_sweep *s, mcl_status status, double *data, int64_t width,
+                            mcl_error *err) {
+  if (!s->shares) return status;
+  int32_t size = mcl_comm_size(s->comm);
+  for (int32_t r = 0; r < size; r++) {
+    uint32_t first, n;
+    mcli_grid_segments(&s->grid, size, r, &first, &n);
+    s->cuts[r] = first;
+  }
+  s->cuts[size] = s->grid.segments;
+  return mcli_comm_gather_parts(s->comm, status, s->cuts, data, width * (int64_t)sizeof *data, err);
 }

@@ -7,6 +7,7 @@
 #include "clusterer/assign.h"
 #include "clusterer/bounds.h"
 #include "clusterer/sweep.h"
+#include "clusterer/tree.h"
 
 // What one slot of a sweep has gathered since it was last added to the totals.
 typedef struct mcli_slot {
@@ -14,14 +15,13 @@ typedef struct mcli_slot {
   int32_t labels[MCLI_SWEEP_BLOCK]; // the same
   float distances[MCLI_SWEEP_BLOCK];
   mcli_races races; // in Lloyd's
-  double *sums;     // [k, dim]: rows gained less rows lost, by cluster
-  int64_t *counts;  // [k]
-  uint8_t *touched; // [k]: clusters whose sums and counts are not zero
+  mcli_sums gained; // rows gained less rows lost, by cluster
+  int64_t *counts;  // [k], likewise
   double inertia;
   int64_t changed;
 } mcli_slot;
 
-// Rows and where they belong now.
+// Rows of this rank and where they belong now.
 typedef struct mcli_members {
   const mcli_sweep *sweep;
   float *norms;       // [rows]
@@ -51,6 +51,7 @@ typedef struct mcli_training {
   mcli_watch *watch;
   mcli_members members; // of the training rows
   mcli_slot *slots;     // [n_slots]
+  mcli_tree tree;       // over the segments of what is passed over
   int64_t told;         // iteration for the watch
   double variance;      // mean over columns
   double squares;       // sum of squared lengths
@@ -87,6 +88,7 @@ mcl_status mcli_update(mcli_training *t, double *moved, mcl_error *err);
 // Moves centroids until they stay, by options.method.
 mcl_status mcli_lloyd(mcli_training *t, mcl_error *err);
 mcl_status mcli_minibatch(mcli_training *t, mcl_error *err);
+int64_t mcli_batch_rows(const mcl_kmeans_options *o, int64_t rows);
 
 // Starts clusters without members anew by options.empty, and counts them in state.repairs.
 // `with_sums`: their first member moves over in labels, sums and counts too.

@@ -329,3 +329,22 @@ mcl_status mcli_comm_sum(mcl_comm *c, mcl_status s, float *data, int64_t n, mcl_
   mcli_free(c->context, place);
   return s;
 }
+
+mcl_status mcli_comm_add(mcl_comm *c, mcl_status s, int64_t *counts, int64_t n, mcl_error *err) {
+  if (mcli_comm_is_alone(c) || c->agreed) return s;
+  int64_t most = chunk_of(c) / (int64_t)sizeof *counts, *place = NULL;
+  if (most > n) most = n;
+  if (s == MCL_OK && !(place = MCLI_NEW(c->context, int64_t, most * c->host.size)))
+    s = mcli_nomem(err, "what the ranks add up");
+  s = agree(c, s, ADDING, (uint64_t)n, err);
+  for (int64_t at = 0, m; at < n && s == MCL_OK; at += m) {
+    m = n - at < most ? n - at : most;
+    s = allgather(c, counts + at, place, (size_t)m * sizeof *counts, err);
+    for (int64_t i = 0; i < m && s == MCL_OK; i++) {
+      counts[at + i] = 0;
+      for (int32_t r = 0; r < c->host.size; r++) counts[at + i] += place[r * m + i];
+    }
+  }
+  mcli_free(c->context, place);
+  return s;
+}

@@ -83,13 +83,10 @@ END_TEST
 
 START_TEST(null_arguments_are_named) {
   mcl_clusterer *k = make(context, NULL), *out = NULL;
-  mcl_comm *comm = (mcl_comm *)x;
   mcl_host_clusterer host;
   int32_t labels[1];
   CHECK_FAILS(MCL_E_INVALID, "context", mcl_clusterer_create_kmeans(NULL, NULL, NULL, &out, &err));
   CHECK_FAILS(MCL_E_INVALID, "out", mcl_clusterer_create_kmeans(context, NULL, NULL, NULL, &err));
-  CHECK_FAILS(MCL_E_UNSUPPORTED, "comm",
-              mcl_clusterer_create_kmeans(context, NULL, comm, &out, &err));
   CHECK_FAILS(MCL_E_INVALID, "host", mcl_clusterer_create_host(context, NULL, &out, &err));
   mcl_struct_init(&host, sizeof host);
   CHECK_FAILS(MCL_E_INVALID, "fit and assign",
@@ -110,7 +107,6 @@ START_TEST(null_arguments_are_named) {
   CHECK_FAILS(MCL_E_INVALID, "context", mcl_clusterer_load(NULL, "x", NULL, &out, &err));
   CHECK_FAILS(MCL_E_INVALID, "path", mcl_clusterer_load(context, NULL, NULL, &out, &err));
   CHECK_FAILS(MCL_E_INVALID, "out", mcl_clusterer_load(context, "x", NULL, NULL, &err));
-  CHECK_FAILS(MCL_E_UNSUPPORTED, "comm", mcl_clusterer_load(context, "x", comm, &out, &err));
   fit(k, x, N, DIM);
   CHECK_FAILS(MCL_E_INVALID, "out", mcl_clusterer_centroids(k, NULL, &err));
   CHECK_FAILS(MCL_E_INVALID, "out", mcl_clusterer_sizes(k, NULL, 10, &err));

@@ -179,7 +179,7 @@ static void gather_parts(test_rank *r) {
 
 static void add_up(test_rank *r) {
   mcl_error err;
-  enum { N = 5000000 };
+  enum { N = 4300000 };
   float *data = malloc(N * sizeof *data);
   for (int64_t i = 0; i < N; i++) data[i] = (float)((i % 1000) * (r->rank + 1));
   CHECK_OK(mcli_comm_enter(r->comm, &err));
