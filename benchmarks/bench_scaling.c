@@ -124,7 +124,7 @@ static void kmeans_seed(const bench_case *c,
   mcli_watch watch;
   mcli_sweep sweep = {0};
   bench_check(mcli_rows_open(&rows, "rows", &open, &err), &err);
-  bench_check(mcli_sweep_open(context, &open, &sweep, &err), &err);
+  bench_check(mcli_sweep_open(context, NULL, &open, &sweep, &err), &err);
   bench_check(mcli_watch_begin(&watch, NULL, "seed", o.k, &err), &err);
   clusters w = {.training = {.context = context, .options = &o, .watch = &watch}};
   w.training.members.sweep = &sweep;
