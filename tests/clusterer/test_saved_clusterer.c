@@ -119,7 +119,7 @@ START_TEST(a_damaged_file_is_refused_by_what_is_wrong_with_it) {
       {MCL_E_FORMAT, "format", "format", NULL, NULL, 0},
       {MCL_E_FORMAT, "format", "format", "a text that is longer than any format's name could be",
        NULL, 0},
-      {MCL_E_UNSUPPORTED, "algorithm 2", "algorithm", "2", NULL, 0},
+      {MCL_E_UNSUPPORTED, "algorithm 3", "algorithm", "3", NULL, 0},
       {MCL_E_FORMAT, "algorithm", "algorithm", "one", NULL, 0},
       {MCL_E_FORMAT, "counted", "counted", NULL, NULL, 0},
       {MCL_E_FORMAT, "report", "counted", "2", NULL, 0},
