@@ -185,8 +185,7 @@ static mcl_status assign(const mcl_clusterer *k, const mcl_rows *rows, const mcl
   mcli_watch watch;
   uint64_t what = 0;
   mcl_status s = MCL_OK;
-  if (!rows || !labels)
-    s = mcli_fail(err, MCL_E_INVALID, "%s is NULL", rows ? "labels" : "rows");
+  if (!rows || !labels) s = mcli_fail(err, MCL_E_INVALID, "%s is NULL", rows ? "labels" : "rows");
   if (s == MCL_OK) s = want_fitted(k, 0, err);
   if (s == MCL_OK) s = mcli_rows_open(rows, "rows", &opened, err);
   if (s == MCL_OK) s = mcli_watch_begin(&watch, monitor, "assign", 0, err);
