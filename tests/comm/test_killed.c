@@ -12,6 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <libmcl/array.h>
+#include <libmcl/clusterer.h>
+#include <libmcl/rows.h>
+
 #include "base/rng.h"
 #include "support/suite.h"
 
@@ -225,9 +229,36 @@ static mcl_status exchanges(mcl_context *c, mcl_comm *comm, mcl_error *err) {
   return mcli_comm_end(comm, s, err);
 }
 
+// 20 blocks of rows, some tens of passes.
+static mcl_status clusters(mcl_context *c, mcl_comm *comm, mcl_error *err) {
+  enum { ROWS = 20000, DIM = 16 };
+  static float x[ROWS][DIM];
+  static int32_t labels[ROWS];
+  mcl_clusterer *k = NULL;
+  mcl_kmeans_options o;
+  mcl_rows rows;
+  if (x[0][0] == 0) test_fill(x[0], ROWS * DIM, 3, -1, 1);
+  mcl_array all = mcl_matrix_f32(x[0], ROWS, DIM);
+  mcl_struct_init(&rows, sizeof rows);
+  rows.array = &all;
+  mcl_kmeans_options_init(&o, sizeof o);
+  o.k = 20;
+  o.restarts = 1;
+  mcl_status s = mcl_clusterer_create_kmeans(c, &o, comm, &k, err);
+  if (s == MCL_OK) s = mcl_clusterer_fit(k, &rows, NULL, err);
+  if (s == MCL_OK) s = mcl_clusterer_assign(k, &rows, NULL, labels, NULL, err);
+  mcl_clusterer_unref(k);
+  return s;
+}
+
 START_TEST(the_others_return_from_exchanges) {
   kill_at_many_moments(exchanges, 30, 0.02);
 }
 END_TEST
 
-RUN_TESTS("killed", the_others_return_from_exchanges)
+START_TEST(the_others_return_from_kmeans) {
+  kill_at_many_moments(clusters, 15, 0.3);
+}
+END_TEST
+
+RUN_TESTS("killed", the_others_return_from_exchanges, the_others_return_from_kmeans)
