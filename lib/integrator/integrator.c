@@ -6,7 +6,6 @@
 // than weights (docs/evidence.md).
 #include "integrator/integrator.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "math/array.h"
@@ -217,95 +216,5 @@ mcl_status mcl_integrator_embed(mcl_integrator *integrator, const mcl_inputs *in
   if (s < 0) return s;
   s = embed(integrator, &mine, out, err);
   mcli_guard_leave(&integrator->guard);
-  return s == MCL_OK ? mcl_ok(err) : s;
-}
-
-// ---- concat ----------------------------------------------------------------------------------------------
-
-typedef struct concat {
-  const mcl_integrator *integrator;
-  const mcl_array *stages, *out;
-  float *z, *rows; // [workers, BLOCK, widest], [workers, BLOCK, dim]
-  int64_t *bad;    // of each task: stage and row of the first number that is not finite, or -1, -1
-  int64_t n, widest;
-} concat;
-
-// All rows are looked at before the first is written.
-static void look_task(void *job, uint32_t task, uint32_t worker) {
-  concat *j = job;
-  int64_t first = (int64_t)task * BLOCK, n = j->n - first < BLOCK ? j->n - first : BLOCK;
-  float *z = j->z + (int64_t)worker * BLOCK * j->widest;
-  j->bad[2 * (int64_t)task] = j->bad[2 * (int64_t)task + 1] = -1;
-  for (int32_t s = 0; s < j->integrator->stages; s++) {
-    mcli_array_load(j->stages + s, first, n, z);
-    int64_t bad = mcli_first_not_finite(z, n, j->integrator->stage[s].dim);
-    if (bad < 0) continue;
-    j->bad[2 * (int64_t)task] = s;
-    j->bad[2 * (int64_t)task + 1] = first + bad;
-    return;
-  }
-}
-
-static void concat_task(void *job, uint32_t task, uint32_t worker) {
-  concat *j = job;
-  int64_t first = (int64_t)task * BLOCK, n = j->n - first < BLOCK ? j->n - first : BLOCK;
-  int64_t dim = j->integrator->dim;
-  float *z = j->z + (int64_t)worker * BLOCK * j->widest;
-  float *rows = j->rows + (int64_t)worker * BLOCK * dim;
-  for (int32_t s = 0; s < j->integrator->stages; s++) {
-    mcli_array_load(j->stages + s, first, n, z);
-    place(j->integrator, j->integrator->stage + s, z, n, rows, dim);
-  }
-  mcli_array_store(j->out, first, n, rows);
-}
-
-static mcl_status concat_check(const mcl_integrator *g, const mcl_array *stages, int32_t n,
-                               const mcl_array *out, mcl_error *err) {
-  if (!g) return mcli_fail(err, MCL_E_INVALID, "integrator is NULL");
-  if (!stages) return mcli_fail(err, MCL_E_INVALID, "stages is NULL");
-  if (g->stages == 0) return mcli_fail(err, MCL_E_STATE, "the integrator has no stages");
-  if (n != g->stages)
-    return mcli_fail(err, MCL_E_INVALID, "n is %d, the integrator has %d stages", (int)n,
-                     (int)g->stages);
-  for (int32_t s = 0; s < n; s++) {
-    char name[32];
-    snprintf(name, sizeof name, "stages[%d]", (int)s);
-    mcl_status status =
-        mcli_matrix_check(stages + s, name, s ? stages[0].shape[0] : -1, g->stage[s].dim, err);
-    if (status < 0) return status;
-  }
-  return mcli_matrix_check_out(out, "out", stages[0].shape[0], g->dim, err);
-}
-
-static mcl_status look(concat *j, uint32_t tasks, mcl_error *err) {
-  mcl_status s = mcli_parallel(j->integrator->context, tasks, look_task, j, err);
-  for (int64_t t = 0; s == MCL_OK && t < tasks; t++)
-    if (j->bad[2 * t] >= 0)
-      s = mcli_fail_row(err, MCL_E_NOT_FINITE, j->bad[2 * t + 1],
-                        "row %lld of stages[%lld] is not finite", (long long)j->bad[2 * t + 1],
-                        (long long)j->bad[2 * t]);
-  return s;
-}
-
-mcl_status mcl_integrator_concat(const mcl_integrator *integrator, const mcl_array *stages,
-                                 int32_t n, const mcl_array *out, mcl_error *err) {
-  mcl_status s = concat_check(integrator, stages, n, out, err);
-  if (s < 0) return s;
-  mcl_context *c = integrator->context;
-  uint32_t tasks = mcli_blocks(stages[0].shape[0], BLOCK);
-  int64_t workers = mcli_workers(c);
-  concat j = {.integrator = integrator,
-              .stages = stages,
-              .out = out,
-              .n = stages[0].shape[0],
-              .widest = widest(integrator)};
-  j.z = MCLI_NEW(c, float, workers *BLOCK *j.widest);
-  j.rows = MCLI_NEW(c, float, workers *BLOCK * integrator->dim);
-  j.bad = MCLI_NEW(c, int64_t, 2 * (int64_t)tasks);
-  s = j.z && j.rows && j.bad ? look(&j, tasks, err) : mcli_nomem(err, "the representation");
-  if (s == MCL_OK) s = mcli_parallel(c, tasks, concat_task, &j, err);
-  mcli_free(c, j.z);
-  mcli_free(c, j.rows);
-  mcli_free(c, j.bad);
   return s == MCL_OK ? mcl_ok(err) : s;
 }

@@ -99,8 +99,8 @@ static mcl_status run(knn *j, mcli_source *train, mcli_source *test, mcli_watch 
                       int64_t *correct, mcl_error *err) {
   static const mcli_cross_fn round[] = {knn_block};
   mcli_cross x = {0};
-  mcl_status s = mcli_source_start(train, 0, err);
-  if (s == MCL_OK) s = mcli_source_start(test, 0, err);
+  mcl_status s = mcli_source_start(train, train->rows.rows, 0, err);
+  if (s == MCL_OK) s = mcli_source_start(test, test->rows.rows, 0, err);
   if (s == MCL_OK) s = mcli_cross_open(&x, test, train, j->k * (int64_t)sizeof(neighbour), err);
   if (s == MCL_OK) s = allocate(j, x.chunk, err);
   if (s == MCL_OK) s = mcli_cross_run(&x, round, 1, j, watch, err);

@@ -311,15 +311,16 @@ mcl_status mcl_probe_linear_rows(mcl_context *context, const mcl_probe_options *
   f.kernels = mcli_rows_kernels_of(context);
   f.scores = mcli_scores_kernels_of(context);
   f.dim = f.train.rows.dim;
-  s = mcli_source_start(&f.test, 0, err);
-  if (s == MCL_OK) s = mcli_probe_finite(&f.test, err);
-  if (s == MCL_OK) s = mcli_source_start(&f.train, f.train.rows.array != NULL, err);
+  int64_t rows = f.train.rows.rows, tests = f.test.rows.rows;
+  s = mcli_source_start(&f.test, tests, 0, err);
+  if (s == MCL_OK) s = mcli_source_finite(&f.test, 0, tests, err);
+  if (s == MCL_OK) s = mcli_source_start(&f.train, rows, f.train.rows.array != NULL, err);
   if (s == MCL_OK) s = make_classes(&f, err);
   if (s == MCL_OK) s = allocate(&f, err);
   if (s == MCL_OK) s = standardise_all(&f, err);
   if (s == MCL_OK) s = fit_and_test(&f, &outcome, &correct, err);
   if (s == MCL_OK) {
-    mcl_probe_result r = mcli_probe_share(correct, f.test.rows.rows, o.confidence);
+    mcl_probe_result r = mcli_probe_share(correct, tests, o.confidence);
     r.iterations = outcome.iterations;
     r.converged = outcome.converged;
     s = mcli_struct_out(out, &r, sizeof r, "out", err);

@@ -80,11 +80,19 @@ mcl_status mcli_probe_labels_check(const int32_t *y, int64_t n, const char *name
   return MCL_OK;
 }
 
+mcl_status mcli_probe_side_open(mcl_context *c, const mcl_rows *rows, const char *name,
+                                int64_t cols, mcli_source *side, mcl_error *err) {
+  mcl_status s = mcli_source_open(c, rows, name, cols, side, err);
+  if (s < 0 || side->rows.rows > 0) return s;
+  return mcli_fail(err, MCL_E_SHAPE, "%s is [0, %d]: at least one row is needed", name,
+                   (int)side->rows.dim);
+}
+
 mcl_status mcli_probe_halves_open(mcl_context *c, const mcl_rows *z, const int32_t *y,
                                   const mcl_rows *test_z, const int32_t *test_y, mcli_source *train,
                                   mcli_source *test, mcl_error *err) {
-  mcl_status s = mcli_source_open(c, z, "z", -1, train, err);
-  if (s == MCL_OK) s = mcli_source_open(c, test_z, "test_z", train->rows.dim, test, err);
+  mcl_status s = mcli_probe_side_open(c, z, "z", -1, train, err);
+  if (s == MCL_OK) s = mcli_probe_side_open(c, test_z, "test_z", train->rows.dim, test, err);
   if (s == MCL_OK) s = mcli_probe_labels_check(y, train->rows.rows, "y", err);
   if (s == MCL_OK) s = mcli_probe_labels_check(test_y, test->rows.rows, "test_y", err);
   return s;
@@ -159,7 +167,7 @@ mcl_status mcli_probe_copy(mcl_context *c, const mcl_array *a, const char *name,
   if (s < 0) return s;
   if (!mcli_mul(mcli_panels(source.rows.rows) * MCLI_PANEL, source.rows.dim, &size))
     return mcli_fail(err, MCL_E_LIMIT, "%s has too many numbers", name);
-  s = mcli_source_start(&source, 0, err);
+  s = mcli_source_start(&source, source.rows.rows, 0, err);
   if (s < 0) return s;
   *out = MCLI_NEW(c, float, size);
   mcli_probe_fill f = {&source, 0, *out, how};
@@ -170,16 +178,6 @@ mcl_status mcli_probe_copy(mcl_context *c, const mcl_array *a, const char *name,
   }
   mcli_source_stop(&source);
   return s;
-}
-
-static void nothing(void *job, const mcli_source_block *b) {
-  (void)job;
-  (void)b;
-}
-
-mcl_status mcli_probe_finite(mcli_source *s, mcl_error *err) {
-  mcli_source_pass p = {s, 0, s->rows.rows, 0, nothing, NULL};
-  return mcli_source_run(&p, NULL, err);
 }
 
 float *mcli_probe_scratch(mcl_context *c, int64_t n) {

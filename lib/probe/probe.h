@@ -17,6 +17,9 @@ mcl_status mcli_probe_begin(const mcl_context *context, const mcl_probe_options 
 // A result that can be written: not NULL, initialised.
 mcl_status mcli_probe_result_check(const mcl_probe_result *out, mcl_error *err);
 mcl_status mcli_probe_labels_check(const int32_t *y, int64_t n, const char *name, mcl_error *err);
+// One side of a probe, opened: `cols` columns unless negative, and at least one row.
+mcl_status mcli_probe_side_open(mcl_context *c, const mcl_rows *rows, const char *name,
+                                int64_t cols, mcli_source *side, mcl_error *err);
 // The training and test halves of a classification, z and test_z, opened: shapes, labels, and at least a row of each.
 mcl_status mcli_probe_halves_open(mcl_context *c, const mcl_rows *z, const int32_t *y,
                                   const mcl_rows *test_z, const int32_t *test_y, mcli_source *train,
@@ -60,9 +63,6 @@ enum { PROBE_QUERIES = 128, PROBE_TILE = 512, PROBE_RUN = 64 };
 // (what is beyond the last row is 0), is returned. `first` is a multiple of PROBE_TILE, `rows` the number of packed rows.
 int64_t mcli_probe_tile(const mcl_context *c, const float *queries, int64_t n, int64_t dim,
                         const float *packed, int64_t first, int64_t rows, float *out);
-
-// Only looks whether all rows are finite.
-mcl_status mcli_probe_finite(mcli_source *s, mcl_error *err);
 
 // Every worker's share of scratch memory, n floats each; NULL without memory.
 float *mcli_probe_scratch(mcl_context *c, int64_t n);

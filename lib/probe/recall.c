@@ -163,8 +163,8 @@ static mcl_status retrieve(const mcli_retrieval *r, const entry *sorted, mcli_so
                  .sorted = sorted,
                  .gallery = gallery->rows.rows,
                  .dim = gallery->rows.dim};
-  mcl_status s = mcli_source_start(queries, 0, err);
-  if (s == MCL_OK) s = mcli_source_start(gallery, 0, err);
+  mcl_status s = mcli_source_start(queries, queries->rows.rows, 0, err);
+  if (s == MCL_OK) s = mcli_source_start(gallery, gallery->rows.rows, 0, err);
   if (s == MCL_OK) s = cross(&j, queries, gallery, err);
   if (s == MCL_OK) {
     int64_t found = 0;
@@ -186,8 +186,8 @@ mcl_status mcli_retrieve_match(const mcli_retrieval *r, mcli_source *queries, mc
 
 static mcl_status open(mcl_context *c, const mcl_rows *queries, const mcl_rows *gallery, int32_t k,
                        mcli_source *q, mcli_source *g, mcl_error *err) {
-  mcl_status s = mcli_source_open(c, queries, "queries", -1, q, err);
-  if (s == MCL_OK) s = mcli_source_open(c, gallery, "gallery", q->rows.dim, g, err);
+  mcl_status s = mcli_probe_side_open(c, queries, "queries", -1, q, err);
+  if (s == MCL_OK) s = mcli_probe_side_open(c, gallery, "gallery", q->rows.dim, g, err);
   if (s < 0) return s;
   int64_t m = g->rows.rows;
   if (k < 1 || k > m)

@@ -29,17 +29,19 @@ mcl_status mcli_source_open(mcl_context *c, const mcl_rows *rows, const char *na
   if (cols >= 0 && s->rows.dim != cols)
     return mcli_fail(err, MCL_E_SHAPE, "%s has %d columns, not %lld", name, (int)s->rows.dim,
                      (long long)cols);
-  if (s->rows.rows < 1)
-    return mcli_fail(err, MCL_E_SHAPE, "%s is [%lld, %d]: at least one row and column are needed",
-                     name, (long long)s->rows.rows, (int)s->rows.dim);
   return MCL_OK;
 }
 
-mcl_status mcli_source_start(mcli_source *s, int hold, mcl_error *err) {
-  int64_t workers = mcli_workers(s->context), readers = mcli_source_any_thread(s) ? workers : 1;
-  int64_t most = s->rows.rows < SOURCE_ROWS ? s->rows.rows : SOURCE_ROWS, block, all, copy;
+static int64_t block_rows(const mcli_source *s) {
+  return s->rows.rows < SOURCE_ROWS ? s->rows.rows : SOURCE_ROWS;
+}
+
+mcl_status mcli_source_start(mcli_source *s, int64_t rows, int hold, mcl_error *err) {
+  int64_t readers, block, all, copy;
   int converts = !s->rows.array && s->rows.dtype != MCL_F32;
-  if (!mcli_mul(most, s->rows.dim, &block) || !mcli_mul(block, workers, &all) ||
+  s->slots = rows <= SOURCE_ROWS ? 1 : (int32_t)mcli_workers(s->context);
+  readers = mcli_source_any_thread(s) ? s->slots : 1;
+  if (!mcli_mul(block_rows(s), s->rows.dim, &block) || !mcli_mul(block, s->slots, &all) ||
       !mcli_mul(s->rows.rows, s->rows.dim, &copy))
     return mcli_fail(err, MCL_E_LIMIT, "%s has too many numbers", s->name);
   if (hold)
@@ -47,7 +49,7 @@ mcl_status mcli_source_start(mcli_source *s, int hold, mcl_error *err) {
   else
     s->buffers = MCLI_NEW(s->context, float, all);
   if (converts) s->scratch = MCLI_NEW(s->context, double, block *readers);
-  s->failures = MCLI_NEW0(s->context, mcli_source_failure, workers);
+  s->failures = MCLI_NEW0(s->context, mcli_source_failure, s->slots);
   if ((s->held || s->buffers) && (!converts || s->scratch) && s->failures) return MCL_OK;
   mcli_source_stop(s);
   return mcli_nomem(err, s->name);
@@ -60,7 +62,7 @@ void mcli_source_stop(mcli_source *s) {
   s->held = s->buffers = NULL;
   s->scratch = NULL;
   s->failures = NULL;
-  s->filled = 0;
+  s->filled = s->finite = 0;
 }
 
 // ---- a block ---------------------------------------------------------------------------------------------
@@ -80,17 +82,15 @@ mcl_status mcli_source_row(const mcli_source *s, int64_t i, float *out, mcl_erro
 
 static float *place_of(const mcli_source *s, int64_t first, int64_t slot) {
   if (s->held) return s->held + first * s->rows.dim;
-  int64_t most = s->rows.rows < SOURCE_ROWS ? s->rows.rows : SOURCE_ROWS;
-  return s->buffers + slot * most * s->rows.dim;
+  return s->buffers + slot * block_rows(s) * s->rows.dim;
 }
 
 // Into its place, not looked at.
 static mcl_status read(const mcli_source *s, const mcli_source_block *b, int64_t slot,
                        mcl_error *err) {
   if (s->filled) return MCL_OK;
-  int64_t most = s->rows.rows < SOURCE_ROWS ? s->rows.rows : SOURCE_ROWS;
   double *scratch = s->scratch;
-  if (scratch && mcli_source_any_thread(s)) scratch += slot * most * s->rows.dim;
+  if (scratch && mcli_source_any_thread(s)) scratch += slot * block_rows(s) * s->rows.dim;
   return mcli_rows_load(&s->rows, b->first, b->n, b->x, scratch, err);
 }
 
@@ -104,7 +104,8 @@ static void keep(mcli_source *s, const mcli_source_block *b, mcl_status status,
 // A block that has been read: whether it was worked on.
 static int work(const mcli_source_pass *p, const mcli_source_block *b) {
   mcl_error error;
-  mcl_status s = p->source->filled ? MCL_OK : check(p->source, b->first, b->n, b->x, &error);
+  int known = p->source->filled || p->source->finite;
+  mcl_status s = known ? MCL_OK : check(p->source, b->first, b->n, b->x, &error);
   if (s == MCL_OK)
     p->fn(p->job, b);
   else
@@ -114,14 +115,14 @@ static int work(const mcli_source_pass *p, const mcli_source_block *b) {
 
 mcl_status mcli_source_outcome(mcli_source *s, mcl_error *err) {
   mcli_source_failure *least = NULL;
-  for (uint32_t w = 0; w < mcli_workers(s->context); w++) {
+  for (int32_t w = 0; w < s->slots; w++) {
     mcli_source_failure *f = &s->failures[w];
     if (f->status < 0 && (!least || f->first < least->first)) least = f;
   }
   if (!least) return MCL_OK;
   mcl_status status = least->status;
   if (err) *err = least->error;
-  memset(s->failures, 0, mcli_workers(s->context) * sizeof *s->failures);
+  memset(s->failures, 0, (size_t)s->slots * sizeof *s->failures);
   return status;
 }
 
@@ -194,7 +195,7 @@ static mcl_status run_read(group *g, uint32_t n, mcl_error *err) {
 // workers busy, more would keep the host waiting.
 static int64_t parts_at_once(const mcli_source *s, int64_t parts) {
   if (s->filled || s->rows.array) return parts;
-  return mcli_workers(s->context) * (mcli_source_any_thread(s) ? 2 : 1);
+  return s->slots * (mcli_source_any_thread(s) ? 2 : 1);
 }
 
 mcl_status mcli_source_run(const mcli_source_pass *p, mcli_watch *watch, mcl_error *err) {
@@ -212,5 +213,17 @@ mcl_status mcli_source_run(const mcli_source_pass *p, mcli_watch *watch, mcl_err
       status = mcli_watch_tell(watch, watch->now.done, watch->now.loss, err);
   }
   if (status == MCL_OK && s->held) s->filled = 1;
+  return status;
+}
+
+static void nothing(void *job, const mcli_source_block *b) {
+  (void)job;
+  (void)b;
+}
+
+mcl_status mcli_source_finite(mcli_source *s, int64_t first, int64_t n, mcl_error *err) {
+  mcli_source_pass p = {s, first, n, 0, nothing, NULL};
+  mcl_status status = mcli_source_run(&p, NULL, err);
+  s->finite = status == MCL_OK && s->rows.array;
   return status;
 }

@@ -21,10 +21,12 @@ typedef struct mcli_source {
   const char *name; // of the argument
   mcl_rows rows;    // opened
   int32_t filled;   // `held` has all rows
+  int32_t finite;   // an array that has been looked at, which is not done again
+  int32_t slots;    // blocks at once
   float *held;      // [rows, dim], a copy for who passes over the rows often; or NULL
-  float *buffers;   // [workers, SOURCE_ROWS, dim], where nothing is held
-  void *scratch;    // [workers, SOURCE_ROWS, dim] of 8 bytes, for callbacks of other types
-  mcli_source_failure *failures; // [workers]: the first of each
+  float *buffers;   // [slots, SOURCE_ROWS, dim], where nothing is held
+  void *scratch;    // [slots, SOURCE_ROWS, dim] of 8 bytes, for callbacks of other types
+  mcli_source_failure *failures; // [slots]: the first of each worker
 } mcli_source;
 
 static inline int mcli_source_any_thread(const mcli_source *s) {
@@ -33,11 +35,12 @@ static inline int mcli_source_any_thread(const mcli_source *s) {
 
 // Of an array, in `rows`; NULL of NULL, which opening will refuse.
 const mcl_rows *mcli_source_of(const mcl_array *array, mcl_rows *rows);
-// Checks: at least one row and column, `cols` columns unless negative. Nothing is read or allocated.
+// Checks: `cols` columns unless negative. Nothing is read or allocated.
 mcl_status mcli_source_open(mcl_context *c, const mcl_rows *rows, const char *name, int64_t cols,
                             mcli_source *s, mcl_error *err);
-// Memory to read by; `hold`: for a copy too, which the first pass fills.
-mcl_status mcli_source_start(mcli_source *s, int hold, mcl_error *err);
+// Memory to read by, for passes over at most `rows` rows: one block's needs no more than a slot. `hold`: for a copy too, which
+// the first pass fills.
+mcl_status mcli_source_start(mcli_source *s, int64_t rows, int hold, mcl_error *err);
 void mcli_source_stop(mcli_source *s); // fine when zeroed, opened only, or stopped
 
 // Row i, finite, into out [dim]. On the calling thread.
@@ -64,6 +67,9 @@ typedef struct mcli_source_pass {
 // Fails with the first row that is not finite, or as reading does. Where rows are not in memory `watch` (may be NULL) is told
 // every few parts what it was told last, so that the host may cancel.
 mcl_status mcli_source_run(const mcli_source_pass *p, mcli_watch *watch, mcl_error *err);
+
+// Only looks whether rows are finite; of an array later passes must keep to these rows.
+mcl_status mcli_source_finite(mcli_source *s, int64_t first, int64_t n, mcl_error *err);
 
 // The same by hand, in tasks of the caller's, where any thread may read: how many parts; one of them; what became of all.
 int64_t mcli_source_parts(const mcli_source_pass *p);

@@ -42,7 +42,7 @@ static mcl_status check_classes(const int32_t *y, int64_t n, const int32_t *plac
 static mcl_status open(mcl_context *c, const mcl_array *prompts, const int32_t *prompt_y,
                        const mcl_rows *z, const int32_t *y, mcli_source *rows, mcl_error *err) {
   mcl_status s = mcli_probe_matrix_check(prompts, "prompts", -1, -1, err);
-  if (s == MCL_OK) s = mcli_source_open(c, z, "z", prompts->shape[1], rows, err);
+  if (s == MCL_OK) s = mcli_probe_side_open(c, z, "z", prompts->shape[1], rows, err);
   if (s == MCL_OK) s = mcli_probe_labels_check(prompt_y, prompts->shape[0], "prompt_y", err);
   if (s == MCL_OK) s = mcli_probe_labels_check(y, rows->rows.rows, "y", err);
   return s;

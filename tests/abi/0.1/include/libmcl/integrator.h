@@ -34,6 +34,7 @@
 #include <libmcl/encoder.h>
 #include <libmcl/export.h>
 #include <libmcl/inputs.h>
+#include <libmcl/rows.h>
 #include <libmcl/status.h>
 
 MCL_BEGIN_DECLS
@@ -99,6 +100,28 @@ MCL_API MCL_CHECK mcl_status mcl_integrator_embed(mcl_integrator *integrator, co
 MCL_API MCL_CHECK mcl_status mcl_integrator_concat(const mcl_integrator *integrator,
                                                    const mcl_array *stages, int32_t n,
                                                    const mcl_array *out, mcl_error *err);
+
+/** The same of rows first .. first + rows - 1 of embeddings from anywhere (libmcl/rows.h). stages [n]: of each stage an mcl_rows,
+ *  all prepared with the same size and with equally many rows. Arrays, and rows with MCL_ROWS_ANY_THREAD, are read by all
+ *  threads of the context, others on the calling thread, in blocks of 256 rows. out: [rows, mcl_integrator_dim()].
+ *
+ *  So the representation of embeddings that do not fit in memory is itself rows, for k-means, a probe or another integrator:
+ *
+ *    static mcl_status representation(void *user, int64_t first, int64_t n, const mcl_array *out, mcl_error *err) {
+ *      const struct mine *m = user;
+ *      return mcl_integrator_concat_rows(m->integrator, m->stages, m->n, first, n, out, err);
+ *    }
+ *
+ *  `dim` is then mcl_integrator_dim(), `dtype` MCL_F32, and `flags` may have MCL_ROWS_ANY_THREAD where every stage is an array
+ *  or has it.
+ *
+ *  Memory: a block of every stage as float32, and once more 8 bytes a number where a callback writes another type; of more
+ *  than 256 rows, that a thread. Errors: as above; MCL_E_LIMIT (there are no such rows); MCL_E_UNSUPPORTED (a flag); what
+ *  reading returns. Where a stage is no array, a call that fails may have written a part of `out`. */
+MCL_API MCL_CHECK mcl_status mcl_integrator_concat_rows(const mcl_integrator *integrator,
+                                                        const mcl_rows *stages, int32_t n,
+                                                        int64_t first, int64_t rows,
+                                                        const mcl_array *out, mcl_error *err);
 
 /** Another weight for a stage: finite, 1e-30 .. 1e30.
  *  Errors: MCL_E_INVALID, MCL_E_NOT_FOUND (no such stage), MCL_E_BUSY. */
