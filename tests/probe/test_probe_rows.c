@@ -40,7 +40,7 @@ static mcl_status linear(mcl_context *c, const problem *p, const mcl_rows *z, co
                          mcl_probe_result *out) {
   mcl_probe_options o;
   mcl_probe_options_init(&o, sizeof o);
-  o.max_iterations = 4;
+  o.max_iterations = 3;
   return mcl_probe_linear_rows(c, &o, z, p->y, t, p->ty, NULL, out, &err);
 }
 static mcl_status knn(mcl_context *c, const problem *p, const mcl_rows *z, const mcl_rows *t,
@@ -80,7 +80,7 @@ static void by_array(mcl_context *c, const problem *p, mcl_probe_result *out) {
   mcl_array az = mcl_matrix_f32(p->z, N, DIM), at = mcl_matrix_f32(p->t, M, DIM), prompts = az;
   mcl_probe_options o;
   mcl_probe_options_init(&o, sizeof o);
-  o.max_iterations = 4;
+  o.max_iterations = 3;
   prompts.shape[0] = 60;
   for (int i = 0; i < PROBES; i++) out[i] = new_result();
   CHECK_OK(mcl_probe_linear(c, &o, &az, p->y, &at, p->ty, NULL, &out[0], &err));
@@ -97,6 +97,7 @@ START_TEST(every_probe_gives_the_same_however_its_rows_come) {
     mcl_context *c = test_context(threads);
     if (threads == 1) by_array(c, p, wanted);
     for (int way = 0; way < WAYS; way++) {
+      if ((way + threads) % 3 == 0) continue; // each way by two numbers of threads
       given z, t;
       give(&z, way, c, p->z, N, DIM, "probe-z");
       give(&t, (way + 5) % WAYS, c, p->t, M, DIM, "probe-t");
@@ -403,13 +404,13 @@ static mcl_rows rows_of_formula(int64_t n, int32_t flags, int64_t *rows_read) {
 // The most that call `i` held beyond what the context does, by 2 threads.
 static int64_t peak_of(int i, int32_t flags) {
   static int32_t y[MANY];
-  static int64_t match[600], group[MANY];
+  static int64_t match[300], group[MANY];
   test_allocator a;
   test_allocator_init(&a);
   mcl_context *c = test_context_with(&a, 2);
   for (int64_t k = 0; k < MANY; k++) y[k] = (int32_t)(k % 4), group[k] = k / 2;
-  for (int64_t k = 0; k < 600; k++) match[k] = k * 300;
-  mcl_rows many = rows_of_formula(MANY, flags, NULL), few = rows_of_formula(600, flags, NULL);
+  for (int64_t k = 0; k < 300; k++) match[k] = k * 600;
+  mcl_rows many = rows_of_formula(MANY, flags, NULL), few = rows_of_formula(300, flags, NULL);
   float prompts[4 * NARROW];
   mcl_array ap = mcl_matrix_f32(prompts, 4, NARROW);
   CHECK_OK(mcl_rows_read(&few, 0, 4, &ap, &err));
@@ -438,9 +439,9 @@ START_TEST(two_hundred_thousand_rows_stay_within_the_memory_that_is_stated) {
   const int64_t bounds[] = {
       50 * 8 * weights + 64 * 8 * weights + 5 * mib +
           threads * (2 * block + 256 * 16 * 4 + 4 * weights),
-      600 * (NARROW * 4 + 20 * 16) + slabs + blocks,
-      600 * (NARROW * 4 + 12) + slabs + blocks,
-      600 * (NARROW * 4 + 12) + slabs + blocks + 16 * MANY,
+      300 * (NARROW * 4 + 20 * 16) + slabs + blocks,
+      300 * (NARROW * 4 + 12) + slabs + blocks,
+      300 * (NARROW * 4 + 12) + slabs + blocks + 16 * MANY,
       64 * mib + 4 * mib + slabs + blocks,
       64 * mib + slabs + blocks,
   };
