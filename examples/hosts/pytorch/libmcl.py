@@ -157,7 +157,7 @@ class Context(_Handle):
 
 class Comm(_Handle):
     """Several processes. allgather(send, recv): uint8 tensors [bytes] and [size, bytes], lent.
-    allreduce(data): a float32 tensor that becomes the sum over ranks, in place."""
+    allreduce(data): a float32 tensor that becomes the sum over ranks, in place. See gloo.py."""
 
     def __init__(self, context, rank, size, allgather, allreduce=None):
         def gather(_, send, recv, n):
