@@ -186,12 +186,13 @@ MCL_API MCL_CHECK mcl_status mcl_clusterer_set_centroids(mcl_clusterer *clustere
  *
  *  Memory of k-means beyond the result, in bytes: 12 a row; with MCL_LLOYD bounds, 8 a row where k
  *  <= 16, else 4 + k / 4 rounded up to a multiple of 32, at most 260; 8 k dim (threads + 9) for
- *  sums and 16 k dim for centroids; 512 dim for columns; a thread one block of 1024 rows (8 dim a row, 24 dim where they
- *  are not float32) where the rows are no array of contiguous float32, 96 KiB, and max(262144, 96 k)
- *  for scores. Seeding holds its sample, 4 dim + 100 a row; max_train_rows and a mini-batch hold
- *  theirs. max_bytes bounds all of it. assign: 8 a row, blocks and scores. With a comm a row is one of
- *  this rank's share, samples and batches are whole on every rank, an exchange takes up to 48 MiB,
- *  and assign 8 of every row.
+ *  sums and 16 k dim for centroids; 512 dim for columns; a thread 96 KiB, max(262144, 96 k) for
+ *  scores and, where the rows are no array of contiguous float32, one block of 1024 rows of 8 dim,
+ *  or two where the calling thread alone may read them; 16 dim a row of a block more for each thread
+ *  that reads numbers of another type than float32. Seeding holds its sample, 4 dim + 100 a row;
+ *  max_train_rows and a mini-batch hold theirs. max_bytes bounds all of it. assign: 8 a row, blocks
+ *  and scores. With a comm a row is one of this rank's share, samples and batches are whole on every
+ *  rank, an exchange takes up to 48 MiB, and assign 8 of every row.
  *
  *  Errors, after which the clusterer is as before: MCL_E_INVALID (k > rows; an argument),
  *  MCL_E_SHAPE (given centroids of another dim), MCL_E_DTYPE, MCL_E_STATE (MCL_INIT_GIVEN

@@ -2,7 +2,7 @@
 //
 //   rows of this rank    labels, lengths, distances: 12 each; bounds: 4 + 4 stride           (1)
 //   centroids            two states: rows, packed rows, sums in double, and some 64 a cluster (2)
-//   threads, the tree    sums; scores, a block of races; a block of rows that are no plain array (3)
+//   threads, the tree    sums; scores, a block of races; one or two of rows in no plain array (3)
 //   seeding              its sample                                                           (4)
 //   mini-batches         a batch; max_train_rows: its sample                                  (5)
 //   columns              their sums, a segment                                                (6)
@@ -34,7 +34,8 @@ static double of_rows(double n, int32_t groups, int32_t method) { // (1)
 static double of_blocks(const mcli_sweep *s) { // (3): of a sweep
   if (!s->buffers) return 0;
   double numbers = (double)MCLI_SWEEP_BLOCK * s->rows.dim;
-  return numbers * (4.0 * s->slots + (s->scratch ? 8.0 * s->slots : 0));
+  double readers = mcli_sweep_any_thread(s) ? s->slots : 1;
+  return numbers * (4.0 * s->slots * s->depth + (s->scratch ? 8.0 * readers : 0));
 }
 
 static double bytes_of(const mcl_kmeans_options *o, const mcli_sweep *all, int32_t groups) {

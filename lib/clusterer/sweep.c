@@ -5,14 +5,15 @@
 // few segments are under way at once, one a slot: a wave. How many slots there are decides memory and
 // speed but not the order of any addition, so it may follow the number of threads.
 //
-// An array's segments run whole, in tasks, as do those that any thread may read. Another callback must
-// be called on the caller's thread: there the next block of each slot is read first and then worked
-// on in tasks, which leaves (1) and (2) as they are.
+// An array's segments run whole, in tasks, as do those that any thread may read. Another callback
+// must be called on the caller's thread: it reads ahead while tasks work (feed.c), which leaves (1)
+// and (2) as they are.
 #include "clusterer/sweep.h"
 
 #include <string.h>
 
 #include "base/rng.h"
+#include "clusterer/feed.h"
 #include "math/array.h"
 
 static int is_plain(const mcl_rows *r) {
@@ -33,7 +34,7 @@ static mcl_status open_buffers(mcli_sweep *s, mcl_error *err) {
   const mcl_rows *rows = &s->rows;
   int64_t most = rows->rows < MCLI_SWEEP_BLOCK ? rows->rows : MCLI_SWEEP_BLOCK;
   int64_t numbers = (most > 0 ? most : 1) * rows->dim;
-  if (!is_plain(rows)) s->buffers = MCLI_NEW(s->context, float, numbers * s->slots);
+  if (!is_plain(rows)) s->buffers = MCLI_NEW(s->context, float, numbers * s->slots * s->depth);
   int64_t readers = mcli_sweep_any_thread(s) ? s->slots : 1;
   if (!rows->array && rows->dtype != MCL_F32)
     s->scratch = MCLI_NEW(s->context, double, numbers *readers);
@@ -54,6 +55,8 @@ mcl_status mcli_sweep_open(mcl_context *c, mcl_comm *comm, const mcl_rows *rows,
   s->blocks = (s->n + MCLI_SWEEP_BLOCK - 1) / MCLI_SWEEP_BLOCK;
   s->slots = mcli_workers(c) < s->grid.n ? mcli_workers(c) : s->grid.n;
   if (s->slots == 0) s->slots = 1;
+  int ahead = !mcli_sweep_any_thread(s) && mcli_workers(c) > 1 && s->blocks > s->slots;
+  s->depth = ahead ? MCLI_SWEEP_DEPTH : 1;
   mcl_status status = open_shares(s, err);
   if (status == MCL_OK) status = open_buffers(s, err);
   if (status < 0) mcli_sweep_close(s);
@@ -69,16 +72,15 @@ void mcli_sweep_close(mcli_sweep *s) {
   memset(s, 0, sizeof *s);
 }
 
-// Block `number` of all rows' blocks.
-static mcl_status load(const mcli_sweep *s, int64_t number, uint32_t segment, uint32_t slot,
-                       mcli_block *b, mcl_error *err) {
+mcl_status mcli_sweep_load(const mcli_sweep *s, int64_t number, uint32_t segment, uint32_t slot,
+                           int32_t at, mcli_block *b, mcl_error *err) {
   b->row = number * MCLI_SWEEP_BLOCK;
   b->first = b->row - s->first;
   b->n = s->rows.rows - b->row;
   if (b->n > MCLI_SWEEP_BLOCK) b->n = MCLI_SWEEP_BLOCK;
   b->slot = slot;
   b->segment = segment;
-  int64_t before = (int64_t)slot * MCLI_SWEEP_BLOCK * s->rows.dim;
+  int64_t before = ((int64_t)slot * s->depth + at) * MCLI_SWEEP_BLOCK * s->rows.dim;
   float *buffer = s->buffers ? s->buffers + before : NULL;
   double *scratch = s->scratch;
   if (scratch && mcli_sweep_any_thread(s)) scratch += before;
@@ -95,34 +97,22 @@ typedef struct wave {
   const mcli_sweep *sweep;
   mcli_block_fn block;
   void *job;
-  uint32_t first, n;                      // segments
-  mcli_block blocks[MCLI_SWEEP_SEGMENTS]; // read by the caller; n == 0: none this time
+  uint32_t first, n; // segments
   mcl_status status[MCLI_SWEEP_SEGMENTS];
   mcl_error errors[MCLI_SWEEP_SEGMENTS];
 } wave;
-
-// Blocks of all rows' blocks.
-static void segment_of(const wave *w, uint32_t slot, int64_t *first, int64_t *n) {
-  const mcli_grid *g = &w->sweep->grid;
-  mcli_part(g->blocks, g->segments, (int64_t)w->first + slot, first, n);
-}
 
 static void run_segment(void *job, uint32_t slot, uint32_t worker) {
   wave *w = job;
   (void)worker;
   int64_t first, n;
-  segment_of(w, slot, &first, &n);
+  mcli_sweep_segment(w->sweep, w->first + slot, &first, &n);
   for (int64_t i = 0; i < n && w->status[slot] == MCL_OK; i++) {
     mcli_block b;
-    w->status[slot] = load(w->sweep, first + i, w->first + slot, slot, &b, &w->errors[slot]);
+    w->status[slot] =
+        mcli_sweep_load(w->sweep, first + i, w->first + slot, slot, 0, &b, &w->errors[slot]);
     if (w->status[slot] == MCL_OK) w->status[slot] = w->block(w->job, &b, &w->errors[slot]);
   }
-}
-
-static void run_block(void *job, uint32_t slot, uint32_t worker) {
-  wave *w = job;
-  (void)worker;
-  if (w->blocks[slot].n > 0) w->status[slot] = w->block(w->job, &w->blocks[slot], &w->errors[slot]);
 }
 
 static mcl_status first_failure(const wave *w, mcl_error *err) {
@@ -134,45 +124,34 @@ static mcl_status first_failure(const wave *w, mcl_error *err) {
   return MCL_OK;
 }
 
-static mcl_status run_read_wave(wave *w, mcl_error *err) {
-  int64_t first, n, longest;
-  segment_of(w, 0, &first, &longest); // segments never grow longer
-  for (int64_t i = 0; i < longest; i++) {
-    for (uint32_t slot = 0; slot < w->n; slot++) {
-      segment_of(w, slot, &first, &n);
-      w->blocks[slot].n = 0;
-      if (i >= n) continue;
-      mcl_status s = load(w->sweep, first + i, w->first + slot, slot, &w->blocks[slot], err);
-      if (s < 0) return s;
-    }
-    mcl_status s = mcli_parallel(w->sweep->context, w->n, run_block, w, err);
-    if (s == MCL_OK) s = first_failure(w, err);
-    if (s < 0) return s;
-  }
-  return MCL_OK;
-}
-
 mcl_status mcli_sweep_run(const mcli_sweep *s, mcli_block_fn block, mcli_wave_fn after, void *job,
                           mcl_error *err) {
   wave *w = MCLI_NEW0(s->context, wave, 1);
-  if (!w) return mcli_nomem(err, "a pass over rows");
+  mcli_feed *feed = NULL;
+  if (w && !mcli_sweep_any_thread(s)) feed = mcli_feed_open(s, block, job);
+  mcl_status status = MCL_OK;
+  if (!w || (!feed && !mcli_sweep_any_thread(s))) {
+    status = mcli_nomem(err, "a pass over rows");
+    goto done;
+  }
   w->sweep = s;
   w->block = block;
   w->job = job;
-  mcl_status status = MCL_OK;
   uint32_t end = s->grid.first + s->grid.n;
   for (uint32_t first = s->grid.first; first < end && status == MCL_OK; first += s->slots) {
     w->first = first;
     w->n = end - first < s->slots ? end - first : s->slots;
-    status = mcli_sweep_any_thread(s) ? mcli_parallel(s->context, w->n, run_segment, w, err)
-                                      : run_read_wave(w, err);
+    status = feed ? mcli_feed_wave(feed, first, w->n, err)
+                  : mcli_parallel(s->context, w->n, run_segment, w, err);
     if (status == MCL_OK) status = first_failure(w, err);
     if (status < 0) break;
     int64_t begun, n;
-    segment_of(w, w->n - 1, &begun, &n);
+    mcli_sweep_segment(s, first + w->n - 1, &begun, &n);
     int64_t done = begun + n - s->first / MCLI_SWEEP_BLOCK;
     status = after(job, first, w->n, done, s->blocks, err);
   }
+done:
+  mcli_feed_close(feed);
   mcli_free(s->context, w);
   return status;
 }

@@ -8,6 +8,10 @@
 
 enum { MCLI_SWEEP_BLOCK = MCLI_BLOCK_ROWS, MCLI_SWEEP_SEGMENTS = MCLI_SEGMENTS };
 
+// Blocks that a slot holds where the caller's thread must read them: one in work and one to follow.
+// More would outlast longer waits for a disk, at a block of memory a thread each.
+enum { MCLI_SWEEP_DEPTH = 2 };
+
 typedef struct mcli_block {
   int64_t row;   // the number of its first row
   int64_t first; // the same among the rows of this rank: the place in arrays of its own
@@ -34,10 +38,13 @@ typedef struct mcli_sweep {
   int64_t blocks;   // likewise
   uint32_t slots;
   int32_t finite;  // set by the owner once a whole sweep has passed: arrays are not checked again
+  int32_t depth;   // blocks a slot holds, 1 or MCLI_SWEEP_DEPTH
   int64_t *shares; // [ranks + 1]: where each rank's rows begin; NULL where there is one
   int64_t *cuts;   // [ranks + 1], for a while
-  float *buffers;  // [slots, block, dim] where rows are not contiguous float32
-  void *scratch;   // [slots, block, dim] of up to 8 bytes, for callbacks of other types
+  float *buffers;  // [slots, depth, block, dim] where rows are not contiguous float32
+  // [slots, block, dim] of up to 8 bytes, for callbacks of other types; of one slot where only the
+  // caller's thread reads.
+  void *scratch;
 } mcli_sweep;
 
 // Whether rows may be had in tasks.
@@ -52,6 +59,15 @@ mcl_status mcli_sweep_open(mcl_context *c, mcl_comm *comm, const mcl_rows *rows,
 mcl_status mcli_sweep_run(const mcli_sweep *s, mcli_block_fn block, mcli_wave_fn wave, void *job,
                           mcl_error *err);
 void mcli_sweep_close(mcli_sweep *s); // fine when zeroed
+
+// The blocks of a segment, [first, first + n), both numbered over all ranks.
+static inline void mcli_sweep_segment(const mcli_sweep *s, uint32_t segment, int64_t *first,
+                                      int64_t *n) {
+  mcli_part(s->grid.blocks, s->grid.segments, segment, first, n);
+}
+// Block `number`, which is in `segment`, into the slot's buffer `at`, below depth.
+mcl_status mcli_sweep_load(const mcli_sweep *s, int64_t number, uint32_t segment, uint32_t slot,
+                           int32_t at, mcli_block *b, mcl_error *err);
 
 // Rows of rising numbers at[0 .. n - 1] into out, [n, dim], on every rank: an exchange, which
 // `status` goes into. Callbacks on the calling thread.

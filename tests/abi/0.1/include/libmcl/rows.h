@@ -28,7 +28,8 @@ typedef struct mcl_rows {
   int32_t dtype; /**< what `read` writes, MCL_F32, MCL_F64, MCL_F16 or MCL_BF16; likewise */
   void *user;
   /** Writes rows first .. first + n - 1 into `out`, a contiguous [n, dim] of `dtype`. On the thread
-   *  that called libmcl, unless `flags` says otherwise. Success is `return mcl_ok(err);`. The same
+   *  that called libmcl, unless `flags` says otherwise; k-means reads ahead there while other
+   *  threads work on the rows before. Success is `return mcl_ok(err);`. The same
    *  row must always give the same numbers. */
   mcl_status (*read)(void *user, int64_t first, int64_t n, const mcl_array *out, mcl_error *err);
   int32_t flags; /**< MCL_ROWS_ANY_THREAD or 0, the default */
