@@ -25,7 +25,7 @@ trap clear_away EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-command -v ip >/dev/null && command -v mpirun >/dev/null || { echo "no ip or no mpirun"; exit 77; }
+command -v ip >/dev/null && mpirun --version 2>/dev/null | grep -q 'Open MPI' || { echo "no ip, or no mpirun of Open MPI"; exit 77; }
 # Number 0 is the switch.
 ip netns add "$name-0" && ip -n "$name-0" link add switch type bridge && ip -n "$name-0" link set switch up ||
   { echo "no network namespaces here"; exit 77; }
