@@ -38,6 +38,7 @@
 #include <stdint.h>
 
 #include <libmcl/array.h>
+#include <libmcl/comm.h>
 #include <libmcl/context.h>
 #include <libmcl/export.h>
 #include <libmcl/inputs.h>
@@ -109,6 +110,10 @@ typedef struct mcl_host_encoder {
   /** Takes over the weights of another encoder, whose `user` is `from` and whose `start_from` is this function too: what
    *  mcl_encoder_start_from() says. On failure it is as before. `from` is only read. */
   mcl_status (*start_from)(void *user, void *from, mcl_error *err);
+  /** Of training over ranks: the gradients that backward has added up become their sum over all ranks of `comm`. Every rank is asked
+   *  at the same point of each batch, also one whose part of the batch has no rows. NULL: the host does so itself, in
+   *  backward or step. */
+  mcl_status (*sum_gradients)(void *user, mcl_comm *comm, mcl_error *err);
 } mcl_host_encoder;
 
 /** Makes an encoder of the host's callbacks. When it fails, `destroy` has run (unless `host` is NULL or was never
@@ -173,6 +178,16 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_temperature(mcl_encoder *encoder, doubl
 MCL_API MCL_CHECK mcl_status mcl_encoder_backward_temperature(mcl_encoder *encoder,
                                                               double d_log_temperature,
                                                               mcl_error *err);
+
+/** Over ranks (comm.h): the gradients that have added up on each become their sum over all, and what batch norms keep for their
+ *  running figures the mean weighted by rows; then a step moves the weights of all ranks alike. After the last backward and before the
+ *  step. Each rank has given its own rows' gradients by the loss of the whole batch, a rank without rows those of none
+ *  (forward and backward with n = 0). For who trains by hand: mcl_multistage_run() does it. `comm` NULL: nothing to do.
+ *  COLLECTIVE. Errors, which give the batch up: MCL_E_INVALID (NULL), MCL_E_STATE (no backward yet, or a view waits for its
+ *  backward), MCL_E_UNSUPPORTED (a host's encoder without sum_gradients), MCL_E_MISMATCH (another network, or other weights,
+ *  which are compared at every 64th step), MCL_E_BUSY, MCL_E_NOMEM, MCL_E_COMM, what a callback returns. */
+MCL_API MCL_CHECK mcl_status mcl_encoder_sum_gradients(mcl_encoder *encoder, mcl_comm *comm,
+                                                       mcl_error *err);
 
 /** Moves the weights by the gradients that have added up, and forgets these and the activations.
  *  Errors: MCL_E_INVALID (learning_rate), MCL_E_STATE (no backward yet, or a view still waits for its backward),

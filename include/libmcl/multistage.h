@@ -10,6 +10,12 @@
  * callback is involved. *Push*: mcl_multistage_run() trains encoders that a factory makes, built in or the host's own; it
  * is written on the same events.
  *
+ * Over ranks (comm.h) each process has a loop made with a comm. A batch of sampler.batch_rows is spread over the ranks, each
+ * embeds its share of the rows (mcl_comm_share()), clustering is done together, and all end with the same labels and cells,
+ * the bits of one process given the same embeddings. mcl_multistage_next() is COLLECTIVE where a stage begins and where it is
+ * clustered, mcl_multistage_run() throughout. Every rank has the whole dataset to load from, and loads its own rows, besides some 4096 at
+ * the end of a stage. A run that was saved may be resumed on another number of ranks.
+ *
  * Threads: const calls from several threads at once while no other call runs; other calls from one thread at a time, else
  * MCL_E_BUSY. */
 #ifndef LIBMCL_MULTISTAGE_H
@@ -68,7 +74,8 @@ typedef struct mcl_multistage_options {
   uint64_t
       fingerprint; /**< of the dataset; 0, the default: rows are only counted when a run is resumed */
   /** NULL, the default: embeddings to be clustered are held in memory, 4 rows dim bytes, and forgotten then. Else they are
-   *  written to stage-S.npy there (stage-S-modality-M.npy for modalities above 0), read back block by block, and kept. */
+   *  written to stage-S.npy there (stage-S-modality-M.npy for modalities above 0), read back block by block, and kept. Over
+   *  ranks each has the rows of its share, in stage-S-rank-R-of-N.npy. */
   const char *embedding_directory;
   /** NULL, the default: k-means by `kmeans`. Else this clusterer, fitted anew to each stage's embeddings; the loop keeps a
    *  reference. It must be one that can be fitted to any dim. */
@@ -192,7 +199,8 @@ typedef struct mcl_stage_report {
    *  the cells determine them. NaN where k_effective is 1. */
   double entropy_given_previous;
   /** Mean cosine of two different rows of one training cell in this stage's embedding: near 1 when the encoder has learnt
-   *  nothing that tells rows of a cell apart. NaN when labels came from the host. */
+   *  nothing that tells rows of a cell apart. Over all cells or, where there are more than 2^23 / (dim + 1), over evenly
+   *  chosen ones. NaN when labels came from the host. */
   double cell_cosine;
   double
       inertia; /**< of the clustering: mean squared distance to the centroid; NaN when labels came from the host */
@@ -238,8 +246,10 @@ typedef struct mcl_encoder_factory {
   void (*destroy)(void *user);
 } mcl_encoder_factory;
 
-/** A loop over `rows` rows; `options` NULL: the defaults; `comm` must be NULL in this version.
- *  Errors: MCL_E_INVALID (an argument or option, named with its range), MCL_E_UNSUPPORTED (comm; a newer struct), MCL_E_NOMEM. */
+/** A loop over `rows` rows; `options` NULL: the defaults. `comm` NULL: one process; else kept, and every rank makes such a loop
+ *  with the same options, those aside that name directories, chunk_rows and save_every_steps. Nothing is exchanged yet.
+ *  Errors: MCL_E_INVALID (an argument or option, named with its range), MCL_E_UNSUPPORTED (a newer struct; with a comm, a clusterer
+ *  that was not made with it), MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_multistage_create(mcl_context *context,
                                                    const mcl_multistage_options *options,
                                                    int64_t rows, mcl_comm *comm,
@@ -258,7 +268,9 @@ MCL_API int64_t mcl_multistage_batch_capacity(const mcl_multistage *loop);
  *
  *  `batch` has the host's buffers (indices; cells, which may be NULL) of `capacity` elements. For MCL_TRAIN_BATCH and
  *  MCL_EMBED_ROWS it gets n rows, and step and steps of the epoch or of the embedding. Rows are embedded in ascending order;
- *  rows that were not put are asked for once more.
+ *  rows that were not put are asked for once more. Over ranks each is given its own part of a batch, and its share of the rows to
+ *  embed, which may be none. COLLECTIVE at MCL_BEGIN_STAGE, MCL_RESUME_STAGE and MCL_END_STAGE: there ranks with other
+ *  options, labels or another place get MCL_E_MISMATCH.
  *
  *  Errors, after which the same call may be made again: MCL_E_INVALID, MCL_E_LIMIT (capacity), MCL_E_STATE (a whole
  *  pass over the missing rows brought none), MCL_E_CANCELLED, MCL_E_NOT_FINITE, MCL_E_IO, MCL_E_BUSY, MCL_E_NOMEM, and those
@@ -268,7 +280,7 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_next(mcl_multistage *loop, const mcl
                                                  mcl_error *err);
 
 /** The embeddings of n rows: z, [n, dim] of any float type, copied. dim is the same for all rows of a stage and modality.
- *  A row put twice keeps the later one.
+ *  A row put twice keeps the later one. Over ranks, rows of this rank's share only.
  *  Errors: MCL_E_STATE (no embeddings are wanted now), MCL_E_INVALID (a modality that is not clustered; indices NULL),
  *  MCL_E_LIMIT (an index out of range; err->row is its place), MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_NOT_FINITE (err->row is the
  *  place in z), MCL_E_IO, MCL_E_NOMEM. */
@@ -276,7 +288,7 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_put_embeddings(mcl_multistage *loop,
                                                            const int64_t *indices, int64_t n,
                                                            const mcl_array *z, mcl_error *err);
 
-/** Instead of embeddings: the host clustered all n == rows rows itself. Labels are 0 or more, or -1: this row is left out
+/** Instead of embeddings: the host clustered all n == rows rows itself; over ranks every rank puts the same. Labels are 0 or more, or -1: this row is left out
  *  of training from the next stage on.
  *  Errors: MCL_E_STATE, MCL_E_INVALID (a label below -1; err->row), MCL_E_SHAPE (n), MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_multistage_put_labels(mcl_multistage *loop, int32_t modality,
@@ -309,7 +321,11 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_seek(mcl_multistage *loop, int32_t s
  *  the groups of modality 0 as duplicates and those of modality 1 as other_duplicates. Where no two rows are the same, or
  *  the dataset does not say, it gets none.
  *
- *  Errors: MCL_E_INVALID, MCL_E_SHAPE (rows), MCL_E_MISMATCH (another fingerprint; saved encoders are not there),
+ *  COLLECTIVE over ranks: the loss is that of the batch of all ranks, gradients of weights are added up
+ *  (mcl_encoder_sum_gradients(); a host's encoder may see to it itself, in backward or step), and all weights move alike; batch norm's
+ *  figures are of a rank's rows, as they are of a chunk's. Rank 0 writes what is saved; every rank reads it to go on.
+ *
+ *  Errors: MCL_E_INVALID, MCL_E_SHAPE (rows), MCL_E_MISMATCH (another fingerprint; saved encoders are not there; ranks differ),
  *  MCL_E_NOT_FINITE (the loss diverged), MCL_E_CANCELLED, MCL_E_UNSUPPORTED (options' chunk_rows, initial), MCL_E_CALLBACK
  *  (chunk_rows), and what the parts and the callbacks return. A batch that fails is given up (mcl_encoder_give_up()); it
  *  comes again. */

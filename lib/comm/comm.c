@@ -212,6 +212,10 @@ mcl_status mcli_comm_end(mcl_comm *c, mcl_status s, mcl_error *err) {
   return s;
 }
 
+void mcli_comm_leave(mcl_comm *c) {
+  if (!mcli_comm_is_alone(c) && --c->depth == 0) mcli_guard_leave(&c->guard);
+}
+
 // ---- moving numbers -------------------------------------------------------------------------------------------------
 
 // (3): chunks lie [size, chunk] and are wanted as [size, bytes].

@@ -49,6 +49,8 @@ mcl_status mcli_comm_begin(mcl_comm *c, mcl_status s, uint64_t what, mcl_error *
 // The next begin is that of a call which is made from within this one; its end leaves the rest to ours.
 void mcli_comm_lend(mcl_comm *c);
 mcl_status mcli_comm_end(mcl_comm *c, mcl_status s, mcl_error *err);
+// In place of end where no rank is to take part: nothing was exchanged, and nothing is.
+void mcli_comm_leave(mcl_comm *c);
 
 // Every rank's `bytes` bytes into recv, [size, bytes]; not at all where a rank's s is a failure, which all return then. recv is
 // as good as untouched until every rank was well. bytes may be 0: ranks agree that all are well.

@@ -22,6 +22,8 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "base/rng.h"
+#include "comm/comm.h"
 #include "math/array.h"
 
 enum { EMPTY = 0, HELD, DONE };
@@ -420,6 +422,46 @@ static mcl_status step(mcl_encoder *e, const mcl_step *given, mcl_error *err) {
     give_up(e);
   else
     forget(e);
+  return s < 0 ? s : mcl_ok(err);
+}
+
+static mcl_status sum_gradients(mcl_encoder *e, mcl_comm *comm, mcl_error *err) {
+  if (any_held(e))
+    return mcli_fail(err, MCL_E_STATE, "gradients while a view still waits for its backward");
+  if (!e->begun) return mcli_fail(err, MCL_E_STATE, "gradients before a backward");
+  mcl_error inner;
+  mcli_callback_begin(&inner);
+  mcl_status s =
+      ended(e, "sum_gradients", e->table.sum_gradients(e->table.user, comm, &inner), &inner, err);
+  if (s < 0) give_up(e);
+  return s < 0 ? s : mcl_ok(err);
+}
+
+mcl_status mcli_encoder_sum_gradients(mcl_encoder *e, mcl_comm *comm, mcl_error *err) {
+  if (mcli_comm_is_alone(comm) || !e->table.sum_gradients) return MCL_OK;
+  mcl_status s = mcli_guard_enter(&e->guard, "encoder", err);
+  if (s < 0) return s;
+  s = sum_gradients(e, comm, err);
+  mcli_guard_leave(&e->guard);
+  return s;
+}
+
+mcl_status mcl_encoder_sum_gradients(mcl_encoder *encoder, mcl_comm *comm, mcl_error *err) {
+  mcl_error own;
+  if (!err) err = &own;
+  if (!encoder) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  mcl_status s = mcli_comm_enter(comm, err);
+  if (s < 0) return s;
+  if (!encoder->table.sum_gradients)
+    s = mcli_fail(err, MCL_E_UNSUPPORTED,
+                  "this encoder has no sum_gradients: the host left it NULL");
+  const int64_t what[3] = {encoder->table.dim, encoder->table.projection_dim, 0x67726164};
+  s = mcli_comm_begin(comm, s, mcli_hash(what, sizeof what, 0), err);
+  if (s == MCL_OK) s = mcli_encoder_sum_gradients(encoder, comm, err);
+  s = mcli_comm_end(comm, s, err);
+  mcl_error ignored;
+  if (s < 0 && mcl_encoder_give_up(encoder, &ignored) < 0)
+    return s; // in use: whoever uses it goes on
   return s < 0 ? s : mcl_ok(err);
 }
 

@@ -21,6 +21,9 @@ void mcli_encoder_give_up(mcl_encoder *e);
 // Whether a forward may follow a backward: MCL_HOST_CHUNKS.
 int mcli_encoder_takes_chunks(const mcl_encoder *e);
 
+// What mcl_encoder_sum_gradients() does, within a COLLECTIVE call. A host's encoder that leaves it to itself: nothing.
+mcl_status mcli_encoder_sum_gradients(mcl_encoder *e, mcl_comm *comm, mcl_error *err);
+
 // For who reads or writes behind the handle: MCL_E_BUSY while another call is at work.
 mcl_status mcli_encoder_enter(mcl_encoder *e, mcl_error *err);
 void mcli_encoder_leave(mcl_encoder *e);

@@ -328,7 +328,8 @@ mcl_status mcli_network_handle(mcli_network *w, const char *name, mcl_encoder **
                             .destroy = mcli_network_free,
                             .held = held,
                             .give_up = mcli_network_give_up,
-                            .start_from = start_from};
+                            .start_from = start_from,
+                            .sum_gradients = mcli_network_sum};
   return mcli_encoder_create(w->context, name, &table, out, err);
 }
 

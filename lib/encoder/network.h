@@ -96,6 +96,8 @@ void mcli_network_start_from(mcli_network *w, const mcli_network *from);
 
 // Forgets the batch at work: views held, and gradients.
 void mcli_network_give_up(void *network);
+// What mcl_encoder_sum_gradients does, within its COLLECTIVE call (ranks.c).
+mcl_status mcli_network_sum(void *network, mcl_comm *comm, mcl_error *err);
 // The network behind a handle, NULL where there is none.
 mcli_network *mcli_network_of(mcl_encoder *e);
 

@@ -179,6 +179,16 @@ static mcl_status step_towers(mcli_pair *p, const mcl_step *given, mcl_error *er
   return s;
 }
 
+// A tower that is a host's may see to its own.
+static mcl_status sum_gradients(void *user, mcl_comm *comm, mcl_error *err) {
+  mcli_pair *p = user;
+  mcl_status s = MCL_OK;
+  for (int m = 0; s == MCL_OK && m < 2; m++)
+    if (p->towers[m].worked && !p->towers[m].locked)
+      s = mcli_encoder_sum_gradients(p->towers[m].encoder, comm, err);
+  return s < 0 ? s : mcli_network_sum(p->own, comm, err);
+}
+
 static void clamp(mcli_pair *p) {
   if (p->scale < 0) return;
   float *t = mcli_param_value(&p->own->net.params, p->scale);
@@ -364,7 +374,8 @@ static mcl_host_encoder table_of(mcli_pair *p) {
                             .load = load,
                             .destroy = destroy,
                             .held = held,
-                            .give_up = give_up};
+                            .give_up = give_up,
+                            .sum_gradients = sum_gradients};
   if (can_start(&p->towers[0]) && can_start(&p->towers[1])) table.start_from = start_from;
   if (p->scale < 0) return table;
   table.temperature = temperature;

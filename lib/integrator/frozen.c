@@ -90,6 +90,11 @@ static mcl_status start_from(void *user, void *from, mcl_error *err) {
   return mcl_encoder_start_from(((frozen *)user)->head, ((frozen *)from)->head, err);
 }
 
+static mcl_status sum_gradients(void *user, mcl_comm *comm, mcl_error *err) {
+  mcl_status s = mcli_encoder_sum_gradients(((frozen *)user)->head, comm, err);
+  return s < 0 ? s : mcl_ok(err);
+}
+
 // ---- the handle --------------------------------------------------------------------------------------------
 
 static mcl_status view_of_all(const mcl_integrator *g, mcl_integrator **out, mcl_error *err) {
@@ -123,6 +128,7 @@ static mcl_host_encoder table_of(frozen *f) {
   h.load = load;
   h.give_up = give_up;
   if (mcli_encoder_table(f->head)->start_from) h.start_from = start_from;
+  if (mcli_encoder_table(f->head)->sum_gradients) h.sum_gradients = sum_gradients;
   if (!mcli_encoder_table(f->head)->temperature) return h;
   h.temperature = temperature;
   h.backward_temperature = backward_temperature;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "clusterer/clusterer.h"
 #include "integrator/integrator.h"
 
 // Derived seeds: what the second argument of mcli_rng_derive stands for.
@@ -104,19 +105,26 @@ mcl_status mcl_multistage_create(mcl_context *c, const mcl_multistage_options *o
                                  mcl_error *err) {
   if (!c) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
   if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
-  if (comm) return mcli_fail(err, MCL_E_UNSUPPORTED, "comm must be NULL in this version");
   mcl_multistage *l = MCLI_NEW0(c, mcl_multistage, 1);
   if (!l) return mcli_nomem(err, "the loop");
   mcli_ref_init(&l->refs);
   mcli_guard_init(&l->guard);
   l->context = mcl_context_ref(c);
+  l->comm = mcl_comm_ref(comm);
   l->rows = rows;
+  mcl_comm_share(comm, rows, &l->first, &l->share);
   mcli_tally_reset(&l->tally);
   mcl_status s = copy_options(l, options, err);
   mcl_clusterer *trial = NULL; // k-means options are refused now, not after a stage of training
   if (s == MCL_OK) s = mcli_loop_make_sampler(l, 0, &l->sampler, err);
   if (s == MCL_OK) s = mcl_clusterer_create_kmeans(c, &l->kmeans, NULL, &trial, err);
   mcl_clusterer_unref(trial);
+  if (s == MCL_OK && l->o.clusterer && !mcli_comm_is_alone(comm) &&
+      mcli_clusterer_comm(l->o.clusterer) != comm)
+    s = mcli_fail(
+        err, MCL_E_UNSUPPORTED,
+        "mcl_multistage_options.clusterer was not made with the loop's comm: a host's own "
+        "clusters go to mcl_multistage_put_labels()");
   if (s == MCL_OK && !l->o.clusterer && l->kmeans.k > rows)
     s = mcli_fail(err, MCL_E_INVALID, "mcl_kmeans_options.k is %d, more than the %lld rows",
                   (int)l->kmeans.k, (long long)rows);
@@ -143,6 +151,7 @@ void mcl_multistage_unref(mcl_multistage *l) {
   mcli_free(c, l->save_directory);
   mcli_free(c, l->resume_directory);
   mcli_free(c, l->place_file);
+  mcl_comm_unref(l->comm);
   mcli_free(c, l);
   mcl_context_unref(c);
 }
@@ -196,7 +205,8 @@ bool mcli_loop_is_over(const mcl_multistage *l) {
 mcl_status mcli_loop_make_sampler(const mcl_multistage *l, int32_t stages, mcl_sampler **out,
                                   mcl_error *err) {
   mcl_sampler *sampler = NULL;
-  mcl_status s = mcl_sampler_create(l->context, &l->sampling, l->rows, 0, 1, &sampler, err);
+  mcl_status s = mcl_sampler_create(l->context, &l->sampling, l->rows, mcl_comm_rank(l->comm),
+                                    mcl_comm_size(l->comm), &sampler, err);
   for (int32_t stage = 0; s == MCL_OK && stage < stages; stage++)
     for (int m = 0; s == MCL_OK && m < l->o.modalities; m++)
       if (l->results[stage].labels[m])

@@ -8,7 +8,7 @@
 #include <libmcl/multistage.h>
 #include <libmcl/rows.h>
 
-#include "base/context.h"
+#include "comm/comm.h"
 
 // 64 stages: cells halve at least once a stage, and no data set has 2^64 rows.
 // 2 modalities: image and text. Everything below is written for any number up to this one.
@@ -16,15 +16,15 @@ enum { MCLI_MAX_STAGES = 64, MCLI_MAX_MODALITIES = 2 };
 
 typedef enum { MCLI_AT_BEGIN, MCLI_AT_TRAIN, MCLI_AT_EMBED, MCLI_AT_DONE } mcli_phase;
 
-// The embeddings of one modality as they come in, any order, any pieces.
+// The embeddings of this rank's rows by one modality as they come in, any order, any pieces.
 typedef struct mcli_gather {
-  float *z;            // [rows, dim], or NULL when they go to a file
+  float *z;            // [share, dim], or NULL when they go to a file
   mcl_npy *file;       // being written until all rows are there, then open for reading
   bool readable;       // the file is committed and opened again
-  unsigned char *have; // [rows]
+  unsigned char *have; // [share]
   int64_t missing;
   int32_t dim;     // 0: no row has come yet
-  int32_t *labels; // [rows]: the host's labels, instead of embeddings
+  int32_t *labels; // [rows]: the host's labels, instead of embeddings; the same on all ranks
 } mcli_gather;
 
 typedef struct mcli_stage_result {
@@ -43,12 +43,14 @@ struct mcl_multistage {
   mcli_refcount refs;
   mcli_guard guard;
   mcl_context *context;
+  mcl_comm *comm;           // NULL: one process
   mcl_multistage_options o; // its pointers lead to the copies below
   mcl_kmeans_options kmeans;
   mcl_sampler_options sampling;
   mcl_loss_options loss;
   char *embedding_directory, *save_directory;
   int64_t rows;
+  int64_t first, share; // of them, those that this rank embeds
   uint32_t clustered;   // bit a modality
   bool keeps_clusterer; // o.clusterer is a reference, not yet the host's pointer
 
@@ -92,13 +94,18 @@ mcl_status mcli_loop_put(mcl_multistage *l, int32_t modality, const int64_t *ind
                          const mcl_array *z, mcl_error *err);
 void mcli_gather_clear(mcl_context *c, mcli_gather *g);
 
+// Whether the next event is one at which all ranks meet: a stage begins, or is clustered.
+bool mcli_loop_is_meeting(const mcl_multistage *l);
+
 // stage.c: clusters what was gathered, reports, and goes to the next stage.
 mcl_status mcli_stage_close(mcl_multistage *l, const mcl_monitor *m, mcl_error *err);
 
-// "directory/stage-3.npy"; to be freed.
+// "directory/stage-3.npy", over ranks "directory/stage-3-rank-0-of-2.npy"; to be freed.
 char *mcli_embedding_path(const mcl_multistage *l, int32_t stage, int32_t modality);
 
-// save.c. Encoders of finished stages from `first` on, where they are in memory.
+// save.c. Of what ranks must have in common: options, place and labels.
+uint64_t mcli_loop_fingerprint(const mcl_multistage *l);
+// Encoders of finished stages from `first` on, where they are in memory.
 mcl_status mcli_loop_save(const mcl_multistage *l, const char *directory, int32_t first,
                           mcl_error *err);
 // "directory/stage-3.safetensors", or with a place "directory/stage-3-epoch-2-step-17.safetensors"; to be freed.

@@ -21,19 +21,19 @@ void mcli_gather_clear(mcl_context *c, mcli_gather *g) {
 
 static bool is_gathered(const mcl_multistage *l, int32_t m) {
   const mcli_gather *g = &l->gather[m];
-  return g->labels || (g->dim && g->missing == 0);
+  return g->labels || l->share == 0 || (g->dim && g->missing == 0);
 }
 
 static mcl_status gather_begin(mcl_multistage *l, int32_t m, int32_t dim, mcl_error *err) {
-  mcli_gather *g = &l->gather[m], fresh = {.missing = l->rows, .dim = dim};
+  mcli_gather *g = &l->gather[m], fresh = {.missing = l->share, .dim = dim};
   int64_t n;
-  if (!mcli_mul(l->rows, dim, &n)) return mcli_nomem(err, "the embeddings");
+  if (!mcli_mul(l->share, dim, &n)) return mcli_nomem(err, "the embeddings");
   mcl_status s = MCL_OK;
-  fresh.have = MCLI_NEW0(l->context, unsigned char, l->rows);
+  fresh.have = MCLI_NEW0(l->context, unsigned char, l->share);
   if (!fresh.have) s = mcli_nomem(err, "the embeddings");
   if (s == MCL_OK && l->embedding_directory) {
     char *path = mcli_embedding_path(l, l->stage, m);
-    s = path ? mcl_npy_create(l->context, path, MCL_F32, l->rows, dim, &fresh.file, err)
+    s = path ? mcl_npy_create(l->context, path, MCL_F32, l->share, dim, &fresh.file, err)
              : mcli_nomem(err, "a path");
     mcli_free(l->context, path);
   } else if (s == MCL_OK && !(fresh.z = MCLI_NEW(l->context, float, n))) {
@@ -46,13 +46,20 @@ static mcl_status gather_begin(mcl_multistage *l, int32_t m, int32_t dim, mcl_er
   return s;
 }
 
-static mcl_status check_indices(const int64_t *indices, int64_t n, int64_t rows, mcl_error *err) {
+static mcl_status check_indices(const mcl_multistage *l, const int64_t *indices, int64_t n,
+                                mcl_error *err) {
   if (n < 0) return mcli_fail(err, MCL_E_INVALID, "n is %lld", (long long)n);
   if (n && !indices) return mcli_fail(err, MCL_E_INVALID, "indices is NULL");
-  for (int64_t i = 0; i < n; i++)
-    if (indices[i] < 0 || indices[i] >= rows)
+  for (int64_t i = 0; i < n; i++) {
+    if (indices[i] < 0 || indices[i] >= l->rows)
       return mcli_fail_row(err, MCL_E_LIMIT, i, "indices[%lld] is %lld, there are %lld rows",
-                           (long long)i, (long long)indices[i], (long long)rows);
+                           (long long)i, (long long)indices[i], (long long)l->rows);
+    if (indices[i] < l->first || indices[i] >= l->first + l->share)
+      return mcli_fail_row(err, MCL_E_LIMIT, i,
+                           "indices[%lld] is %lld: rank %d embeds %lld rows from %lld on",
+                           (long long)i, (long long)indices[i], (int)mcl_comm_rank(l->comm),
+                           (long long)l->share, (long long)l->first);
+  }
   return MCL_OK;
 }
 
@@ -65,33 +72,33 @@ static mcl_status check_put(const mcl_multistage *l, int32_t modality, mcl_error
 }
 
 // Consecutive rows go to the file in one write.
-static mcl_status store_rows(mcl_multistage *l, mcli_gather *g, const int64_t *indices, int64_t n,
-                             const float *rows, mcl_error *err) {
+static mcl_status store_rows(const mcl_multistage *l, mcli_gather *g, const int64_t *indices,
+                             int64_t n, const float *rows, mcl_error *err) {
   for (int64_t i = 0; i < n;) {
     int64_t run = 1;
     while (i + run < n && indices[i + run] == indices[i] + run) run++;
     const float *from = rows + i * g->dim;
+    int64_t to = indices[i] - l->first;
     if (g->z) {
-      memcpy(g->z + indices[i] * g->dim, from, (size_t)(run * g->dim) * sizeof *from);
+      memcpy(g->z + to * g->dim, from, (size_t)(run * g->dim) * sizeof *from);
     } else {
       mcl_array a = mcl_matrix_f32((float *)(uintptr_t)from, run, g->dim);
-      mcl_status s = mcl_npy_write(g->file, indices[i], &a, err);
+      mcl_status s = mcl_npy_write(g->file, to, &a, err);
       if (s < 0) return s;
     }
-    for (int64_t k = i; k < i + run; k++) {
-      g->missing -= !g->have[indices[k]];
-      g->have[indices[k]] = 1;
+    for (int64_t k = to; k < to + run; k++) {
+      g->missing -= !g->have[k];
+      g->have[k] = 1;
     }
     i += run;
   }
-  (void)l;
   return MCL_OK;
 }
 
 mcl_status mcli_loop_put(mcl_multistage *l, int32_t modality, const int64_t *indices, int64_t n,
                          const mcl_array *z, mcl_error *err) {
   mcl_status s = check_put(l, modality, err);
-  if (s == MCL_OK) s = check_indices(indices, n, l->rows, err);
+  if (s == MCL_OK) s = check_indices(l, indices, n, err);
   mcli_gather *g = &l->gather[modality < 0 ? 0 : modality];
   if (s == MCL_OK) s = mcli_matrix_check(z, "z", n, g->dim ? g->dim : -1, err);
   if (s < 0 || n == 0) return s;
@@ -162,7 +169,7 @@ mcl_status mcl_multistage_put_labels(mcl_multistage *l, int32_t modality, const 
 static void embed_modality_begin(mcl_multistage *l, int32_t m) {
   l->embed_modality = m;
   l->embed_next = 0;
-  l->embed_missing = l->gather[m].dim ? l->gather[m].missing : l->rows;
+  l->embed_missing = l->gather[m].dim ? l->gather[m].missing : l->share;
 }
 
 // The first modality that still misses rows, or -1.
@@ -172,22 +179,22 @@ static int32_t find_missing(const mcl_multistage *l) {
   return -1;
 }
 
-// The next missing rows in ascending order. A pass that brought none means that the host does not answer.
+// The next missing rows of this rank in ascending order; embed_next counts from its first one. A pass that brought none means that the host does not answer.
 static mcl_status ask_rows(mcl_multistage *l, int32_t m, mcl_batch *b, mcl_error *err) {
   if (m != l->embed_modality) embed_modality_begin(l, m);
   const mcli_gather *g = &l->gather[m];
   for (int pass = 0; pass < 2; pass++) {
     int64_t n = 0, row = l->embed_next;
-    for (; row < l->rows && n < b->capacity; row++)
-      if (!g->have || !g->have[row]) b->indices[n++] = row;
+    for (; row < l->share && n < b->capacity; row++)
+      if (!g->have || !g->have[row]) b->indices[n++] = l->first + row;
     if (n) {
       b->n = n;
       b->step = (row - 1) / b->capacity;
-      b->steps = (l->rows + b->capacity - 1) / b->capacity;
+      b->steps = (l->share + b->capacity - 1) / b->capacity;
       l->embed_next = row;
       return MCL_OK;
     }
-    int64_t missing = g->dim ? g->missing : l->rows;
+    int64_t missing = g->dim ? g->missing : l->share;
     if (missing >= l->embed_missing)
       return mcli_fail(err, MCL_E_STATE,
                        "%lld rows of modality %d were asked for, but no embeddings were put",
@@ -226,12 +233,21 @@ static bool has_no_steps_left(const mcl_multistage *l) {
          mcl_sampler_steps(l->sampler) == 0;
 }
 
+bool mcli_loop_is_meeting(const mcl_multistage *l) {
+  if (l->phase == MCLI_AT_BEGIN) return true;
+  if (l->phase == MCLI_AT_TRAIN && !has_no_steps_left(l)) return false;
+  return l->phase != MCLI_AT_DONE && find_missing(l) < 0;
+}
+
 mcl_status mcli_loop_next(mcl_multistage *l, const mcl_monitor *m, mcl_event *e, mcl_batch *b,
                           mcl_error *err) {
   mcl_status s = check_batch(l, b, err);
   if (s < 0) return s;
   b->n = 0;
   if (l->phase == MCLI_AT_BEGIN) {
+    if (!mcli_comm_is_alone(l->comm))
+      s = mcli_comm_begin(l->comm, s, mcli_loop_fingerprint(l), err);
+    if (s < 0) return s;
     l->phase = MCLI_AT_TRAIN;
     set_event(e, l->resumed ? MCL_RESUME_STAGE : MCL_BEGIN_STAGE, l->stage, -1, -1);
     return MCL_OK;
@@ -259,20 +275,37 @@ mcl_status mcli_loop_next(mcl_multistage *l, const mcl_monitor *m, mcl_event *e,
   return MCL_OK;
 }
 
-mcl_status mcl_multistage_next(mcl_multistage *l, const mcl_monitor *m, mcl_event *event,
-                               mcl_batch *batch, mcl_error *err) {
-  if (!l || !event || !batch)
-    return mcli_fail(err, MCL_E_INVALID, "%s is NULL", !l ? "loop" : !event ? "event" : "batch");
+static mcl_status next(mcl_multistage *l, const mcl_monitor *m, mcl_event *event, mcl_batch *batch,
+                       mcl_error *err) {
   mcl_event e;
   mcl_batch b;
+  if (!event || !batch)
+    return mcli_fail(err, MCL_E_INVALID, "%s is NULL", !event ? "event" : "batch");
   mcl_status s = mcli_options_copy(&e, sizeof e, event, "mcl_event", err);
   if (s == MCL_OK) s = mcli_struct_in(&b, sizeof b, batch, "mcl_batch", err);
-  if (s == MCL_OK) s = mcli_guard_enter(&l->guard, "loop", err);
-  if (s < 0) return s;
-  s = mcli_loop_next(l, m, &e, &b, err);
-  mcli_guard_leave(&l->guard);
+  if (s == MCL_OK) s = mcli_loop_next(l, m, &e, &b, err);
   if (s == MCL_OK) s = mcli_struct_out(event, &e, sizeof e, "mcl_event", err);
   if (s == MCL_OK) s = mcli_struct_out(batch, &b, sizeof b, "mcl_batch", err);
+  return s;
+}
+
+mcl_status mcl_multistage_next(mcl_multistage *l, const mcl_monitor *m, mcl_event *event,
+                               mcl_batch *batch, mcl_error *err) {
+  mcl_error own;
+  if (!err) err = &own;
+  if (!l) return mcli_fail(err, MCL_E_INVALID, "loop is NULL");
+  mcl_status s = mcli_guard_enter(&l->guard, "loop", err);
+  if (s < 0) return s;
+  s = mcli_comm_enter(l->comm, err);
+  if (s == MCL_OK) {
+    bool meeting = mcli_loop_is_meeting(l);
+    s = next(l, m, event, batch, err);
+    if (meeting)
+      s = mcli_comm_end(l->comm, s, err);
+    else
+      mcli_comm_leave(l->comm);
+  }
+  mcli_guard_leave(&l->guard);
   return s < 0 ? s : mcl_ok(err);
 }
 

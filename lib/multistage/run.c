@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/rng.h"
 #include "encoder/encoder.h"
 #include "multistage/train.h"
 
@@ -58,8 +59,18 @@ static void tally_step(mcl_multistage *l, const mcl_loss_result *r, bool epoch_e
   t->loss = t->accuracy = t->steps = 0;
 }
 
+// Rank 0 writes, for all.
+static bool writes(const mcl_multistage *l) {
+  return mcl_comm_rank(l->comm) == 0;
+}
+
+static mcl_status remove_file(const mcl_multistage *l, const char *file, mcl_error *err) {
+  return writes(l) ? mcli_file_remove(file, err) : MCL_OK;
+}
+
 static mcl_status save(mcl_multistage *l, mcl_error *err) {
-  mcl_status s = mcli_loop_save(l, l->save_directory, l->stages_saved, err);
+  mcl_status s = MCL_OK;
+  if (writes(l)) s = mcli_loop_save(l, l->save_directory, l->stages_saved, err);
   if (s == MCL_OK) l->stages_saved = l->stage;
   return s;
 }
@@ -70,7 +81,7 @@ static mcl_status save_place(push *p, mcl_error *err) {
   if (!file) return mcli_nomem(err, "a path");
   mcl_status s = save(l, err);
   if (s == MCL_OK && l->place_file && strcmp(file, l->place_file) != 0)
-    s = mcli_file_remove(l->place_file, err);
+    s = remove_file(l, l->place_file, err);
   if (s < 0) {
     mcli_free(l->context, file);
     return s;
@@ -208,7 +219,7 @@ static mcl_status on_end_stage(push *p, int32_t stage, mcl_error *err) {
   if (s < 0 || !l->save_directory) return s;
   s = save(l, err);
   if (s == MCL_OK && l->place_file) {
-    s = mcli_file_remove(l->place_file, err);
+    s = remove_file(l, l->place_file, err);
     mcli_free(l->context, l->place_file);
     l->place_file = NULL;
   }
@@ -252,7 +263,10 @@ static mcl_status handle(push *p, const mcl_event *e, const mcl_batch *b, mcl_er
   default:
     break;
   }
-  if (s < 0) l->phase = MCLI_AT_BEGIN; // the event was not carried out: it comes again
+  // The event comes again, on every rank, where one has not carried it out.
+  if (e->kind == MCL_BEGIN_STAGE || e->kind == MCL_RESUME_STAGE)
+    s = mcli_comm_gather(l->comm, s, NULL, NULL, 0, err);
+  if (s < 0) l->phase = MCLI_AT_BEGIN;
   return s;
 }
 
@@ -289,13 +303,10 @@ static mcl_status run(push *p, mcl_error *err) {
   return s;
 }
 
-static mcl_status check_run(push *p, const mcl_encoder_factory *f, mcl_error *err) {
-  mcl_status s = mcli_struct_in(&p->factory, sizeof p->factory, f, "mcl_encoder_factory", err);
-  if (s < 0) return s;
+static mcl_status check_run(push *p, mcl_error *err) {
+  const mcl_multistage *l = p->l;
   if (!p->factory.make) return mcli_fail(err, MCL_E_INVALID, "mcl_encoder_factory.make is NULL");
   if (!p->views.dataset) return mcli_fail(err, MCL_E_INVALID, "dataset is NULL");
-  const mcl_multistage *l = p->l;
-  if (!l) return mcli_fail(err, MCL_E_INVALID, "loop is NULL");
   int64_t rows = mcl_dataset_rows(p->views.dataset);
   uint64_t fingerprint = mcl_dataset_fingerprint(p->views.dataset);
   if (rows != l->rows)
@@ -309,25 +320,52 @@ static mcl_status check_run(push *p, const mcl_encoder_factory *f, mcl_error *er
   return MCL_OK;
 }
 
+// What ranks must have in common: the loop and the rows.
+static uint64_t fingerprint(const push *p) {
+  const mcl_multistage *l = p->l;
+  if (mcli_comm_is_alone(l->comm)) return 0;
+  uint64_t rows = mcl_dataset_fingerprint(p->views.dataset);
+  const uint64_t of[3] = {mcli_loop_fingerprint(l), rows, (uint64_t)l->phase};
+  return mcli_hash(of, sizeof of, 0);
+}
+
+// A cancelled run keeps what it has, unless that cannot be written either.
+static void keep(push *p) {
+  mcl_multistage *l = p->l;
+  mcl_error ignored;
+  if (!l->save_directory || l->phase == MCLI_AT_DONE) return;
+  if (save_place(p, &ignored) < 0)
+    mcli_log(l->context, MCL_LOG_WARN, "multistage", "not saved: %s", ignored.message);
+}
+
+// Whoever comes in has been given everything but what is wrong with it.
+static mcl_status run_guarded(push *p, mcl_status s, mcl_error *err) {
+  mcl_multistage *l = p->l;
+  if (s == MCL_OK) s = check_run(p, err);
+  if (s == MCL_OK) s = mcli_watch_begin(&p->watch, p->monitor, "train", 0, err);
+  s = mcli_comm_begin(l->comm, s, s < 0 ? 0 : fingerprint(p), err);
+  if (s == MCL_OK) s = run(p, err);
+  return mcli_comm_end(l->comm, s, err);
+}
+
 mcl_status mcl_multistage_run(mcl_multistage *l, mcl_dataset *d, mcl_augmenter *a,
                               const mcl_encoder_factory *f, const mcl_monitor *m, mcl_error *err) {
+  mcl_error own, entering;
+  if (!err) err = &own;
   push p = {.l = l, .views = {.l = l, .dataset = d, .augmenter = a}, .monitor = m};
   p.trainer.l = l;
   p.trainer.views = &p.views;
-  mcl_status s = check_run(&p, f, err);
-  if (s == MCL_OK) p.views.chunk_rows = l->o.chunk_rows;
-  if (s == MCL_OK) s = mcli_watch_begin(&p.watch, m, "train", 0, err);
-  if (s == MCL_OK) s = mcli_guard_enter(&l->guard, "loop", err);
-  if (s == MCL_OK) {
-    s = run(&p, err);
-    // A cancelled run keeps what it has, unless that cannot be written either.
-    if (s == MCL_E_CANCELLED && l->save_directory && l->phase != MCLI_AT_DONE) {
-      mcl_error ignored;
-      if (save_place(&p, &ignored) < 0)
-        mcli_log(l->context, MCL_LOG_WARN, "multistage", "not saved: %s", ignored.message);
-    }
+  if (l) p.views.chunk_rows = l->o.chunk_rows;
+  mcl_status s = mcli_struct_in(&p.factory, sizeof p.factory, f, "mcl_encoder_factory", err);
+  mcl_status entered = l ? mcli_guard_enter(&l->guard, "loop", &entering)
+                         : mcli_fail(&entering, MCL_E_INVALID, "loop is NULL");
+  if (entered == MCL_OK) {
+    entered = mcli_comm_enter(l->comm, &entering);
+    if (entered == MCL_OK) s = run_guarded(&p, s, err);
+    if (entered == MCL_OK && s == MCL_E_CANCELLED) keep(&p);
     mcli_guard_leave(&l->guard);
   }
+  if (entered < 0 && s == MCL_OK) *err = entering, s = entered;
   if (p.factory.destroy) p.factory.destroy(p.factory.user);
   return s < 0 ? s : mcl_ok(err);
 }

@@ -10,6 +10,7 @@
 #include <libmcl/checkpoint.h>
 
 #include "base/file.h"
+#include "base/rng.h"
 #include "multistage/multistage.h"
 #include "sampler/sampler.h"
 #include "store/json.h"
@@ -66,6 +67,22 @@ static int list_facts(const mcl_multistage *l, fact *f) {
   put_int(f, &n, "schedule", l->o.schedule);
   put_real(f, &n, "warm_up", l->o.warm_up);
   return n;
+}
+
+// Not what each rank may have its own of: directories, chunks.
+uint64_t mcli_loop_fingerprint(const mcl_multistage *l) {
+  fact facts[FACTS + 3];
+  int n = list_facts(l, facts);
+  put_int(facts, &n, "stages", l->o.stages);
+  uint64_t hash = 0;
+  for (int i = 0; i < n; i++) hash = mcli_hash(facts[i].text, strlen(facts[i].text) + 1, hash);
+  const int64_t place[3] = {l->stage, l->epoch, l->step};
+  hash = mcli_hash(place, sizeof place, hash);
+  for (int32_t stage = 0; stage < l->stage; stage++)
+    for (int m = 0; m < l->o.modalities; m++)
+      if (l->results[stage].labels[m])
+        hash = mcli_hash(l->results[stage].labels[m], (uint64_t)l->rows * sizeof(int32_t), hash);
+  return hash;
 }
 
 // ---- reports as rows of doubles ---------------------------------------------------------------------------
@@ -353,7 +370,7 @@ static mcl_status resume(mcl_multistage *l, const char *directory, const char *p
   mcl_status s = mcl_checkpoint_open(l->context, path, &k, err);
   if (s == MCL_OK) s = check_facts(l, k, path, err);
   if (s == MCL_OK) s = read_place(l, k, path, place, err);
-  if (s == MCL_OK) s = mcl_multistage_create(l->context, &o, l->rows, NULL, &fresh, err);
+  if (s == MCL_OK) s = mcl_multistage_create(l->context, &o, l->rows, l->comm, &fresh, err);
   if (s == MCL_OK) s = read_results(fresh, k, path, place, err);
   if (s == MCL_OK && !(fresh->resume_directory = mcli_strdup(l->context, directory)))
     s = mcli_nomem(err, "a path");

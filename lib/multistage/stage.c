@@ -19,11 +19,12 @@
 #include "multistage/report.h"
 
 char *mcli_embedding_path(const mcl_multistage *l, int32_t stage, int32_t modality) {
-  char name[64];
-  if (modality == 0)
-    snprintf(name, sizeof name, "stage-%d.npy", (int)stage);
-  else
-    snprintf(name, sizeof name, "stage-%d-modality-%d.npy", (int)stage, (int)modality);
+  char of_modality[32] = "", of_rank[64] = "", name[128];
+  if (modality > 0) snprintf(of_modality, sizeof of_modality, "-modality-%d", (int)modality);
+  if (!mcli_comm_is_alone(l->comm))
+    snprintf(of_rank, sizeof of_rank, "-rank-%d-of-%d", (int)mcl_comm_rank(l->comm),
+             (int)mcl_comm_size(l->comm));
+  snprintf(name, sizeof name, "stage-%d%s%s.npy", (int)stage, of_modality, of_rank);
   return mcli_path_join(l->context, l->embedding_directory, name);
 }
 
@@ -61,34 +62,86 @@ static mcl_status conditional_entropy(const mcl_multistage *l, const mcli_cell_o
   return MCL_OK;
 }
 
-// (2), one row at a time: rows of a cell lie anywhere, and the whole is one pass over the embeddings.
-static mcl_status mean_cell_cosine(const mcl_multistage *l, const mcli_cell_order *o,
-                                   const mcl_rows *rows, double *out, mcl_error *err) {
-  int32_t dim = rows->dim;
-  double *sum = MCLI_NEW(l->context, double, dim), cosines = 0, pairs = 0;
-  float *buffer = MCLI_NEW(l->context, float, dim);
-  mcl_status s = sum && buffer ? MCL_OK : mcli_nomem(err, "the stage report");
-  for (int64_t cell = 0; s == MCL_OK && cell < o->cells; cell++) {
-    memset(sum, 0, (size_t)dim * sizeof *sum);
-    double m = 0, square = 0;
-    for (int64_t i = o->first[cell]; s == MCL_OK && i < o->first[cell + 1]; i++) {
-      const float *row;
-      double norm = 0;
-      s = mcli_rows_block(rows, o->rows[i], 1, buffer, NULL, &row, err);
-      if (s < 0) break;
-      for (int32_t d = 0; d < dim; d++) norm += (double)row[d] * (double)row[d];
-      if (norm == 0) continue;
-      norm = 1 / sqrt(norm);
-      for (int32_t d = 0; d < dim; d++) sum[d] += (double)row[d] * norm;
-      m += 1;
+// (2) in one pass over this rank's rows. Coordinates of unit rows are added as whole multiples of `unit`, the finest of which a
+// cell's rows together stay below 2^62: whole numbers add up to the same sum in any order, on any number of ranks. Where the
+// sums of all cells would take more than 64 MiB, every so-many-th cell is looked at.
+typedef struct cosines {
+  const mcli_cell_order *order;
+  int64_t *cell; // [rows] of all rows
+  int64_t *sums; // [cells looked at, dim + 1]; the last: rows that are not zero
+  int64_t every, looked_at;
+  int32_t dim;
+} cosines;
+
+enum { SUMS_BYTES = 64 << 20 };
+
+static double unit_of(int64_t rows) {
+  return ldexp(1, -(61 - ilogb((double)rows)));
+}
+
+static void add_unit_row(const cosines *c, int64_t cell, const float *row) {
+  const mcli_cell_order *o = c->order;
+  double norm = 0, unit = unit_of(o->first[cell + 1] - o->first[cell] + 1);
+  int64_t *sum = c->sums + cell / c->every * (c->dim + 1);
+  for (int32_t d = 0; d < c->dim; d++) norm += (double)row[d] * (double)row[d];
+  if (norm == 0) return;
+  double scale = 1 / (sqrt(norm) * unit);
+  for (int32_t d = 0; d < c->dim; d++) sum[d] += llrint((double)row[d] * scale);
+  sum[c->dim]++;
+}
+
+static mcl_status add_unit_rows(const mcl_multistage *l, const cosines *c, const mcl_rows *rows,
+                                mcl_error *err) {
+  float *buffer = MCLI_NEW(l->context, float, (int64_t)MCLI_BLOCK_ROWS * rows->dim);
+  mcl_status s = buffer ? MCL_OK : mcli_nomem(err, "the stage report");
+  for (int64_t at = 0, n; s == MCL_OK && at < l->share; at += n) {
+    const float *x;
+    n = l->share - at < MCLI_BLOCK_ROWS ? l->share - at : MCLI_BLOCK_ROWS;
+    s = mcli_rows_block(rows, l->first + at, n, buffer, NULL, &x, err);
+    for (int64_t i = 0; i < n && s == MCL_OK; i++) {
+      int64_t cell = c->cell[l->first + at + i];
+      if (cell >= 0 && cell % c->every == 0) add_unit_row(c, cell, x + i * rows->dim);
     }
-    for (int32_t d = 0; d < dim; d++) square += sum[d] * sum[d];
-    cosines += square - m;
+  }
+  mcli_free(l->context, buffer);
+  return s;
+}
+
+static double mean_cosine(const cosines *c) {
+  const mcli_cell_order *o = c->order;
+  double sum_of = 0, pairs = 0;
+  for (int64_t at = 0; at < c->looked_at; at++) {
+    const int64_t *sum = c->sums + at * (c->dim + 1), cell = at * c->every;
+    double m = (double)sum[c->dim], square = 0,
+           unit = unit_of(o->first[cell + 1] - o->first[cell] + 1);
+    for (int32_t d = 0; d < c->dim; d++) {
+      double x = (double)sum[d] * unit;
+      square += x * x;
+    }
+    sum_of += square - m;
     pairs += m * (m - 1);
   }
-  *out = pairs > 0 ? cosines / pairs : (double)NAN;
-  mcli_free(l->context, sum);
-  mcli_free(l->context, buffer);
+  return pairs > 0 ? sum_of / pairs : (double)NAN;
+}
+
+static mcl_status mean_cell_cosine(const mcl_multistage *l, const mcli_cell_order *o,
+                                   const mcl_rows *rows, double *out, mcl_error *err) {
+  mcl_context *context = l->context;
+  cosines c = {.order = o, .dim = rows->dim};
+  int64_t most = SUMS_BYTES / (((int64_t)c.dim + 1) * (int64_t)sizeof(int64_t));
+  if (most < 1) most = 1;
+  c.every = o->cells > most ? (o->cells + most - 1) / most : 1;
+  c.looked_at = (o->cells + c.every - 1) / c.every;
+  int64_t numbers = c.looked_at * (c.dim + 1);
+  c.cell = MCLI_NEW(context, int64_t, l->rows);
+  c.sums = MCLI_NEW0(context, int64_t, numbers);
+  mcl_status s = c.cell && c.sums ? MCL_OK : mcli_nomem(err, "the stage report");
+  if (s == MCL_OK) s = mcl_sampler_cells(l->sampler, c.cell, l->rows, err);
+  if (s == MCL_OK) s = add_unit_rows(l, &c, rows, err);
+  s = mcli_comm_add(l->comm, s, c.sums, numbers, err);
+  if (s == MCL_OK) *out = mean_cosine(&c);
+  mcli_free(context, c.cell);
+  mcli_free(context, c.sums);
   return s;
 }
 
@@ -111,32 +164,86 @@ static mcl_status nmi_with_previous(const mcl_multistage *l, int32_t m, const in
 
 // ---- clustering ------------------------------------------------------------------------------------------
 
-// All rows are there: a file is committed and opened again for reading. Idempotent, so that a cancelled clustering can
-// be asked for again.
-static mcl_status open_rows(mcl_multistage *l, int32_t m, mcl_rows *rows, mcl_array *view,
+// A file is committed and opened again for reading. Idempotent, so that a cancelled clustering can be asked for again.
+static mcl_status reopen(mcl_multistage *l, int32_t m, mcl_error *err) {
+  mcli_gather *g = &l->gather[m];
+  mcl_npy *file = NULL;
+  if (!g->file || g->readable) return MCL_OK;
+  char *path = mcli_embedding_path(l, l->stage, m);
+  if (!path) return mcli_nomem(err, "a path");
+  mcl_status s = mcl_npy_commit(g->file, err);
+  if (s == MCL_OK) s = mcl_npy_open(l->context, path, &file, err);
+  mcli_free(l->context, path);
+  if (s < 0) return s;
+  mcl_npy_unref(g->file);
+  g->file = file;
+  g->readable = true;
+  return MCL_OK;
+}
+
+// This rank's rows, numbered among all.
+typedef struct share {
+  mcl_rows held; // by their numbers in the share
+  mcl_array view;
+  int64_t first;
+} share;
+
+static mcl_status read_share(void *user, int64_t first, int64_t n, const mcl_array *out,
+                             mcl_error *err) {
+  const share *of = user;
+  return mcl_rows_read(&of->held, first - of->first, n, out, err);
+}
+
+// All rows are there. `dim`: of all ranks, as one without rows does not know it.
+static mcl_status open_rows(mcl_multistage *l, int32_t m, int32_t dim, share *of, mcl_rows *rows,
                             mcl_error *err) {
   mcli_gather *g = &l->gather[m];
+  mcl_status s = reopen(l, m, err);
+  if (s < 0) return s;
+  mcl_struct_init(&of->held, sizeof of->held);
+  of->first = l->first;
+  if (g->file) {
+    mcl_npy_rows(g->file, &of->held);
+  } else {
+    of->view = mcl_matrix_f32(g->z, l->share, dim);
+    of->held.array = &of->view;
+  }
   mcl_struct_init(rows, sizeof *rows);
-  if (g->z) {
-    *view = mcl_matrix_f32(g->z, l->rows, g->dim);
-    mcl_rows closed = *rows;
-    closed.array = view;
-    return mcli_rows_open(&closed, "embeddings", rows, err);
-  }
-  if (!g->readable) {
-    mcl_npy *file = NULL;
-    char *path = mcli_embedding_path(l, l->stage, m);
-    if (!path) return mcli_nomem(err, "a path");
-    mcl_status s = mcl_npy_commit(g->file, err);
-    if (s == MCL_OK) s = mcl_npy_open(l->context, path, &file, err);
-    mcli_free(l->context, path);
-    if (s < 0) return s;
-    mcl_npy_unref(g->file);
-    g->file = file;
-    g->readable = true;
-  }
-  mcl_npy_rows(g->file, rows);
+  if (mcli_comm_is_alone(l->comm)) return mcli_rows_open(&of->held, "embeddings", rows, err);
+  rows->rows = l->rows;
+  rows->dim = dim;
+  rows->dtype = MCL_F32;
+  rows->user = of;
+  rows->read = read_share;
+  rows->flags = MCL_ROWS_ANY_THREAD;
   return MCL_OK;
+}
+
+// What a rank has of a modality: all have embeddings of one dim, or all the same labels.
+typedef struct having {
+  uint64_t labels; // hash of the host's; 0: none
+  int64_t dim;     // 0: no rows
+} having;
+
+static mcl_status agree(const mcl_multistage *l, int32_t m, int32_t *dim, mcl_error *err) {
+  const mcli_gather *g = &l->gather[m];
+  int32_t size = mcl_comm_size(l->comm);
+  having mine = {0, g->dim}, *all = MCLI_NEW(l->context, having, size);
+  if (g->labels) mine.labels = mcli_hash(g->labels, (uint64_t)l->rows * sizeof *g->labels, 0) | 1;
+  mcl_status s = all ? MCL_OK : mcli_nomem(err, "what the ranks have");
+  s = mcli_comm_gather(l->comm, s, &mine, all, (int64_t)sizeof mine, err);
+  *dim = 0;
+  for (int32_t r = 0; r < size && s == MCL_OK; r++) {
+    if (all[r].labels != all[0].labels)
+      s = mcli_fail(err, MCL_E_MISMATCH, "rank %d has other labels of modality %d than rank 0",
+                    (int)r, (int)m);
+    else if (*dim && all[r].dim && all[r].dim != *dim)
+      s = mcli_fail(err, MCL_E_MISMATCH, "rank %d has embeddings of %d numbers, another has %d",
+                    (int)r, (int)all[r].dim, (int)*dim);
+    if (all[r].dim) *dim = (int32_t)all[r].dim;
+  }
+  mcli_free(l->context, all);
+  return s;
 }
 
 static mcl_status cluster(mcl_multistage *l, int32_t m, const mcl_rows *rows,
@@ -152,9 +259,15 @@ static mcl_status cluster(mcl_multistage *l, int32_t m, const mcl_rows *rows,
   if (l->o.clusterer)
     k = mcl_clusterer_ref(l->o.clusterer);
   else
-    s = mcl_clusterer_create_kmeans(l->context, &o, NULL, &k, err);
-  if (s == MCL_OK) s = mcl_clusterer_fit(k, rows, monitor, err);
-  if (s == MCL_OK) s = mcl_clusterer_assign(k, rows, monitor, labels, NULL, err);
+    s = mcl_clusterer_create_kmeans(l->context, &o, l->comm, &k, err);
+  if (s == MCL_OK) {
+    mcli_comm_lend(l->comm);
+    s = mcl_clusterer_fit(k, rows, monitor, err);
+  }
+  if (s == MCL_OK) {
+    mcli_comm_lend(l->comm);
+    s = mcl_clusterer_assign(k, rows, monitor, labels, NULL, err);
+  }
   if (s == MCL_OK) s = mcl_clusterer_get_report(k, &report, err);
   r->k_effective = report.k_effective;
   r->repairs = report.repairs;
@@ -173,15 +286,17 @@ static mcl_status close_modality(mcl_multistage *l, int32_t m, const mcli_cell_o
   int32_t *labels = MCLI_NEW(l->context, int32_t, l->rows);
   if (!labels) return mcli_nomem(err, "labels");
   result->labels[m] = labels;
-  mcl_status s = MCL_OK;
+  int32_t dim = 0;
+  mcl_status s = agree(l, m, &dim, err);
+  if (s < 0) return s;
   if (l->gather[m].labels) {
     memcpy(labels, l->gather[m].labels, (size_t)l->rows * sizeof *labels);
     for (int64_t i = 0; i < l->rows; i++)
       if (labels[i] >= r->k_effective) r->k_effective = labels[i] + 1;
   } else {
     mcl_rows rows;
-    mcl_array view;
-    s = open_rows(l, m, &rows, &view, err);
+    share of;
+    s = open_rows(l, m, dim, &of, &rows, err);
     if (s == MCL_OK) s = cluster(l, m, &rows, monitor, labels, r, err);
     if (s == MCL_OK) s = mean_cell_cosine(l, o, &rows, &r->cell_cosine, err);
   }

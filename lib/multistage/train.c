@@ -12,6 +12,8 @@
 // 2 C - 1 forwards and C backwards. Rejected: keeping the views between (2) and (4), which are as large as the batch and a
 // function of seed, row and epoch anyway.
 //
+// Over ranks (3) is of all ranks' rows (ranks.c), and before (5) gradients are added up (encoder/ranks.c).
+//
 // The temperature of (3) is the encoder's where it learns one, and goes back to it before (5); else the loop's.
 //
 // The learning rate of step t of T, with warm-up over the first w T of them:
@@ -39,6 +41,7 @@ void mcli_trainer_free(mcli_trainer *t) {
     t->z[v] = t->dz[v] = NULL;
   }
   mcli_free(c, t->again);
+  mcli_whole_free(c, &t->whole);
   t->again = NULL;
   t->projection = 0;
 }
@@ -71,6 +74,11 @@ mcl_status mcli_trainer_fit(mcli_trainer *t, mcl_encoder *e, mcl_error *err) {
   if (!t->z[0] || !t->z[1] || !t->dz[0] || !t->dz[1] || !t->again) {
     mcli_trainer_free(t);
     return mcli_nomem(err, "projections");
+  }
+  s = mcli_comm_is_alone(t->l->comm) ? MCL_OK : mcli_whole_fit(t->l, projection, &t->whole, err);
+  if (s < 0) {
+    mcli_trainer_free(t);
+    return s;
   }
   t->projection = projection;
   return MCL_OK;
@@ -180,9 +188,16 @@ static mcl_status backward(mcli_trainer *t, mcl_encoder *e, chunk *k, mcl_error 
 // ---- a step --------------------------------------------------------------------------------------------
 
 // (3)
-static mcl_status find_loss(mcli_trainer *t, mcl_encoder *e, const mcl_batch *batch, bool *learnt,
-                            mcl_loss_result *r, mcl_error *err) {
+static mcl_status find_loss(mcli_trainer *t, mcl_encoder *e, const mcl_event *event,
+                            const mcl_batch *batch, bool *learnt, mcl_loss_result *r,
+                            mcl_error *err) {
   mcl_multistage *l = t->l;
+  mcl_loss_options o = l->loss;
+  if (l->o.chunk_rows > 0) o.flags |= MCL_LEAST_MEMORY; // that is what chunks are for
+  mcl_status s = find_temperature(e, &o.temperature, learnt, err);
+  if (s < 0) return s;
+  if (!mcli_comm_is_alone(l->comm))
+    return mcli_loss_over_ranks(t, event, batch, mcl_encoder_projection_dim(e), &o, r, err);
   mcl_array z[2], dz[2];
   for (int v = 0; v < 2; v++) {
     z[v] = mcl_matrix_f32(t->z[v], batch->n, mcl_encoder_projection_dim(e));
@@ -194,10 +209,6 @@ static mcl_status find_loss(mcli_trainer *t, mcl_encoder *e, const mcl_batch *ba
   in.cells = batch->cells;
   in.duplicates = mcli_views_duplicates(t->views, batch, 0);
   in.other_duplicates = mcli_views_duplicates(t->views, batch, 1);
-  mcl_loss_options o = l->loss;
-  if (l->o.chunk_rows > 0) o.flags |= MCL_LEAST_MEMORY; // that is what chunks are for
-  mcl_status s = find_temperature(e, &o.temperature, learnt, err);
-  if (s < 0) return s;
   return l->o.loss_kind == MCL_LOSS_NT_XENT ? mcl_loss_nt_xent(l->context, &o, &in, r, err)
                                             : mcl_loss_info_nce(l->context, &o, &in, r, err);
 }
@@ -227,7 +238,7 @@ static mcl_status pass(mcli_trainer *t, mcl_encoder *e, const mcl_event *event,
     s = take(t, event, batch, i, i + 1 < chunks ? i + 1 : chunks - 2, &k, err);
     if (s == MCL_OK) s = forward(t, e, &k, err);
   }
-  if (s == MCL_OK) s = find_loss(t, e, batch, &learnt, r, err);
+  if (s == MCL_OK) s = find_loss(t, e, event, batch, &learnt, r, err);
   if (s == MCL_OK && !isfinite(r->loss))
     s = mcli_fail(err, MCL_E_NOT_FINITE, "the loss diverged in stage %d, epoch %d, step %lld",
                   (int)event->stage, (int)event->epoch, (long long)batch->step);
@@ -244,6 +255,7 @@ static mcl_status pass(mcli_trainer *t, mcl_encoder *e, const mcl_event *event,
 mcl_status mcli_train(mcli_trainer *t, mcl_encoder *e, const mcl_event *event,
                       const mcl_batch *batch, mcl_loss_result *r, mcl_error *err) {
   mcl_status s = pass(t, e, event, batch, r, err);
+  if (s == MCL_OK) s = mcli_encoder_sum_gradients(e, t->l->comm, err);
   if (s == MCL_OK) s = move(t, e, event, batch, err);
   if (s < 0) { // the encoder is ready for another batch
     mcl_error ignored;

@@ -113,7 +113,7 @@ mcl_status mcli_views_make(const mcli_views *p, mcli_prepared *b, int v, int32_t
 
 static void prepare(const mcli_views *p, mcli_prepared *b) {
   b->status = MCL_OK;
-  for (int v = 0; v < 2 && b->status == MCL_OK && p->has_data; v++)
+  for (int v = 0; v < 2 && b->status == MCL_OK && p->has_data && b->n > 0; v++)
     b->status = mcli_views_make(p, b, v, v, &b->error);
 }
 
@@ -190,9 +190,9 @@ static void free_groups(mcli_views *p, int32_t m) {
 // Where no two rows are the same the loss is told nothing: it would sort its rows to no end.
 static mcl_status find_groups(mcli_views *p, int32_t m, mcl_error *err) {
   mcl_context *c = p->l->context;
-  int64_t rows = p->l->rows, i = 0;
+  int64_t rows = p->l->rows, whole = p->l->sampling.batch_rows, i = 0;
   p->groups[m] = MCLI_NEW(c, int64_t, rows);
-  p->duplicates[m] = MCLI_NEW(c, int64_t, p->batch_capacity);
+  p->duplicates[m] = MCLI_NEW(c, int64_t, whole > p->batch_capacity ? whole : p->batch_capacity);
   if (!p->groups[m] || !p->duplicates[m]) return mcli_nomem(err, "groups of rows");
   mcl_status s = mcl_dataset_groups(p->dataset, m, p->groups[m], rows, err);
   if (s < 0 && s != MCL_E_NOT_FOUND) return s;

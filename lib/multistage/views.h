@@ -28,7 +28,7 @@ typedef struct mcli_views {
   mcli_prepared slots[2];
   mcl_batch ahead_batch; // the one that a chunk is prepared of
   mcli_prepared *next;   // being prepared on the other thread
-  // Of each modality that the loop has: which rows are the same, [rows], and of a batch, [batch_capacity].
+  // Of each modality that the loop has: which rows are the same, [rows], and of a batch, of all ranks'.
   // NULL: no two are, or the dataset does not say.
   int64_t *groups[2], *duplicates[2];
   mcli_ahead *ahead;

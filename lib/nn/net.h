@@ -185,6 +185,9 @@ mcl_status mcli_net_backward(mcli_net *net, const mcli_tape *tape, const float *
                              mcl_error *err);
 // Brings the figures that a tape has of its rows into those gathered of the batch.
 void mcli_net_gather(const mcli_net *net, const mcli_tape *tape);
+// The same of what another tape has gathered: `figures`, of rows [layers].
+void mcli_net_gather_from(const mcli_net *net, const mcli_tape *tape, const int64_t *rows,
+                          const float *figures);
 // Moves the running figures of the batch norms by those gathered in a tape.
 void mcli_net_run(mcli_net *net, const mcli_tape *tape);
 // Forgets what was gathered.

@@ -274,6 +274,18 @@ void mcli_net_gather(const mcli_net *net, const mcli_tape *tape) {
   }
 }
 
+void mcli_net_gather_from(const mcli_net *net, const mcli_tape *tape, const int64_t *rows,
+                          const float *figures) {
+  for (int32_t i = net->lowest; i < net->n_layers; i++) {
+    const mcli_layer *l = &net->layers[i];
+    if (l->kind != MCLI_NORM) continue;
+    float *theirs = (float *)(uintptr_t)(figures + l->figures);
+    mcli_norm_figures chunk = mcli_norm_figures_at(theirs, l->out.channels);
+    mcli_norm_figures mean = mcli_norm_figures_at(tape->gathered + l->figures, l->out.channels);
+    mcli_norm_gather(rows[i], l->out.channels, &chunk, &tape->gathered_rows[i], &mean);
+  }
+}
+
 void mcli_net_run(mcli_net *net, const mcli_tape *tape) {
   const mcli_params *p = &net->params;
   if (!tape->gathered_rows) return; // never used

@@ -223,7 +223,7 @@ AT(mcl_step, steps, 24);
 AT(mcl_step, stage, 32);
 AT(mcl_step, epoch, 36);
 
-SIZE(mcl_host_encoder, 128);
+SIZE(mcl_host_encoder, 136);
 AT(mcl_host_encoder, struct_size, 0);
 AT(mcl_host_encoder, user, 8);
 AT(mcl_host_encoder, dim, 16);
@@ -242,6 +242,7 @@ AT(mcl_host_encoder, temperature, 96);
 AT(mcl_host_encoder, backward_temperature, 104);
 AT(mcl_host_encoder, give_up, 112);
 AT(mcl_host_encoder, start_from, 120);
+AT(mcl_host_encoder, sum_gradients, 128);
 
 SIZE(mcl_optimiser_options, 56);
 AT(mcl_optimiser_options, struct_size, 0);
