@@ -3,12 +3,16 @@
 //
 //   large FILE GIB MIB K
 //   large ROWS
+//   large ROWS K
 //
 // Rows of 128 float32 in 100 groups that overlap. The file is removed at the end. Its pages stay in
 // the system's cache as far as there is room, which is no memory of the process.
 //
 // ROWS: that many rows of 4 that are nowhere but in a formula, by which sizes, centroids and inertia
 // are known: do counts and sums hold where float32 and int32 end? 12 bytes of memory a row.
+//
+// ROWS K: that many rows of 16, random and nowhere either; two stages of K clusters each get labels, the
+// sampler both, and an epoch's batches are drawn.
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,6 +23,7 @@
 #include <libmcl/clusterer.h>
 #include <libmcl/context.h>
 #include <libmcl/rows.h>
+#include <libmcl/sampler.h>
 
 #include "bench.h"
 
@@ -133,13 +138,95 @@ static int run_formula(mcl_context *context, int64_t rows) {
   return bad != 0;
 }
 
+// ---- what a stage does with many rows ---------------------------------------------------------
+
+enum { WIDE = 16, STAGES = 2, BATCH_ROWS = 4096 };
+
+// Of stage *user: a function of row and place, which is all that k-means asks for.
+static mcl_status read_random(void *user, int64_t first, int64_t n, const mcl_array *out,
+                              mcl_error *err) {
+  float *x = out->data;
+  uint64_t stage = (uint64_t) * (const int *)user;
+  for (int64_t i = first; i < first + n; i++) {
+    uint64_t s = (uint64_t)i * 0x9e3779b97f4a7c15u + stage;
+    for (int d = 0; d < WIDE; d++) *x++ = (float)(bench_next(&s) >> 40) / 16777216 - 0.5F;
+  }
+  return mcl_ok(err);
+}
+
+static double told_at;
+static void tell(const char *what, int64_t rows) {
+  double now = seconds();
+  printf("{\"step\":\"%s\",\"rows\":%lld,\"s\":%.2f,\"ns_a_row\":%.1f,\"now_mib\":%.0f,"
+         "\"peak_mib\":%.0f}\n",
+         what, (long long)rows, now - told_at, 1e9 * (now - told_at) / (double)rows,
+         mib_of("VmRSS"), mib_of("VmHWM"));
+  fflush(stdout);
+  told_at = seconds();
+}
+
+static void label_stage(mcl_context *context, int stage, int64_t rows, int32_t k, int32_t *labels) {
+  mcl_error err;
+  mcl_rows all;
+  mcl_clusterer *clusterer = NULL;
+  mcl_kmeans_options o;
+  float *centroids = malloc((size_t)k * WIDE * sizeof *centroids);
+  for (int i = 0; i < k * WIDE; i++) centroids[i] = unit() - 0.5F;
+  mcl_struct_init(&all, sizeof all);
+  all.rows = rows;
+  all.dim = WIDE;
+  all.dtype = MCL_F32;
+  all.user = &stage;
+  all.read = read_random;
+  all.flags = MCL_ROWS_ANY_THREAD;
+  mcl_kmeans_options_init(&o, sizeof o);
+  o.k = k;
+  o.metric = MCL_L2;
+  mcl_array a = mcl_matrix_f32(centroids, k, WIDE);
+  bench_check(mcl_clusterer_create_kmeans(context, &o, NULL, &clusterer, &err), &err);
+  bench_check(mcl_clusterer_set_centroids(clusterer, &a, &err), &err);
+  bench_check(mcl_clusterer_assign(clusterer, &all, NULL, labels, NULL, &err), &err);
+  mcl_clusterer_unref(clusterer);
+  free(centroids);
+}
+
+static void run_stages(mcl_context *context, int64_t rows, int32_t k) {
+  static int64_t indices[BATCH_ROWS];
+  mcl_error err;
+  mcl_sampler *sampler = NULL;
+  mcl_sampler_options o;
+  mcl_batch batch;
+  int32_t *labels = malloc((size_t)rows * sizeof *labels);
+  mcl_sampler_options_init(&o, sizeof o);
+  o.batch_rows = BATCH_ROWS;
+  told_at = seconds();
+  bench_check(mcl_sampler_create(context, &o, rows, 0, 1, &sampler, &err), &err);
+  for (int stage = 0; stage < STAGES && labels; stage++) {
+    label_stage(context, stage, rows, k, labels);
+    tell("labels", rows);
+    bench_check(mcl_sampler_add_labels(sampler, stage, labels, rows, &err), &err);
+    tell("sampler", rows);
+  }
+  free(labels);
+  mcl_struct_init(&batch, sizeof batch);
+  batch.indices = indices;
+  batch.capacity = BATCH_ROWS;
+  int64_t steps = mcl_sampler_steps(sampler), drawn = 0;
+  for (int64_t step = 0; step < steps; step++) {
+    bench_check(mcl_sampler_batch(sampler, 0, step, &batch, &err), &err);
+    drawn += batch.n;
+  }
+  tell("epoch", drawn);
+  mcl_sampler_unref(sampler);
+}
+
 int main(int argc, char **argv) {
-  if (argc != 5 && argc != 2) {
-    fprintf(stderr, "large FILE GIB MIB K\nlarge ROWS\n");
+  if (argc != 5 && argc != 2 && argc != 3) {
+    fprintf(stderr, "large FILE GIB MIB K\nlarge ROWS\nlarge ROWS K\n");
     return 2;
   }
   int64_t rows =
-      argc == 2 ? 0 : (int64_t)(atof(argv[2]) * (double)(1 << 30) / (DIM * sizeof(float)));
+      argc < 5 ? 0 : (int64_t)(atof(argv[2]) * (double)(1 << 30) / (DIM * sizeof(float)));
   mcl_context *context = NULL;
   mcl_clusterer *clusterer = NULL;
   mcl_npy *file = NULL;
@@ -152,6 +239,11 @@ int main(int argc, char **argv) {
     int bad = run_formula(context, atoll(argv[1]));
     mcl_context_unref(context);
     return bad;
+  }
+  if (argc == 3) {
+    run_stages(context, atoll(argv[1]), atoi(argv[2]));
+    mcl_context_unref(context);
+    return 0;
   }
   double began = seconds();
   write_rows(context, argv[1], rows);
