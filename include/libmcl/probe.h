@@ -86,13 +86,13 @@ MCL_API MCL_CHECK mcl_status mcl_probe_linear(mcl_context *context,
                                               const int32_t *test_y, const mcl_monitor *monitor,
                                               mcl_probe_result *out, mcl_error *err);
 
-/** The same of rows from anywhere. Rows of z that are no array are read three times in all and once for every evaluation of
- *  the minimised value, a little more than one an iteration; those of test_z twice.
+/** The same of rows from anywhere. Rows of z that are no array are read once, and once more in every evaluation of the
+ *  minimised value, a little more than one an iteration; those of test_z twice.
  *
  *  Memory: 50 doubles a weight, the classes rounded up to 16; for partial sums at most 32 MiB or 4 doubles a weight; 5 MiB for
- *  labels; a thread two blocks, 256 scores a class and 4 bytes a weight. Of an array z, a float32 copy: every
- *  evaluation would convert and standardise its rows again, which takes longer than the rest. A host that has no room for the
- *  copy hands its array over by a callback. */
+ *  labels; a thread two blocks, 256 scores a class and 4 bytes a weight. Of an array z, a float32 copy: converting and
+ *  standardising its rows again in every evaluation would take more than half as long again as all the rest. A host that has no room
+ *  for the copy hands its array over by a callback. */
 MCL_API MCL_CHECK mcl_status mcl_probe_linear_rows(mcl_context *context,
                                                    const mcl_probe_options *options,
                                                    const mcl_rows *z, const int32_t *y,

@@ -81,7 +81,6 @@ static mcl_status hold(mcli_cross *x, int64_t number, int *at, mcl_error *err) {
   *at = x->slabs[1] && x->holds[0] >= 0 && x->holds[1] < 0; // two slabs are kept
   mcli_probe_fill f = {.out = x->slabs[*at]};
   mcli_source_pass p = load_of(x, number, &f);
-  x->holds[*at] = -1;
   mcl_status s = mcli_source_run(&p, NULL, err);
   if (s == MCL_OK) x->holds[*at] = number;
   return s;
@@ -139,7 +138,6 @@ static mcl_status one_slab(mcli_cross *x, step *t, int64_t number, int64_t next,
   if (ahead) {
     t->load = load_of(x, next, &f);
     t->loads = mcli_source_parts(&t->load);
-    x->holds[!at] = -1;
   }
   t->tasks = t->loads + mcli_blocks(t->chunk_n, PROBE_QUERIES);
   s = mcli_parallel(x->context, (uint32_t)t->tasks, step_task, t, err);

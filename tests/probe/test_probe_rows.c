@@ -116,6 +116,52 @@ START_TEST(every_probe_gives_the_same_however_its_rows_come) {
 }
 END_TEST
 
+// By all cosines in double: whether the nearest row has the label, and how near the match and the query's group are.
+static void twins(const problem *p, int64_t tests, int64_t found[3]) {
+  static double s[N];
+  memset(found, 0, 3 * sizeof *found);
+  for (int64_t i = 0; i < tests; i++) {
+    int64_t nearest = 0, ahead = 0, others = 0;
+    double group = -2;
+    for (int64_t j = 0; j < N; j++) {
+      s[j] = twin_cosine(p->t + i * DIM, p->z + j * DIM, DIM);
+      if (s[j] > s[nearest]) nearest = j;
+      if (p->group_z[j] == p->group_t[i]) group = fmax(group, s[j]);
+    }
+    for (int64_t j = 0; j < N; j++) {
+      ahead += j != p->match[i] && s[j] > s[p->match[i]] - 1e-6;
+      others += p->group_z[j] != p->group_t[i] && s[j] > group - 1e-6;
+    }
+    found[0] += p->y[nearest] == p->ty[i];
+    found[1] += ahead < 3;
+    found[2] += others < 9;
+  }
+}
+
+// 1 vote: no tie to break. The nearest of a test row, its match and its group lie in any slab.
+START_TEST(slabs_are_one_gallery_to_the_plain_twins) {
+  enum { TESTS = 200 };
+  problem *p = new_problem();
+  mcl_context *c = test_context(2);
+  mcl_array az = mcl_matrix_f32(p->z, N, DIM), at = mcl_matrix_f32(p->t, TESTS, DIM);
+  mcl_probe_options o;
+  mcl_probe_options_init(&o, sizeof o);
+  o.neighbours = 1;
+  int64_t wanted[3];
+  mcl_probe_result r[3] = {new_result(), new_result(), new_result()};
+  twins(p, TESTS, wanted);
+  CHECK_OK(mcl_probe_knn(c, &o, &az, p->y, &at, p->ty, NULL, &r[0], &err));
+  CHECK_OK(mcl_probe_recall(c, NULL, &at, &az, p->match, 3, &r[1], &err));
+  CHECK_OK(mcl_probe_retrieval(c, NULL, &at, p->group_t, &az, p->group_z, 9, &r[2], &err));
+  for (int i = 0; i < 3; i++) {
+    ck_assert_int_eq(r[i].correct, wanted[i]);
+    ck_assert(wanted[i] > 0 && wanted[i] < TESTS);
+  }
+  mcl_context_unref(c);
+  free_problem(p);
+}
+END_TEST
+
 typedef struct told {
   double loss;
   int64_t calls, cancel_at;
@@ -513,6 +559,7 @@ START_TEST(every_failed_allocation_is_survived) {
 END_TEST
 
 RUN_TESTS("probe_rows", every_probe_gives_the_same_however_its_rows_come,
+          slabs_are_one_gallery_to_the_plain_twins,
           the_linear_probe_adds_up_alike_however_its_rows_come,
           test_rows_of_several_chunks_count_as_the_sum_of_their_calls,
           queries_of_several_chunks_count_as_the_sum_of_their_calls,
