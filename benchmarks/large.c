@@ -1,12 +1,14 @@
 // Rows larger than memory: writes a .npy of some GiB, clusters it within some MiB, and says how
 // much memory the process had at most. By hand: scripts/large.sh.
 //
-//   large FILE GIB MIB K
+//   large FILE GIB MIB K [caller]
 //   large ROWS
 //   large ROWS K
 //
 // Rows of 128 float32 in 100 groups that overlap. The file is removed at the end. Its pages stay in
 // the system's cache as far as there is room, which is no memory of the process.
+//
+// caller: as if only the calling thread might read, which it then does ahead, beside the work.
 //
 // ROWS: that many rows of 4 that are nowhere but in a formula, by which sizes, centroids and inertia
 // are known: do counts and sums hold where float32 and int32 end? 12 bytes of memory a row.
@@ -221,8 +223,8 @@ static void run_stages(mcl_context *context, int64_t rows, int32_t k) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5 && argc != 2 && argc != 3) {
-    fprintf(stderr, "large FILE GIB MIB K\nlarge ROWS\nlarge ROWS K\n");
+  if (argc < 2 || argc == 4 || argc > 6) {
+    fprintf(stderr, "large FILE GIB MIB K [caller]\nlarge ROWS\nlarge ROWS K\n");
     return 2;
   }
   int64_t rows =
@@ -251,6 +253,7 @@ int main(int argc, char **argv) {
   bench_check(mcl_npy_open(context, argv[1], &file, &err), &err);
   mcl_struct_init(&all, sizeof all);
   mcl_npy_rows(file, &all);
+  if (argc == 6) all.flags = 0;
   mcl_kmeans_options_init(&o, sizeof o);
   o.k = atoi(argv[4]);
   o.metric = MCL_L2;
@@ -264,7 +267,7 @@ int main(int argc, char **argv) {
   bench_check(s, &err);
   mcl_struct_init(&report, sizeof report);
   bench_check(mcl_clusterer_get_report(clusterer, &report, &err), &err);
-  printf("{\"rows\":%lld,\"dim\":%d,\"k\":%d,\"max_mib\":%s,\"write_s\":%.0f,\"fit_s\":%.0f,"
+  printf("{\"rows\":%lld,\"dim\":%d,\"k\":%d,\"max_mib\":%s,\"write_s\":%.0f,\"fit_s\":%.2f,"
          "\"passes\":%d,\"inertia\":%.6f,\"start_mib\":%.0f,\"peak_mib\":%.0f}\n",
          (long long)rows, DIM, (int)o.k, argv[3], written - began, fitted - written,
          (int)report.iterations, report.inertia, start, mib_of("VmHWM"));
