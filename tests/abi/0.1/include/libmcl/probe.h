@@ -91,8 +91,8 @@ MCL_API MCL_CHECK mcl_status mcl_probe_linear(mcl_context *context,
  *
  *  Memory: 50 doubles a weight, the classes rounded up to 16; for partial sums at most 32 MiB or 4 doubles a weight; 5 MiB for
  *  labels; a thread two blocks, 256 scores a class and 4 bytes a weight. Of an array z, a float32 copy: converting and
- *  standardising its rows again in every evaluation would take more than half as long again as all the rest. A host that has no room
- *  for the copy hands its array over by a callback. */
+ *  standardising its rows again in every evaluation would take more than half as long again as all the rest. A host that
+ *  has no room for the copy hands its array over by a callback. */
 MCL_API MCL_CHECK mcl_status mcl_probe_linear_rows(mcl_context *context,
                                                    const mcl_probe_options *options,
                                                    const mcl_rows *z, const int32_t *y,
