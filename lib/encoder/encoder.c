@@ -450,6 +450,7 @@ mcl_status mcl_encoder_sum_gradients(mcl_encoder *encoder, mcl_comm *comm, mcl_e
   mcl_error own;
   if (!err) err = &own;
   if (!encoder) return mcli_fail(err, MCL_E_INVALID, "encoder is NULL");
+  if (mcli_comm_is_alone(comm)) return mcl_ok(err);
   mcl_status s = mcli_comm_enter(comm, err);
   if (s < 0) return s;
   if (!encoder->table.sum_gradients)

@@ -21,6 +21,7 @@ typedef struct mcli_gather {
   float *z;            // [share, dim], or NULL when they go to a file
   mcl_npy *file;       // being written until all rows are there, then open for reading
   bool readable;       // the file is committed and opened again
+  bool asked;          // a rank without rows has heard that they are embedded now
   unsigned char *have; // [share]
   int64_t missing;
   int32_t dim;     // 0: no row has come yet

@@ -2,8 +2,8 @@
 //
 //   BEGIN -> TRAIN x (epochs x steps) -> EMBED until no row is missing -> [cluster] END -> the next stage's BEGIN
 //
-// Without TRAIN where a stage comes trained. The place (stage, epoch, step) is that of the next batch to hand out; there is no other state in training, because a
-// batch is a function of the place (sampler.h). So seeking and resuming are assignments.
+// Without TRAIN where a stage comes trained. The place (stage, epoch, step) is that of the next batch to hand out; there is no
+// other state in training, because a batch is a function of the place (sampler.h). So seeking and resuming are assignments.
 #include <string.h>
 
 #include "math/array.h"
@@ -21,7 +21,8 @@ void mcli_gather_clear(mcl_context *c, mcli_gather *g) {
 
 static bool is_gathered(const mcl_multistage *l, int32_t m) {
   const mcli_gather *g = &l->gather[m];
-  return g->labels || l->share == 0 || (g->dim && g->missing == 0);
+  if (l->share == 0) return g->labels || g->asked;
+  return g->labels || (g->dim && g->missing == 0);
 }
 
 static mcl_status gather_begin(mcl_multistage *l, int32_t m, int32_t dim, mcl_error *err) {
@@ -179,8 +180,18 @@ static int32_t find_missing(const mcl_multistage *l) {
   return -1;
 }
 
-// The next missing rows of this rank in ascending order; embed_next counts from its first one. A pass that brought none means that the host does not answer.
+// A rank without rows is told all the same, once: its host may put labels instead.
+static mcl_status ask_for_none(mcli_gather *g, mcl_batch *b) {
+  g->asked = true;
+  b->step = 0;
+  b->steps = 1;
+  return MCL_OK;
+}
+
+// The next missing rows of this rank in ascending order; embed_next counts from its first one. A pass that brought none
+// means that the host does not answer.
 static mcl_status ask_rows(mcl_multistage *l, int32_t m, mcl_batch *b, mcl_error *err) {
+  if (l->share == 0) return ask_for_none(&l->gather[m], b);
   if (m != l->embed_modality) embed_modality_begin(l, m);
   const mcli_gather *g = &l->gather[m];
   for (int pass = 0; pass < 2; pass++) {

@@ -325,6 +325,9 @@ START_TEST(one_process_has_nothing_to_do) {
   CHECK_OK(mcl_encoder_sum_gradients(e, NULL, &err));
   step(e);
   mcl_encoder_unref(e);
+  e = host_encoder(c, 0, 0); // it has no sum_gradients, and needs none here
+  CHECK_OK(mcl_encoder_sum_gradients(e, NULL, &err));
+  mcl_encoder_unref(e);
   mcl_context_unref(c);
 }
 END_TEST
