@@ -187,6 +187,10 @@ void mcli_loop_forget(mcl_multistage *l, int32_t stage) {
   l->resumed = false;
 }
 
+int64_t mcli_loop_batch_rows(const mcl_multistage *l) {
+  return l->sampling.batch_rows < l->rows ? l->sampling.batch_rows : l->rows;
+}
+
 int32_t mcli_loop_max_stages(const mcl_multistage *l) {
   return l->o.stages ? l->o.stages : MCLI_MAX_STAGES;
 }

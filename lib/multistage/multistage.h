@@ -85,6 +85,8 @@ void mcli_tally_reset(mcli_tally *t);
 bool mcli_loop_is_over(const mcl_multistage *l);
 // How many stages there may be.
 int32_t mcli_loop_max_stages(const mcl_multistage *l);
+// The most rows of a batch, of all ranks together.
+int64_t mcli_loop_batch_rows(const mcl_multistage *l);
 // Forgets what was done in `stage` and later, and stands at its beginning.
 void mcli_loop_forget(mcl_multistage *l, int32_t stage);
 

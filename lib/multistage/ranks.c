@@ -48,7 +48,7 @@ static int64_t row_bytes(int32_t projection) {
 mcl_status mcli_whole_fit(mcl_multistage *l, int32_t projection, mcli_whole *w, mcl_error *err) {
   mcl_context *c = l->context;
   int32_t ranks = mcl_comm_size(l->comm);
-  int64_t most = is_packed(l) ? 0 : l->sampling.batch_rows, numbers, bytes;
+  int64_t most = is_packed(l) ? 0 : mcli_loop_batch_rows(l), numbers, bytes;
   mcli_whole_free(c, w);
   if (!mcli_mul(most, projection, &numbers) || !mcli_mul(most, row_bytes(projection), &bytes))
     return mcli_nomem(err, "the batch of all ranks");

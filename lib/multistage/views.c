@@ -190,7 +190,7 @@ static void free_groups(mcli_views *p, int32_t m) {
 // Where no two rows are the same the loss is told nothing: it would sort its rows to no end.
 static mcl_status find_groups(mcli_views *p, int32_t m, mcl_error *err) {
   mcl_context *c = p->l->context;
-  int64_t rows = p->l->rows, whole = p->l->sampling.batch_rows, i = 0;
+  int64_t rows = p->l->rows, whole = mcli_loop_batch_rows(p->l), i = 0;
   p->groups[m] = MCLI_NEW(c, int64_t, rows);
   p->duplicates[m] = MCLI_NEW(c, int64_t, whole > p->batch_capacity ? whole : p->batch_capacity);
   if (!p->groups[m] || !p->duplicates[m]) return mcli_nomem(err, "groups of rows");
