@@ -153,6 +153,7 @@ public:
   }
 };
 
+using comm = handle<mcl_comm, mcl_comm_ref, mcl_comm_unref>;
 using npy = handle<mcl_npy, mcl_npy_ref, mcl_npy_unref>;
 using checkpoint = handle<mcl_checkpoint, mcl_checkpoint_ref, mcl_checkpoint_unref>;
 using checkpoint_writer =
@@ -238,6 +239,24 @@ auto set_start(mcl_host_encoder &h, int)
 }
 template <class E> void set_start(mcl_host_encoder &, long) {}
 
+template <class E>
+auto set_sum_gradients(mcl_host_encoder &h, int)
+    -> decltype(std::declval<E &>().sum_gradients(static_cast<mcl_comm *>(nullptr)), void()) {
+  h.sum_gradients = [](void *u, mcl_comm *ranks, mcl_error *x) {
+    return guard(x, [&] { static_cast<E *>(u)->sum_gradients(ranks); });
+  };
+}
+template <class E> void set_sum_gradients(mcl_host_encoder &, long) {}
+
+template <class E>
+auto set_sum(mcl_host_comm &h, int)
+    -> decltype(std::declval<E &>().sum(static_cast<float *>(nullptr), uint64_t()), void()) {
+  h.sum = [](void *u, float *data, uint64_t n, mcl_error *x) {
+    return guard(x, [&] { static_cast<E *>(u)->sum(data, n); });
+  };
+}
+template <class E> void set_sum(mcl_host_comm &, long) {}
+
 template <class E> auto set_chunks(mcl_host_encoder &h, int) -> decltype(E::takes_chunks, void()) {
   if (E::takes_chunks) h.flags |= MCL_HOST_CHUNKS;
 }
@@ -264,7 +283,7 @@ template <class D> void set_groups(mcl_host_dataset &, long) {}
 /// probe, held(const mcl_inputs &, const mcl_array &out); and, where it learns the loss's temperature, double temperature(),
 /// backward_temperature(double d_log_temperature); and give_up(), to forget the gradients of a batch that failed; and, beside
 /// it, static constexpr bool takes_chunks = true where MCL_HOST_CHUNKS holds of it; and start_from(const E &), to take over
-/// another's weights.
+/// another's weights; and sum_gradients(mcl_comm *), to add its gradients up over ranks.
 template <class E>
 encoder host_encoder(const context &c, std::unique_ptr<E> network, int32_t dim,
                      int32_t projection_dim, int32_t modalities = 1) {
@@ -282,6 +301,7 @@ encoder host_encoder(const context &c, std::unique_ptr<E> network, int32_t dim,
   detail::set_give_up<E>(h, 0);
   detail::set_chunks<E>(h, 0);
   detail::set_start<E>(h, 0);
+  detail::set_sum_gradients<E>(h, 0);
   h.destroy = detail::destroy<E>;
   h.user = network.release();
   encoder e;
@@ -322,6 +342,25 @@ template <class K> clusterer host_clusterer(const context &c, std::unique_ptr<K>
   clusterer k;
   call(mcl_clusterer_create_host, c.get(), &h, k.out());
   return k;
+}
+
+/// A communicator of a C++ class, which it owns from now on. E has
+///   void allgather(const void *send, void *recv, uint64_t bytes_per_rank);
+/// and, to spare bytes, sum(float *data, uint64_t n).
+template <class E>
+comm host_comm(const context &c, std::unique_ptr<E> engine, int32_t rank, int32_t size) {
+  mcl_host_comm h = make<mcl_host_comm>();
+  h.rank = rank;
+  h.size = size;
+  h.allgather = [](void *u, const void *send, void *recv, uint64_t bytes, mcl_error *x) {
+    return detail::guard(x, [&] { static_cast<E *>(u)->allgather(send, recv, bytes); });
+  };
+  detail::set_sum<E>(h, 0);
+  h.destroy = detail::destroy<E>;
+  h.user = engine.release();
+  comm ranks;
+  call(mcl_comm_create_host, c.get(), &h, ranks.out());
+  return ranks;
 }
 
 /// A dataset of a C++ class, which it owns from now on. D has

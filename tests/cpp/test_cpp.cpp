@@ -1,10 +1,14 @@
 // mcl.hpp: handles keep count, errors carry their row, and what a callback throws comes out as the very object that was
 // thrown. Run it under address sanitizer to see that nothing leaks on any of these ways.
 #include <cmath>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -351,6 +355,96 @@ void what_a_clusterer_throws_comes_out(const mcl::context &c) {
   mcl::call(mcl_clusterer_fit, k.get(), &rows, nullptr);
 }
 
+// Two ranks, each a thread, and the place where they meet.
+struct meeting {
+  std::mutex lock;
+  std::condition_variable turn;
+  const void *sent[2] = {nullptr, nullptr};
+  int arrived = 0;
+  long round = 0;
+  int sums = 0;
+  void meet(std::unique_lock<std::mutex> &held) {
+    long mine = round;
+    if (++arrived == 2) {
+      arrived = 0;
+      round++;
+      turn.notify_all();
+    }
+    turn.wait(held, [&] { return round != mine; });
+  }
+};
+
+struct engine {
+  engine(meeting &m, int rank) : at(m), rank_(rank) {}
+  void allgather(const void *send, void *recv, uint64_t bytes) {
+    std::unique_lock<std::mutex> held(at.lock);
+    at.sent[rank_] = send;
+    at.meet(held);
+    for (int i = 0; i < 2; i++)
+      std::memcpy(static_cast<char *>(recv) + i * bytes, at.sent[i], bytes);
+    at.meet(held);
+  }
+  void sum(float *data, uint64_t n) {
+    std::vector<float> both(2 * n);
+    allgather(data, both.data(), n * sizeof(float));
+    for (uint64_t i = 0; i < n; i++) data[i] = both[i] + both[n + i];
+    at.sums += rank_ == 0;
+  }
+  meeting &at;
+  int rank_;
+};
+
+struct broken : counted {
+  void allgather(const void *, void *, uint64_t) { explode(FIT); }
+};
+
+void two_ranks_of_a_class_cluster_and_add_up(const mcl::context &c) {
+  meeting m;
+  std::vector<float> x(5000 * 3);
+  for (size_t i = 0; i < x.size(); i++) x[i] = static_cast<float>((i * 7919) % 101 + i % 3 * 200);
+  std::vector<int32_t> labels[3];
+  auto rank = [&](int r) {
+    mcl::comm ranks;
+    if (r < 2) ranks = mcl::host_comm(c, std::unique_ptr<engine>(new engine(m, r)), r, 2);
+    mcl_array a = mcl_matrix_f32(x.data(), 5000, 3);
+    auto rows = mcl::make<mcl_rows>();
+    rows.array = &a;
+    mcl::clusterer k;
+    mcl::call(mcl_clusterer_create_kmeans, c.get(), nullptr, ranks.get(), k.out());
+    mcl::call(mcl_clusterer_fit, k.get(), &rows, nullptr);
+    labels[r].resize(5000);
+    mcl::call(mcl_clusterer_assign, k.get(), &rows, nullptr, labels[r].data(), nullptr);
+    if (r == 2) return;
+    auto o = mcl::defaults(mcl_mlp_options_init);
+    o.inputs = 3;
+    mcl::encoder e;
+    mcl::call(mcl_encoder_create_mlp, c.get(), &o, e.out());
+    std::vector<float> z(4 * 64, 0.5f);
+    mcl_array rows4 = mcl_matrix_f32(x.data() + r * 12, 4, 3),
+              out = mcl_matrix_f32(z.data(), 4, 64);
+    auto in = mcl::make<mcl_inputs>();
+    in.data = &rows4;
+    in.n = 4;
+    mcl::call(mcl_encoder_forward, e.get(), &in, &out);
+    mcl::call(mcl_encoder_backward, e.get(), &in, &out);
+    mcl::call(mcl_encoder_sum_gradients, e.get(), ranks.get());
+  };
+  std::thread other(rank, 1);
+  rank(0);
+  other.join();
+  rank(2); // alone
+  EXPECT(labels[0] == labels[1] && labels[0] == labels[2]);
+  EXPECT(m.sums > 0);
+  mcl::comm lost = mcl::host_comm(c, std::unique_ptr<broken>(new broken), 0, 2);
+  mcl_array a = mcl_matrix_f32(x.data(), 5000, 3);
+  auto rows = mcl::make<mcl_rows>();
+  rows.array = &a;
+  mcl::clusterer k;
+  mcl::call(mcl_clusterer_create_kmeans, c.get(), nullptr, lost.get(), k.out());
+  EXPECT(explodes(FIT, [&] { mcl::call(mcl_clusterer_fit, k.get(), &rows, nullptr); }));
+  EXPECT(fails(MCL_E_COMM, [&] { mcl::call(mcl_clusterer_fit, k.get(), &rows, nullptr); }));
+}
+
 void what_a_dataset_throws_comes_out(const mcl::context &c) {
   float row[4];
   int64_t index = 3;
@@ -518,6 +612,7 @@ int main() {
   what_an_encoder_throws_comes_out(c);
   a_class_may_learn_a_temperature_and_give_a_batch_up(c);
   what_a_clusterer_throws_comes_out(c);
+  two_ranks_of_a_class_cluster_and_add_up(c);
   what_a_dataset_throws_comes_out(c);
   what_a_monitor_throws_comes_out(c);
   what_a_part_of_a_run_throws_comes_out_and_the_run_goes_on(c);

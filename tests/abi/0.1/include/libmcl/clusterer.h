@@ -6,14 +6,16 @@
  * same numbers give the same bits whichever way they come, for any number of threads, and a row's
  * label never depends on the rows it is asked together with.
  *
- * Over several processes (comm.h) a k-means is made with a comm, by every rank; fit and assign are
- * COLLECTIVE then. Each rank reads its share of the rows, mcl_comm_share(): a callback is asked for no
- * others, an array has all of them but only those are looked at. Every rank ends with the same
- * centroids, sizes, report and labels, the bits of one process.
+ * Over several processes (comm.h) every rank makes a k-means with its comm; fit and assign are
+ * COLLECTIVE then, and no other call. `rows` are all rows on every rank, but each reads only its
+ * share of them, mcl_comm_share(): a callback is asked for no others; of an array only these are
+ * looked at, so the rest of its memory may hold anything. Every rank ends with the same centroids,
+ * sizes, report and labels, the bits of one process.
  *
- * Threads: const calls from several threads at once; fit and set_centroids from one thread at a
- * time, while no const call runs. Breaking this from a callback is MCL_E_BUSY or, for a const call
- * inside fit, answers from the fit before. */
+ * Threads: const calls from several threads at once, but for assign with a comm, which is one call
+ * at a time (MCL_E_BUSY); fit and set_centroids from one thread at a time, while no const call
+ * runs. Breaking this from a callback is MCL_E_BUSY or, for a const call inside fit, answers from
+ * the fit before. */
 #ifndef LIBMCL_CLUSTERER_H
 #define LIBMCL_CLUSTERER_H
 
@@ -172,7 +174,8 @@ MCL_API MCL_CHECK mcl_status mcl_clusterer_create_host(mcl_context *context,
 
 /** Gives k-means its centroids, [k, dim] of any float type, copied: to start fit from
  *  (MCL_INIT_GIVEN), and to assign by at once, without fit. In MCL_COSINE they are normalised
- *  inside. Whatever was fitted before is forgotten.
+ *  inside. Whatever was fitted before is forgotten. With a comm every rank gives the same ones:
+ *  nothing is exchanged here, fit and assign compare them.
  *  Errors: MCL_E_INVALID (NULL; a zero row in MCL_COSINE, named), MCL_E_SHAPE (not k rows),
  *  MCL_E_DTYPE, MCL_E_NOT_FINITE (the row), MCL_E_LIMIT (a row longer than 1e18),
  *  MCL_E_UNSUPPORTED (a host clusterer), MCL_E_BUSY, MCL_E_NOMEM. */
@@ -191,8 +194,9 @@ MCL_API MCL_CHECK mcl_status mcl_clusterer_set_centroids(mcl_clusterer *clustere
  *  or two where the calling thread alone may read them; 16 dim a row of a block more for each thread
  *  that reads numbers of another type than float32. Seeding holds its sample, 4 dim + 100 a row;
  *  max_train_rows and a mini-batch hold theirs. max_bytes bounds all of it. assign: 8 a row, blocks
- *  and scores. With a comm a row is one of this rank's share, samples and batches are whole on every
- *  rank, an exchange takes up to 48 MiB, and assign 8 of every row.
+ *  and scores. With a comm "a row" above is a row of this rank's share, but for assign, which holds 8
+ *  bytes for each row of all ranks; samples and batches are whole on every rank; and 48 MiB and k
+ *  bytes for each rank are for exchanges.
  *
  *  Errors, after which the clusterer is as before: MCL_E_INVALID (k > rows; an argument),
  *  MCL_E_SHAPE (given centroids of another dim), MCL_E_DTYPE, MCL_E_STATE (MCL_INIT_GIVEN
@@ -216,7 +220,11 @@ MCL_API MCL_CHECK mcl_status mcl_clusterer_fit(mcl_clusterer *clusterer, const m
  *
  *  Errors, after which the outputs are untouched: MCL_E_STATE (neither fit nor set_centroids
  *  before), MCL_E_SHAPE (another dim), MCL_E_UNSUPPORTED (distances of a host clusterer), and
- *  those of fit. COLLECTIVE: every rank asks for its own `labels` and gets those of all rows. */
+ *  those of fit.
+ *
+ *  COLLECTIVE with a comm, although const: every rank passes `labels`, and all of them or none
+ *  `distances`, for rows->rows rows, and gets those of all rows. For labels on one rank alone load a
+ *  saved k-means with comm NULL. */
 MCL_API MCL_CHECK mcl_status mcl_clusterer_assign(const mcl_clusterer *clusterer,
                                                   const mcl_rows *rows, const mcl_monitor *monitor,
                                                   int32_t *labels, double *distances,
@@ -241,7 +249,7 @@ MCL_API MCL_CHECK mcl_status mcl_clusterer_get_report(const mcl_clusterer *clust
 
 /** Writes a k-means into a safetensors file: `centroids` [k_effective, dim] of float32, `sizes`
  *  of int64, options and report. The file is complete or absent. What is loaded from it gives
- *  the same labels, sizes and report to the bit.
+ *  the same labels, sizes and report to the bit. With a comm one rank is enough: all have the same.
  *  Errors: MCL_E_STATE (neither fit nor set_centroids before), MCL_E_UNSUPPORTED (a host
  *  clusterer), MCL_E_IO, MCL_E_NOT_FOUND (no such directory), MCL_E_INVALID, MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_clusterer_save(const mcl_clusterer *clusterer, const char *path,

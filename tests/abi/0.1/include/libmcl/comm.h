@@ -1,18 +1,37 @@
 /* Several processes that work as one: clustering and training over ranks.
  *
- * libmcl brings no engine of its own. The host has one already, MPI or torch.distributed or NCCL, and lends it by a single
- * callback, an allgather of bytes. libmcl-mpi (mpi.h, a library of its own) is that callback for MPI.
+ * libmcl has no transport of its own. The host has one already (MPI, torch.distributed, sockets), here called its engine, and
+ * lends it by a single callback: an allgather of bytes in host memory. libmcl-mpi (mpi.h, a library of its own) is that callback
+ * for MPI.
  *
- * A call that is marked COLLECTIVE must be made by every rank of its comm, in the same order, with the same options. Every
- * exchange in it says first how each rank fares. So a rank that fails, for its arguments, its file, its memory or because its
- * host cancels, makes the call fail on all ranks, with the same status and with that rank's message, "rank 2: ..."; none
- * waits for it, handles are as before the call, and the next call works. Ranks that make different calls, or have
- * different options, get MCL_E_MISMATCH.
+ * A call marked COLLECTIVE must be made by every rank of its comm, in the same order, with the same options. These are:
+ *
+ *   mcl_clusterer_fit(), mcl_clusterer_assign()   of a k-means made with a comm
+ *   mcl_multistage_next()                         of a loop made with a comm: the calls that return MCL_BEGIN_STAGE,
+ *                                                 MCL_RESUME_STAGE or MCL_END_STAGE
+ *   mcl_multistage_run()                          of a loop made with a comm
+ *   mcl_encoder_sum_gradients()
+ *
+ * and, by MPI's rules, mcl_comm_create_mpi() and the last unref of what it made. No other call exchanges anything: handles are
+ * created, read, saved, loaded and released by each rank for itself.
+ *
+ * Failures. Every exchange begins with the status of each rank. So a rank that fails inside a COLLECTIVE call (an argument, a
+ * file, memory, a cancelling monitor) makes it fail on all ranks, with the same status and that rank's message, "rank 2: ...".
+ * None is left waiting; handles are as before the call, unless its comment says otherwise, and the next call works.
+ * Ranks that make different calls, or have different options, get MCL_E_MISMATCH.
+ *
+ * Three things the others do not hear of: a NULL handle, MCL_E_BUSY, and whatever fails between two COLLECTIVE calls (a file
+ * that one rank cannot open). They wait in their next COLLECTIVE call for this rank to make one too. A host that cannot go on
+ * ends its job (MPI_Abort()), or lets its ranks agree by an exchange of its own.
  *
  * Only when the callback itself fails, because a process has died or a network is down, is the comm lost: MCL_E_COMM, then
- * and at every later call. That it does fail, and does not wait for ever, is for the engine to see to: set a time limit there.
+ * and at every later call. libmcl sets no time limit: a callback that waits for ever is waited for. Set a limit in the engine.
  *
- * Results of clustering and sampling are the same to the bit for any number of ranks, on processors of the same kind. */
+ * The same rows give the same clusters, cells and batches, to the bit, for any number of ranks, on processors of the same
+ * kind.
+ *
+ * Memory: some 300 bytes for each rank of a comm; in a COLLECTIVE call up to 48 MiB for an exchange, besides what its comment
+ * states. */
 #ifndef LIBMCL_COMM_H
 #define LIBMCL_COMM_H
 
@@ -25,8 +44,8 @@
 
 MCL_BEGIN_DECLS
 
-/** Reference-counted; keeps its context. One COLLECTIVE call at a time: another one meanwhile is MCL_E_BUSY on the rank that
- *  makes it, and nothing is exchanged. */
+/** Reference-counted; keeps its context. One COLLECTIVE call at a time, on any thread: another one meanwhile is MCL_E_BUSY on
+ *  the rank that makes it, and nothing is exchanged. */
 typedef struct mcl_comm mcl_comm;
 
 /** Another reference; NULL gives NULL. Any thread. */
@@ -38,8 +57,9 @@ MCL_API void mcl_comm_unref(mcl_comm *comm);
 /** The most bytes of a rank in one call of the host's `allgather`, and the most floats of one call of `sum`. */
 enum { MCL_COMM_BYTES = 16777216, MCL_COMM_FLOATS = 4194304 };
 
-/** The host's engine. Prepared by mcl_struct_init(); copied. Callbacks run on the thread that called libmcl, in the same order
- *  on every rank. Success is `return mcl_ok(err);`. */
+/** The host's engine. Prepared by mcl_struct_init(); copied; what `user` points to must live until `destroy`. Callbacks run on
+ *  the thread that called libmcl, in the same order with the same sizes on every rank. Success is `return mcl_ok(err);`; any
+ *  failure is MCL_E_COMM to libmcl's caller, with the callback's message and host_code, and the comm is lost. */
 typedef struct mcl_host_comm {
   size_t struct_size;
   void *user;
@@ -67,10 +87,12 @@ MCL_API MCL_CHECK mcl_status mcl_comm_create_host(mcl_context *context, const mc
 MCL_API int32_t mcl_comm_rank(const mcl_comm *comm);
 MCL_API int32_t mcl_comm_size(const mcl_comm *comm);
 
-/** Which of `rows` rows are this rank's: first .. first + n - 1. Shares follow each other in the order of ranks and hold every row
- *  once. They consist of whole blocks of 1024 rows, of which there are 64 groups at most: so a small data set, or a rank
- *  beyond the 64th, may have a share of no rows, and shares differ by up to a group of blocks. NULL: all rows. rows < 0 is
- *  taken for 0. Any thread. */
+/** Which of `rows` rows are this rank's to embed and to cluster: first .. first + n - 1. A function of `rows`, rank and size
+ *  alone. Shares follow each other in the order of ranks and hold every row once.
+ *
+ *  Rows are cut into blocks of 1024, blocks into at most 64 groups of nearly equal length, and each rank has whole groups. So
+ *  shares differ by up to a group; of fewer blocks than ranks, and of more than 64 ranks, the last ranks have no rows: they
+ *  make all calls like the others. NULL: all rows. rows < 0 is taken for 0; `first` and `n` may be NULL. Any thread. */
 MCL_API void mcl_comm_share(const mcl_comm *comm, int64_t rows, int64_t *first, int64_t *n);
 
 MCL_END_DECLS

@@ -182,7 +182,9 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_backward_temperature(mcl_encoder *encod
 /** Over ranks (comm.h): the gradients that have added up on each become their sum over all, and what batch norms keep for their
  *  running figures the mean weighted by rows; then a step moves the weights of all ranks alike. After the last backward and before the
  *  step. Each rank has given its own rows' gradients by the loss of the whole batch, a rank without rows those of none
- *  (forward and backward with n = 0). For who trains by hand: mcl_multistage_run() does it. `comm` NULL: nothing to do.
+ *  (forward and backward with n = 0). A temperature's gradient is summed likewise: mcl_encoder_backward_temperature() is given
+ *  this rank's part of it, before this call. For who trains by hand (docs/embedding.md): mcl_multistage_run() does it. `comm`
+ *  NULL or of one rank: nothing is done or checked, and MCL_OK.
  *  COLLECTIVE. Errors, which give the batch up: MCL_E_INVALID (NULL), MCL_E_STATE (no backward yet, or a view waits for its
  *  backward), MCL_E_UNSUPPORTED (a host's encoder without sum_gradients), MCL_E_MISMATCH (another network, or other weights,
  *  which are compared at every 64th step), MCL_E_BUSY, MCL_E_NOMEM, MCL_E_COMM, what a callback returns. */

@@ -31,7 +31,7 @@
  * Over ranks: each takes anchors of its own, and candidates gathered from all. With MCL_ONE_WAY za
  * are the rank's own rows and first_positive says which rows of zb they pair with. Both ways, and
  * for NT-Xent, za and zb are the gathered rows, and MCL_SOME_ANCHORS says which of them are the
- * rank's. A rank with a share f of the rows then takes 2 f - f^2 of the time of one process with
+ * rank's; docs/embedding.md has the calls of a step in order. A rank with a share f of the rows then takes 2 f - f^2 of the time of one process with
  * all: a score of two of its anchors serves both, one of an anchor and another rank's row is
  * computed on either's rank.
  *

@@ -10,11 +10,13 @@
  * callback is involved. *Push*: mcl_multistage_run() trains encoders that a factory makes, built in or the host's own; it
  * is written on the same events.
  *
- * Over ranks (comm.h) each process has a loop made with a comm. A batch of sampler.batch_rows is spread over the ranks, each
- * embeds its share of the rows (mcl_comm_share()), clustering is done together, and all end with the same labels and cells,
- * the bits of one process given the same embeddings. mcl_multistage_next() is COLLECTIVE where a stage begins and where it is
- * clustered, mcl_multistage_run() throughout. Every rank has the whole dataset to load from, and loads its own rows, besides some 4096 at
- * the end of a stage. A run that was saved may be resumed on another number of ranks.
+ * Over ranks (comm.h) each process makes a loop with its comm. A batch of sampler.batch_rows is spread over all ranks; each
+ * embeds its share of the rows (mcl_comm_share(): at most 64 ranks have one); they cluster together, and all end with the same
+ * labels and cells, which are the bits of one process if the embeddings are. mcl_multistage_next() is COLLECTIVE when it returns
+ * MCL_BEGIN_STAGE, MCL_RESUME_STAGE or MCL_END_STAGE, mcl_multistage_run() throughout; other calls exchange nothing. Every rank has
+ * the whole dataset to load from, and loads its own rows and, in push mode, up to 4096 at the end of a stage. Labels and cells of
+ * all rows are held by every rank: 4 bytes a row and stage, and what the sampler takes. Saved state may be resumed on
+ * another number of ranks.
  *
  * Threads: const calls from several threads at once while no other call runs; other calls from one thread at a time, else
  * MCL_E_BUSY. */
@@ -84,7 +86,8 @@ typedef struct mcl_multistage_options {
   const mcl_sampler_options *sampler;
   const mcl_loss_options *loss; /**< push only, as are all fields below */
   /** NULL, the default: nothing is saved. Else mcl_multistage_run() saves there at the end of each stage, every
-   *  `save_every_steps` steps, and when it is cancelled; mcl_multistage_resume() goes on from it. */
+   *  `save_every_steps` steps, and when it is cancelled; mcl_multistage_resume() goes on from it. Over ranks rank 0 writes, and
+   *  all read to go on. */
   const char *save_directory;
   int64_t save_every_steps; /**< 0, the default: not within a stage */
   double learning_rate;     /**< at its highest, above 0; default 1e-3 */
@@ -268,9 +271,13 @@ MCL_API int64_t mcl_multistage_batch_capacity(const mcl_multistage *loop);
  *
  *  `batch` has the host's buffers (indices; cells, which may be NULL) of `capacity` elements. For MCL_TRAIN_BATCH and
  *  MCL_EMBED_ROWS it gets n rows, and step and steps of the epoch or of the embedding. Rows are embedded in ascending order;
- *  rows that were not put are asked for once more. Over ranks each is given its own part of a batch, and its share of the rows to
- *  embed, which may be none. COLLECTIVE at MCL_BEGIN_STAGE, MCL_RESUME_STAGE and MCL_END_STAGE: there ranks with other
- *  options, labels or another place get MCL_E_MISMATCH.
+ *  rows that were not put are asked for once more.
+ *
+ *  Over ranks every rank gets as many MCL_TRAIN_BATCH, each with its own part of the batch; n may be 0 there, and the rank takes
+ *  part in the step without rows (docs/embedding.md has a step's calls in order). MCL_EMBED_ROWS asks for the rank's share; a
+ *  rank without one gets it once for each modality, with n = 0. COLLECTIVE when the event is MCL_BEGIN_STAGE, MCL_RESUME_STAGE or
+ *  MCL_END_STAGE: there ranks with other options, labels or at another place get MCL_E_MISMATCH. What fails at another event
+ *  fails on this rank alone.
  *
  *  Errors, after which the same call may be made again: MCL_E_INVALID, MCL_E_LIMIT (capacity), MCL_E_STATE (a whole
  *  pass over the missing rows brought none), MCL_E_CANCELLED, MCL_E_NOT_FINITE, MCL_E_IO, MCL_E_BUSY, MCL_E_NOMEM, and those
@@ -288,8 +295,8 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_put_embeddings(mcl_multistage *loop,
                                                            const int64_t *indices, int64_t n,
                                                            const mcl_array *z, mcl_error *err);
 
-/** Instead of embeddings: the host clustered all n == rows rows itself; over ranks every rank puts the same. Labels are 0 or more, or -1: this row is left out
- *  of training from the next stage on.
+/** Instead of embeddings: the host clustered all n == rows rows itself. Labels are 0 or more, or -1: this row is left out
+ *  of training from the next stage on. Over ranks every rank puts the same labels, also one without rows to embed.
  *  Errors: MCL_E_STATE, MCL_E_INVALID (a label below -1; err->row), MCL_E_SHAPE (n), MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_multistage_put_labels(mcl_multistage *loop, int32_t modality,
                                                        const int32_t *labels, int64_t n,
@@ -298,7 +305,7 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_put_labels(mcl_multistage *loop, int
 /** Goes to a place: the next batch to train is `step` of `epoch` of `stage`. For a host whose own checkpoint, weights and
  *  place in one file, is the truth. The next event is MCL_RESUME_STAGE, or MCL_BEGIN_STAGE at the very beginning of a
  *  stage. epoch == epochs with step 0 means that the stage is trained and to be embedded. Labels of `stage` and later are
- *  forgotten.
+ *  forgotten. Over ranks each goes to the same place.
  *  Errors: MCL_E_STATE (a stage whose predecessors are not clustered yet), MCL_E_LIMIT (out of range), MCL_E_BUSY, MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_multistage_seek(mcl_multistage *loop, int32_t stage, int32_t epoch,
                                                  int64_t step, mcl_error *err);
@@ -323,7 +330,9 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_seek(mcl_multistage *loop, int32_t s
  *
  *  COLLECTIVE over ranks: the loss is that of the batch of all ranks, gradients of weights are added up
  *  (mcl_encoder_sum_gradients(); a host's encoder may see to it itself, in backward or step), and all weights move alike; batch norm's
- *  figures are of a rank's rows, as they are of a chunk's. Rank 0 writes what is saved; every rank reads it to go on.
+ *  figures are of a rank's rows, as they are of a chunk's. Rank 0 writes what is saved; every rank reads it to go on, so
+ *  save_directory is on a file system that all see, or is copied. Each rank holds the projections of the whole batch:
+ *  24 projection_dim + 32 bytes for each of sampler.batch_rows, with MCL_BATCH_PACKED none but its own.
  *
  *  Errors: MCL_E_INVALID, MCL_E_SHAPE (rows), MCL_E_MISMATCH (another fingerprint; saved encoders are not there; ranks differ),
  *  MCL_E_NOT_FINITE (the loss diverged), MCL_E_CANCELLED, MCL_E_UNSUPPORTED (options' chunk_rows, initial), MCL_E_CALLBACK
@@ -339,14 +348,16 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_run(mcl_multistage *loop, mcl_datase
 /** Saves the loop into a directory, which is made: loop.safetensors with place, labels and reports; in push mode the encoders
  *  too, stage-S.safetensors and, within a stage, one file named after the place. loop.safetensors is replaced last and
  *  at once, so that a crash at any moment leaves the old state or the new one. Pull: what was handed out counts as
- *  carried out (mcl_multistage_seek() corrects this).
+ *  carried out (mcl_multistage_seek() corrects this). Over ranks nothing is exchanged and all have the same to save: one
+ *  rank calls this, between two events that all have carried out.
  *  Errors: MCL_E_INVALID, MCL_E_IO, MCL_E_NOMEM, MCL_E_STATE (another directory, after a resume and before a run has loaded the
  *  encoders), what an encoder's save returns. */
 MCL_API MCL_CHECK mcl_status mcl_multistage_save(const mcl_multistage *loop, const char *directory,
                                                  mcl_error *err);
 
 /** Goes on from what mcl_multistage_save() wrote. The loop was made with the same options; only `stages` may differ, if it is
- *  not less than the stages that are finished, or 0.
+ *  not less than the stages that are finished, or 0. Over ranks every rank does so, for itself: where one fails, the
+ *  next COLLECTIVE call tells that they are at different places.
  *  Errors, after which the loop is as before: MCL_E_NOT_FOUND (nothing there: a new run), MCL_E_MISMATCH (other rows,
  *  fingerprint, seed or options, named), MCL_E_FORMAT, MCL_E_IO, MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_multistage_resume(mcl_multistage *loop, const char *directory,

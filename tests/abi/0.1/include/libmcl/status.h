@@ -29,10 +29,10 @@ enum {
   MCL_E_NOT_FINITE = -10, /**< NaN or infinity; mcl_error.row is the first such row */
   MCL_E_CANCELLED = -11,  /**< the host's progress callback asked to stop */
   MCL_E_CALLBACK = -12,   /**< a host callback failed, or returned without mcl_ok() */
-  MCL_E_COMM = -13,       /**< the communicator failed, or ranks disagree */
+  MCL_E_COMM = -13,       /**< the communicator failed: a process or a network is gone */
   MCL_E_BUSY = -14,       /**< the handle is in use by a call further up this or another stack */
   MCL_E_NOT_FOUND = -15,  /**< there is no such file, tensor, key or stage */
-  MCL_E_MISMATCH = -16,   /**< saved state belongs to other rows, options or world size */
+  MCL_E_MISMATCH = -16,   /**< saved state, or another rank, has other rows or options */
   MCL_E_INTERNAL = -99    /**< a fault of libmcl's own: please report it */
 };
 
