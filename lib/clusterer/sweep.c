@@ -214,6 +214,7 @@ static mcl_status gather_mine(const mcli_sweep *s, const int64_t *at, int64_t n,
 mcl_status mcli_sweep_gather(const mcli_sweep *s, mcl_status status, const int64_t *at, int64_t n,
                              float *out, mcl_error *err) {
   if (!s->shares) return status < 0 ? status : gather_mine(s, at, n, out, err);
+  if (status < 0) return mcli_comm_gather(s->comm, status, NULL, NULL, 0, err);
   int32_t size = mcl_comm_size(s->comm), rank = mcl_comm_rank(s->comm);
   int64_t cut = 0;
   for (int32_t r = 0; r <= size; r++) {
@@ -221,7 +222,7 @@ mcl_status mcli_sweep_gather(const mcli_sweep *s, mcl_status status, const int64
     s->cuts[r] = cut;
   }
   int64_t first = s->cuts[rank], mine = s->cuts[rank + 1] - first;
-  if (status == MCL_OK) status = gather_mine(s, at + first, mine, out + first * s->rows.dim, err);
+  status = gather_mine(s, at + first, mine, out + first * s->rows.dim, err);
   return mcli_comm_gather_parts(s->comm, status, s->cuts, out, s->rows.dim * (int64_t)sizeof *out,
                                 err);
 }

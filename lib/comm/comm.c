@@ -284,6 +284,7 @@ static mcl_status gather_round(mcl_comm *c, const parts *p, int64_t at, mcl_erro
 mcl_status mcli_comm_gather_parts(mcl_comm *c, mcl_status s, const int64_t *first, void *data,
                                   int64_t row_bytes, mcl_error *err) {
   if (mcli_comm_is_alone(c) || c->agreed) return s;
+  if (s < 0) return agree(c, s, WITHIN, 0, err); // there may be no `first`
   parts p = {.first = first, .row_bytes = row_bytes, .data = data};
   for (int32_t r = 0; r < c->host.size; r++) {
     int64_t bytes = (first[r + 1] - first[r]) * row_bytes;
@@ -292,7 +293,7 @@ mcl_status mcli_comm_gather_parts(mcl_comm *c, mcl_status s, const int64_t *firs
   p.step = p.longest < chunk_of(c) ? p.longest : chunk_of(c);
   p.place = MCLI_NEW(c->context, char, p.step * c->host.size);
   p.send = MCLI_NEW0(c->context, char, p.step);
-  if (s == MCL_OK && (!p.place || !p.send)) s = mcli_nomem(err, "what the ranks send");
+  if (!p.place || !p.send) s = mcli_nomem(err, "what the ranks send");
   s = agree(c, s, WITHIN, (uint64_t)p.longest, err);
   for (int64_t at = 0; at < p.longest && s == MCL_OK; at += p.step)
     s = gather_round(c, &p, at, err);

@@ -63,7 +63,7 @@ mcl_status mcli_comm_sum(mcl_comm *c, mcl_status s, float *data, int64_t n, mcl_
 mcl_status mcli_comm_add(mcl_comm *c, mcl_status s, int64_t *counts, int64_t n, mcl_error *err);
 
 // Parts of any length: data is [first[size], row_bytes], of which rank r has filled in rows first[r] .. first[r + 1] - 1, and
-// gets the others'. `first` is the same on all ranks, and is not read where there is one rank.
+// gets the others'. `first` is the same on all ranks, and is not read where there is one rank or s is a failure.
 mcl_status mcli_comm_gather_parts(mcl_comm *c, mcl_status s, const int64_t *first, void *data,
                                   int64_t row_bytes, mcl_error *err);
 

@@ -79,7 +79,8 @@ static void *run(void *user) {
   test_rank *r = user;
   test_world *w = r->world;
   mcl_error err;
-  r->context = test_context(w->made->threads ? w->made->threads : 1);
+  r->context =
+      test_context_with(w->made->allocators[r->rank], w->made->threads ? w->made->threads : 1);
   if (r->size > 1) {
     mcl_host_comm h;
     mcl_struct_init(&h, sizeof h);

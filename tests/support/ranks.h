@@ -20,8 +20,9 @@ typedef struct test_rank {
 // How the world is made. Zero but for what a test wants.
 typedef struct test_ranks {
   int32_t size;
-  uint32_t threads; // of each context; 0: 1
-  int by_sum;       // with mcl_host_comm.sum
+  uint32_t threads;                            // of each context; 0: 1
+  int by_sum;                                  // with mcl_host_comm.sum
+  test_allocator *allocators[MOST_TEST_RANKS]; // of each context; NULL: malloc
   // From allgather number die_at (from 1; 0: never) on, rank `dying` takes part no more, as if its process had ended.
   int64_t die_at;
   int32_t dying;
