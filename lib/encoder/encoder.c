@@ -429,10 +429,14 @@ static mcl_status sum_gradients(mcl_encoder *e, mcl_comm *comm, mcl_error *err) 
   if (any_held(e))
     return mcli_fail(err, MCL_E_STATE, "gradients while a view still waits for its backward");
   if (!e->begun) return mcli_fail(err, MCL_E_STATE, "gradients before a backward");
-  mcl_error inner;
-  mcli_callback_begin(&inner);
-  mcl_status s =
-      ended(e, "sum_gradients", e->table.sum_gradients(e->table.user, comm, &inner), &inner, err);
+  // A host's exchange would wait for a rank that has failed: it begins where all are well.
+  mcl_status s = mcli_comm_gather(comm, MCL_OK, NULL, NULL, 0, err);
+  if (s == MCL_OK) {
+    mcl_error inner;
+    mcli_callback_begin(&inner);
+    s = e->table.sum_gradients(e->table.user, comm, &inner);
+    s = ended(e, "sum_gradients", s, &inner, err);
+  }
   if (s < 0) give_up(e);
   return s < 0 ? s : mcl_ok(err);
 }

@@ -97,6 +97,11 @@ mcl_status mcli_loop_put(mcl_multistage *l, int32_t modality, const int64_t *ind
                          const mcl_array *z, mcl_error *err);
 void mcli_gather_clear(mcl_context *c, mcli_gather *g);
 
+// Goes from training on to embedding where no step is left. Where a rank stands is the same then, whether it has been told so or not.
+void mcli_loop_settle(mcl_multistage *l);
+// Asks once more for all rows that are missing: those that were last asked for did not come.
+void mcli_loop_ask_again(mcl_multistage *l);
+
 // Whether the next event is one at which all ranks meet: a stage begins, or is clustered.
 bool mcli_loop_is_meeting(const mcl_multistage *l);
 

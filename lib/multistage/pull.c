@@ -244,6 +244,16 @@ static bool has_no_steps_left(const mcl_multistage *l) {
          mcl_sampler_steps(l->sampler) == 0;
 }
 
+void mcli_loop_ask_again(mcl_multistage *l) {
+  l->embed_modality = -1;
+}
+
+void mcli_loop_settle(mcl_multistage *l) {
+  if (l->phase != MCLI_AT_TRAIN || !has_no_steps_left(l)) return;
+  l->phase = MCLI_AT_EMBED;
+  mcli_loop_ask_again(l);
+}
+
 bool mcli_loop_is_meeting(const mcl_multistage *l) {
   if (l->phase == MCLI_AT_BEGIN) return true;
   if (l->phase == MCLI_AT_TRAIN && !has_no_steps_left(l)) return false;
@@ -263,13 +273,10 @@ mcl_status mcli_loop_next(mcl_multistage *l, const mcl_monitor *m, mcl_event *e,
     set_event(e, l->resumed ? MCL_RESUME_STAGE : MCL_BEGIN_STAGE, l->stage, -1, -1);
     return MCL_OK;
   }
-  if (l->phase == MCLI_AT_TRAIN && !has_no_steps_left(l)) {
+  mcli_loop_settle(l);
+  if (l->phase == MCLI_AT_TRAIN) {
     set_event(e, MCL_TRAIN_BATCH, l->stage, l->epoch, -1);
     return train_batch(l, b, err);
-  }
-  if (l->phase == MCLI_AT_TRAIN) {
-    l->phase = MCLI_AT_EMBED;
-    l->embed_modality = -1;
   }
   if (l->phase == MCLI_AT_EMBED) {
     int32_t modality = find_missing(l);

@@ -198,6 +198,7 @@ static mcl_status on_embed(push *p, const mcl_event *e, const mcl_batch *batch, 
     s = embed_rows(p, e, batch->indices + i, left < p->views.capacity ? left : p->views.capacity,
                    err);
   }
+  if (s < 0) mcli_loop_ask_again(p->l);
   p->watch.now.stage = e->stage;
   p->watch.now.epoch = -1;
   p->watch.now.total = batch->steps;
@@ -342,6 +343,7 @@ static void keep(push *p) {
 static mcl_status run_guarded(push *p, mcl_status s, mcl_error *err) {
   mcl_multistage *l = p->l;
   if (s == MCL_OK) s = check_run(p, err);
+  mcli_loop_settle(l);
   if (s == MCL_OK) s = mcli_watch_begin(&p->watch, p->monitor, "train", 0, err);
   s = mcli_comm_begin(l->comm, s, s < 0 ? 0 : fingerprint(p), err);
   if (s == MCL_OK) s = run(p, err);

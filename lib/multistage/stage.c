@@ -393,6 +393,7 @@ mcl_status mcli_stage_close(mcl_multistage *l, const mcl_monitor *monitor, mcl_e
   mcli_stage_result *result = &l->results[l->stage];
   mcl_sampler *next = NULL;
   mcl_status s = close_into(l, monitor, result, &next, err);
+  s = mcli_comm_gather(l->comm, s, NULL, NULL, 0, err); // all ranks go to the next stage, or none
   if (s < 0) {
     mcl_sampler_unref(next);
     mcli_stage_result_clear(l, l->stage);

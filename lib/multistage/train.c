@@ -256,6 +256,8 @@ mcl_status mcli_train(mcli_trainer *t, mcl_encoder *e, const mcl_event *event,
                       const mcl_batch *batch, mcl_loss_result *r, mcl_error *err) {
   mcl_status s = pass(t, e, event, batch, r, err);
   if (s == MCL_OK) s = mcli_encoder_sum_gradients(e, t->l->comm, err);
+  // All ranks move or none does: the batch comes again, and of weights that have moved nobody could take that back.
+  s = mcli_comm_gather(t->l->comm, s, NULL, NULL, 0, err);
   if (s == MCL_OK) s = move(t, e, event, batch, err);
   if (s < 0) { // the encoder is ready for another batch
     mcl_error ignored;

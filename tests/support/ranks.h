@@ -34,4 +34,7 @@ typedef struct test_ranks {
 // error from allgather, so that a test fails instead of hanging.
 void test_ranks_run(test_ranks *w, void (*fn)(test_rank *r), void *user);
 
+// What a host does by itself over its engine: x [n] becomes the sum over ranks, the same bits on each.
+mcl_status test_rank_sum(test_rank *r, float *x, uint64_t n, mcl_error *err);
+
 #endif

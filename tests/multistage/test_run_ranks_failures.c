@@ -1,0 +1,110 @@
+// What fails on one rank in the middle of a run fails on all, and the run goes on from there to what it would have come to.
+#include "multistage/over_ranks.h"
+
+typedef struct trouble {
+  const plan *p;
+  int32_t rank; // who fails
+  int what;     // at which call
+  int64_t step; // every so-many-th of them, all of the first ones
+  mcl_status why;
+  int64_t failures;         // out, of rank 0
+  test_allocator allocator; // of that rank
+} trouble;
+
+// Fails once and goes on; whether it has failed.
+static bool fail_and_go_on(test_rank *r, trouble *t, int64_t at, const outcome *wanted) {
+  mcl_error err;
+  char word[32];
+  loop j;
+  outcome *got = malloc(sizeof *got);
+  int64_t live = t->allocator.live;
+  CHECK_OK(loop_open(&j, r, t->p, &err));
+  j.what = t->what, j.why = t->why;
+  if (r->rank == t->rank) j.at = at;
+  if (r->rank == t->rank && t->what == MEMORY) t->allocator.fail_at = at;
+  mcl_status s = loop_run(&j, &err);
+  if (r->rank == t->rank) t->allocator.fail_at = 0;
+  bool failed = s < 0;
+  if (failed) {
+    ck_assert_msg(s == t->why, "call %lld of %d: %s", (long long)at, t->what, err.message);
+    snprintf(word, sizeof word, "rank %d: ", (int)t->rank);
+    ck_assert_ptr_nonnull(strstr(err.message, word));
+    s = loop_run(&j, &err);
+  }
+  ck_assert_msg(s == MCL_OK, "rank %d, after call %lld of %d: %s", (int)r->rank, (long long)at,
+                t->what, err.message);
+  loop_take(&j, got);
+  check_same(got, wanted);
+  free(got);
+  loop_close(&j);
+  if (r->rank == t->rank) ck_assert_int_eq(t->allocator.live, live);
+  return failed;
+}
+
+static void fail_again_and_again(test_rank *r) {
+  trouble *t = r->user;
+  mcl_error err;
+  loop j;
+  outcome *wanted = malloc(sizeof *wanted);
+  CHECK_OK(loop_open(&j, r, t->p, &err));
+  CHECK_OK(loop_run(&j, &err));
+  loop_take(&j, wanted);
+  loop_close(&j);
+  int64_t at = 1;
+  while (fail_and_go_on(r, t, at, wanted)) {
+    if (r->rank == 0) t->failures++;
+    at += at < 4 ? 1 : t->step;
+  }
+  free(wanted);
+}
+
+static void on_rank(const plan *p, int32_t size, int32_t rank, int what, mcl_status why,
+                    int64_t step) {
+  trouble t = {.p = p, .rank = rank, .what = what, .why = why, .step = step};
+  test_ranks w = {.size = size};
+  test_allocator_init(&t.allocator);
+  w.allocators[rank] = &t.allocator;
+  test_ranks_run(&w, fail_again_and_again, &t);
+  ck_assert_int_eq(t.allocator.live, 0);
+  ck_assert_int_ge(t.failures, 1);
+}
+
+// In training, in embedding, and where the stage's report is made, after the last exchange that carries numbers.
+START_TEST(rows_that_cannot_be_loaded) {
+  plan p = {.encoder = PAIR, .modalities = 2, .clustered = 3, .duplicates = true};
+  on_rank(&p, 3, 0, LOAD, MCL_E_IO, 61);
+  on_rank(&p, 2, 1, LOAD, MCL_E_IO, 53);
+  on_rank(&p, 2, 1, GROUPS, MCL_E_IO, 1);
+}
+END_TEST
+
+// A host whose step exchanges gradients must not be in there while a rank is not.
+START_TEST(callbacks_of_an_encoder) {
+  plan p = {.encoder = HOST_STEPS};
+  on_rank(&p, 3, 1, MAKE, MCL_E_CALLBACK, 1);
+  on_rank(&p, 3, 1, FORWARD, MCL_E_CALLBACK, 7);
+  on_rank(&p, 3, 1, BACKWARD, MCL_E_CALLBACK, 7);
+  on_rank(&p, 3, 1, EMBED, MCL_E_CALLBACK, 53);
+  p.encoder = HOST_SUMS;
+  on_rank(&p, 2, 0, BACKWARD, MCL_E_CALLBACK, 7);
+}
+END_TEST
+
+START_TEST(a_host_that_cancels) {
+  plan p = {.encoder = HOST_STEPS};
+  on_rank(&p, 3, 1, TELL, MCL_E_CANCELLED, 4);
+  on_rank(&p, 2, 0, TELL, MCL_E_CANCELLED, 4);
+}
+END_TEST
+
+START_TEST(memory) {
+  plan p = {.encoder = HOST_SUMS};
+  on_rank(&p, 3, 1, MEMORY, MCL_E_NOMEM, 149);
+  p = (plan){.encoder = PAIR, .modalities = 2, .clustered = 3, .duplicates = true};
+  p.chunk_rows = 30;
+  on_rank(&p, 2, 1, MEMORY, MCL_E_NOMEM, 307);
+}
+END_TEST
+
+RUN_TESTS("multistage over ranks, with failures", rows_that_cannot_be_loaded,
+          callbacks_of_an_encoder, a_host_that_cancels, memory)
