@@ -214,17 +214,25 @@ static mcl_status add_to_integrator(push *p, int32_t stage, mcl_error *err) {
                                   err);
 }
 
-static mcl_status on_end_stage(push *p, int32_t stage, mcl_error *err) {
-  mcl_multistage *l = p->l;
-  mcl_status s = add_to_integrator(p, stage, err);
-  if (s < 0 || !l->save_directory) return s;
-  s = save(l, err);
+// Finished stages; what was saved within one is not needed any more.
+static mcl_status save_stages(mcl_multistage *l, mcl_error *err) {
+  mcl_status s = save(l, err);
   if (s == MCL_OK && l->place_file) {
     s = remove_file(l, l->place_file, err);
     mcli_free(l->context, l->place_file);
     l->place_file = NULL;
   }
   return s;
+}
+
+static mcl_status on_end_stage(push *p, int32_t stage, mcl_error *err) {
+  mcl_status s = add_to_integrator(p, stage, err);
+  return s < 0 || !p->l->save_directory ? s : save_stages(p->l, err);
+}
+
+// A run that could not write its last stage has another call to do so.
+static mcl_status on_done(mcl_multistage *l, mcl_error *err) {
+  return l->save_directory && l->stages_saved < l->stage ? save_stages(l, err) : MCL_OK;
 }
 
 // ---- the run -------------------------------------------------------------------------------------------
@@ -261,6 +269,8 @@ static mcl_status handle(push *p, const mcl_event *e, const mcl_batch *b, mcl_er
     return on_embed(p, e, b, err);
   case MCL_END_STAGE:
     return on_end_stage(p, e->stage, err);
+  case MCL_DONE:
+    return on_done(l, err);
   default:
     break;
   }

@@ -11,6 +11,27 @@ typedef struct trouble {
   test_allocator allocator; // of that rank
 } trouble;
 
+static void empty_directory(const char *path) {
+  char command[4200];
+  snprintf(command, sizeof command, "rm -f '%s'/*", path);
+  ck_assert_int_eq(system(command), 0);
+}
+
+// What lies in the directory is the run that has ended.
+static void check_saved(test_rank *r, const plan *p, const outcome *wanted) {
+  mcl_error err;
+  loop j;
+  outcome *got = malloc(sizeof *got);
+  CHECK_OK(loop_open(&j, r, p, &err));
+  CHECK_OK(mcl_multistage_resume(j.l, p->save, &err));
+  CHECK_OK(loop_run(&j, &err));
+  ck_assert_int_eq(j.calls[STEP], 0);
+  loop_take(&j, got);
+  check_same(got, wanted);
+  free(got);
+  loop_close(&j);
+}
+
 // Fails once and goes on; whether it has failed.
 static bool fail_and_go_on(test_rank *r, trouble *t, int64_t at, const outcome *wanted) {
   mcl_error err;
@@ -18,6 +39,7 @@ static bool fail_and_go_on(test_rank *r, trouble *t, int64_t at, const outcome *
   loop j;
   outcome *got = malloc(sizeof *got);
   int64_t live = t->allocator.live;
+  if (r->rank == 0 && t->p->save) empty_directory(t->p->save);
   CHECK_OK(loop_open(&j, r, t->p, &err));
   j.what = t->what, j.why = t->why;
   if (r->rank == t->rank) j.at = at;
@@ -28,7 +50,7 @@ static bool fail_and_go_on(test_rank *r, trouble *t, int64_t at, const outcome *
   if (failed) {
     ck_assert_msg(s == t->why, "call %lld of %d: %s", (long long)at, t->what, err.message);
     snprintf(word, sizeof word, "rank %d: ", (int)t->rank);
-    ck_assert_ptr_nonnull(strstr(err.message, word));
+    ck_assert(r->size == 1 || strstr(err.message, word) != NULL);
     s = loop_run(&j, &err);
   }
   ck_assert_msg(s == MCL_OK, "rank %d, after call %lld of %d: %s", (int)r->rank, (long long)at,
@@ -38,6 +60,7 @@ static bool fail_and_go_on(test_rank *r, trouble *t, int64_t at, const outcome *
   free(got);
   loop_close(&j);
   if (r->rank == t->rank) ck_assert_int_eq(t->allocator.live, live);
+  if (t->p->save) check_saved(r, t->p, wanted);
   return failed;
 }
 
@@ -97,6 +120,16 @@ START_TEST(a_host_that_cancels) {
 }
 END_TEST
 
+// Rank 0 writes for all; the last file of all is the one that no later save would make good.
+START_TEST(files_that_cannot_be_written) {
+  char directory[4200];
+  snprintf(directory, sizeof directory, "%s", test_directory("ranks_unwritten"));
+  plan p = {.encoder = HOST_SUMS, .save = directory, .save_every = 4};
+  on_rank(&p, 3, 0, SAVE, MCL_E_IO, 1);
+  on_rank(&p, 1, 0, SAVE, MCL_E_IO, 1);
+}
+END_TEST
+
 START_TEST(memory) {
   plan p = {.encoder = HOST_SUMS};
   on_rank(&p, 3, 1, MEMORY, MCL_E_NOMEM, 149);
@@ -107,4 +140,4 @@ START_TEST(memory) {
 END_TEST
 
 RUN_TESTS("multistage over ranks, with failures", rows_that_cannot_be_loaded,
-          callbacks_of_an_encoder, a_host_that_cancels, memory)
+          callbacks_of_an_encoder, a_host_that_cancels, files_that_cannot_be_written, memory)
