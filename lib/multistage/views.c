@@ -209,15 +209,20 @@ const int64_t *mcli_views_duplicates(mcli_views *p, const mcl_batch *batch, int 
 
 // ---- beginning and end ---------------------------------------------------------------------------------
 
-// A slot also serves the probes of told.c, which look at up to 32 rows however small the chunks are.
+// A slot also serves the probes of told.c, which look at up to 32 rows however small the chunks are, and as many on any number of
+// ranks: what they find out would differ otherwise.
 enum { LEAST_CAPACITY = 32 };
+
+static int64_t least_capacity(const mcl_multistage *l) {
+  int64_t whole = l->sampling.batch_rows < l->rows ? l->sampling.batch_rows : l->rows;
+  return whole < LEAST_CAPACITY ? whole : LEAST_CAPACITY;
+}
 
 mcl_status mcli_views_open(mcli_views *p, mcl_error *err) {
   mcl_context *c = p->l->context;
   bool whole = p->chunk_rows == 0 || p->chunk_rows > p->batch_capacity;
   p->chunk = whole ? p->batch_capacity : p->chunk_rows;
-  p->capacity = p->chunk > LEAST_CAPACITY ? p->chunk : LEAST_CAPACITY;
-  if (p->capacity > p->batch_capacity) p->capacity = p->batch_capacity;
+  p->capacity = p->chunk > least_capacity(p->l) ? p->chunk : least_capacity(p->l);
   mcl_struct_init(&p->ahead_batch, sizeof p->ahead_batch);
   p->ahead_batch.indices = MCLI_NEW(c, int64_t, p->batch_capacity);
   p->ahead_batch.capacity = p->batch_capacity;

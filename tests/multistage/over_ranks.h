@@ -363,6 +363,10 @@ static inline void take_embeddings(loop *j, int32_t stage, int32_t modality, flo
   free(x);
 }
 
+static inline bool is_clustered(const plan *p, int m) {
+  return (p->clustered ? p->clustered : 1) >> m & 1;
+}
+
 static inline void loop_take(loop *j, outcome *out) {
   mcl_error err;
   memset(out, 0, sizeof *out);
@@ -370,7 +374,7 @@ static inline void loop_take(loop *j, outcome *out) {
   for (int s = 0; s < STAGES; s++)
     for (int m = 0; m < (j->p->modalities == 2 ? 2 : 1); m++) {
       take_embeddings(j, s, m, out->z[s][m]);
-      if (m && !(j->p->clustered & 2)) continue;
+      if (!is_clustered(j->p, m)) continue;
       mcl_struct_init(&out->reports[s][m], sizeof out->reports[s][m]);
       CHECK_OK(mcl_multistage_get_report(j->l, s, m, &out->reports[s][m], &err));
       CHECK_OK(mcl_multistage_labels(j->l, s, m, out->labels[s][m], ROWS, &err));
