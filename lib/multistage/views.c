@@ -214,7 +214,7 @@ const int64_t *mcli_views_duplicates(mcli_views *p, const mcl_batch *batch, int 
 enum { LEAST_CAPACITY = 32 };
 
 static int64_t least_capacity(const mcl_multistage *l) {
-  int64_t whole = l->sampling.batch_rows < l->rows ? l->sampling.batch_rows : l->rows;
+  int64_t whole = mcli_loop_batch_rows(l);
   return whole < LEAST_CAPACITY ? whole : LEAST_CAPACITY;
 }
 
