@@ -20,7 +20,8 @@ typedef enum { MCLI_AT_BEGIN, MCLI_AT_TRAIN, MCLI_AT_EMBED, MCLI_AT_DONE } mcli_
 typedef struct mcli_gather {
   float *z;            // [share, dim], or NULL when they go to a file
   mcl_npy *file;       // being written until all rows are there, then open for reading
-  bool readable;       // the file is committed and opened again
+  bool committed;      // all rows are there, and the file is in its place
+  bool readable;       // and opened again
   bool asked;          // a rank without rows has heard that they are embedded now
   unsigned char *have; // [share]
   int64_t missing;

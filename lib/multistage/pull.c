@@ -105,7 +105,7 @@ mcl_status mcli_loop_put(mcl_multistage *l, int32_t modality, const int64_t *ind
   if (s < 0 || n == 0) return s;
   if (z->shape[1] < 1 || z->shape[1] > INT32_MAX)
     return mcli_fail(err, MCL_E_SHAPE, "z has %lld columns", (long long)z->shape[1]);
-  if (g->readable) return mcli_fail(err, MCL_E_STATE, "all rows of this stage have been put");
+  if (g->committed) return mcli_fail(err, MCL_E_STATE, "all rows of this stage have been put");
   int32_t dim = (int32_t)z->shape[1];
   const float *rows = mcli_array_plain(z, 0);
   float *copy = NULL;

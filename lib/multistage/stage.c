@@ -164,6 +164,17 @@ static mcl_status nmi_with_previous(const mcl_multistage *l, int32_t m, const in
 
 // ---- clustering ------------------------------------------------------------------------------------------
 
+// What could not be put in its place is gone: its rows are to be embedded once more.
+static mcl_status commit(mcl_multistage *l, mcli_gather *g, mcl_error *err) {
+  mcl_status s = mcl_npy_commit(g->file, err);
+  g->committed = s == MCL_OK;
+  if (s < 0) {
+    mcli_gather_clear(l->context, g);
+    mcli_loop_ask_again(l);
+  }
+  return s;
+}
+
 // A file is committed and opened again for reading. Idempotent, so that a cancelled clustering can be asked for again.
 static mcl_status reopen(mcl_multistage *l, int32_t m, mcl_error *err) {
   mcli_gather *g = &l->gather[m];
@@ -171,7 +182,7 @@ static mcl_status reopen(mcl_multistage *l, int32_t m, mcl_error *err) {
   if (!g->file || g->readable) return MCL_OK;
   char *path = mcli_embedding_path(l, l->stage, m);
   if (!path) return mcli_nomem(err, "a path");
-  mcl_status s = mcl_npy_commit(g->file, err);
+  mcl_status s = g->committed ? MCL_OK : commit(l, g, err);
   if (s == MCL_OK) s = mcl_npy_open(l->context, path, &file, err);
   mcli_free(l->context, path);
   if (s < 0) return s;

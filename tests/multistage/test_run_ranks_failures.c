@@ -1,4 +1,6 @@
 // What fails on one rank in the middle of a run fails on all, and the run goes on from there to what it would have come to.
+#include <sys/stat.h>
+
 #include "multistage/over_ranks.h"
 
 typedef struct trouble {
@@ -130,6 +132,51 @@ START_TEST(files_that_cannot_be_written) {
 }
 END_TEST
 
+// The name of the file of embeddings is taken, by a folder, on the last rank with rows.
+static void put_in_place(test_rank *r) {
+  const plan *p = r->user;
+  mcl_error err;
+  loop j;
+  char path[4300], inside[4310], word[32] = "";
+  outcome *wanted = malloc(sizeof *wanted), *got = malloc(sizeof *got);
+  int32_t last = r->size > 1;
+  CHECK_OK(loop_open(&j, r, p, &err));
+  CHECK_OK(loop_run(&j, &err));
+  loop_take(&j, wanted);
+  loop_close(&j);
+  snprintf(path, sizeof path, "%s/stage-1.npy", p->embeddings);
+  if (r->size > 1)
+    snprintf(path, sizeof path, "%s/stage-1-rank-1-of-%d.npy", p->embeddings, (int)r->size);
+  snprintf(inside, sizeof inside, "%s/x", path);
+  if (r->rank == last) {
+    ck_assert_int_eq(remove(path), 0);
+    ck_assert_int_eq(mkdir(path, 0777), 0);
+    ck_assert_int_eq(mkdir(inside, 0777), 0);
+  }
+  CHECK_OK(loop_open(&j, r, p, &err));
+  if (r->size > 1) snprintf(word, sizeof word, "rank 1: ");
+  for (int i = 0; i < 2; i++) CHECK_FAILS(MCL_E_IO, word, loop_run(&j, &err));
+  if (r->rank == last) {
+    ck_assert_int_eq(remove(inside), 0);
+    ck_assert_int_eq(remove(path), 0);
+  }
+  CHECK_OK(loop_run(&j, &err));
+  loop_take(&j, got);
+  check_same(got, wanted);
+  loop_close(&j);
+  free(wanted);
+  free(got);
+}
+
+START_TEST(embeddings_that_cannot_be_put_in_place) {
+  plan p = {.encoder = HOST_SUMS, .embeddings = test_directory("ranks_taken")};
+  for (int32_t size = 1; size <= 3; size++) {
+    test_ranks w = {.size = size};
+    test_ranks_run(&w, put_in_place, &p);
+  }
+}
+END_TEST
+
 START_TEST(memory) {
   plan p = {.encoder = HOST_SUMS};
   on_rank(&p, 3, 1, MEMORY, MCL_E_NOMEM, 149);
@@ -139,5 +186,84 @@ START_TEST(memory) {
 }
 END_TEST
 
+// ---- pull ----------------------------------------------------------------------------------------------
+
+static void put(const loop *j, const mcl_event *e, const mcl_batch *b) {
+  mcl_error err;
+  float *z = malloc((size_t)(b->n * INPUTS + 1) * sizeof *z);
+  for (int64_t i = 0; i < b->n * INPUTS; i++)
+    z[i] = number(b->indices[i / INPUTS] * (e->stage + 1), e->stage, i % INPUTS);
+  mcl_array a = mcl_matrix_f32(z, b->n, INPUTS);
+  CHECK_OK(mcl_multistage_put_embeddings(j->l, 0, b->indices, b->n, &a, &err));
+  free(z);
+}
+
+static void take_labels(const loop *j, outcome *out) {
+  mcl_error err;
+  memset(out, 0, sizeof *out);
+  for (int s = 0; s < STAGES; s++) {
+    mcl_struct_init(&out->reports[s][0], sizeof out->reports[s][0]);
+    CHECK_OK(mcl_multistage_get_report(j->l, s, 0, &out->reports[s][0], &err));
+    CHECK_OK(mcl_multistage_labels(j->l, s, 0, out->labels[s][0], ROWS, &err));
+  }
+}
+
+// Pulls a whole loop; each request of memory in a stage's end fails once on t->rank where `failing`.
+static void pull(test_rank *r, trouble *t, bool failing, outcome *out) {
+  mcl_error err;
+  loop j;
+  mcl_event e;
+  mcl_batch b;
+  int64_t share, embedded = 0, live = t->allocator.live;
+  CHECK_OK(loop_open(&j, r, t->p, &err));
+  mcl_comm_share(r->comm, ROWS, NULL, &share);
+  mcl_struct_init(&e, sizeof e);
+  mcl_struct_init(&b, sizeof b);
+  b.capacity = mcl_multistage_batch_capacity(j.l);
+  b.indices = malloc((size_t)b.capacity * sizeof *b.indices);
+  for (e.kind = 0; e.kind != MCL_DONE;) {
+    bool ends = e.kind == MCL_EMBED_ROWS && embedded == share;
+    mcl_status s = MCL_E_NOMEM;
+    for (int64_t n = 1; s < 0; n++) {
+      if (failing && ends && r->rank == t->rank) t->allocator.fail_at = n;
+      s = mcl_multistage_next(j.l, NULL, &e, &b, &err);
+      if (r->rank == t->rank) t->allocator.fail_at = 0;
+      ck_assert_msg(s == MCL_OK || (failing && ends && s == MCL_E_NOMEM), "%lld: %s", (long long)n,
+                    err.message);
+      if (r->rank == 0 && s < 0) t->failures++;
+    }
+    if (e.kind == MCL_BEGIN_STAGE) embedded = 0;
+    if (e.kind == MCL_EMBED_ROWS) put(&j, &e, &b), embedded += b.n;
+  }
+  take_labels(&j, out);
+  free(b.indices);
+  loop_close(&j);
+  if (r->rank == t->rank) ck_assert_int_eq(t->allocator.live, live);
+}
+
+static void pull_twice(test_rank *r) {
+  outcome *wanted = malloc(sizeof *wanted), *got = malloc(sizeof *got);
+  pull(r, r->user, false, wanted);
+  pull(r, r->user, true, got);
+  check_same(got, wanted);
+  free(wanted);
+  free(got);
+}
+
+START_TEST(each_request_of_a_stage_s_end) {
+  plan p = {.encoder = HOST_SUMS, .batch_rows = 600};
+  p.embeddings = test_directory("ranks_pulled"); // files are closed, and opened again
+  for (int32_t size = 1; size <= 3; size++) {
+    trouble t = {.p = &p, .rank = size > 1};
+    test_ranks w = {.size = size};
+    test_allocator_init(&t.allocator);
+    w.allocators[t.rank] = &t.allocator;
+    test_ranks_run(&w, pull_twice, &t);
+    ck_assert_int_ge(t.failures, 100);
+  }
+}
+END_TEST
+
 RUN_TESTS("multistage over ranks, with failures", rows_that_cannot_be_loaded,
-          callbacks_of_an_encoder, a_host_that_cancels, files_that_cannot_be_written, memory)
+          callbacks_of_an_encoder, a_host_that_cancels, files_that_cannot_be_written,
+          embeddings_that_cannot_be_put_in_place, memory, each_request_of_a_stage_s_end)
