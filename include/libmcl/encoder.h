@@ -111,8 +111,8 @@ typedef struct mcl_host_encoder {
    *  mcl_encoder_start_from() says. On failure it is as before. `from` is only read. */
   mcl_status (*start_from)(void *user, void *from, mcl_error *err);
   /** Of training over ranks: the gradients that backward has added up become their sum over all ranks of `comm`. Every rank is asked
-   *  at the same point of each batch, also one whose part of the batch has no rows. NULL: the host does so itself, in
-   *  backward or step. */
+   *  at the same point of each batch, also one whose part of the batch has no rows. What has encoders within it may call
+   *  mcl_encoder_sum_gradients() for them, with this comm. NULL: the host does so itself, in backward or step. */
   mcl_status (*sum_gradients)(void *user, mcl_comm *comm, mcl_error *err);
 } mcl_host_encoder;
 

@@ -33,9 +33,11 @@ struct mcl_comm {
   note *notes;       // [size]
   mcl_error *errors; // [size]
   int32_t depth;     // calls within one another
-  int32_t lent;      // the next begin is of a call within this one
+  int32_t lender;    // the depth of the innermost call that lends the comm; 0: none does
   int32_t agreed;    // a failure is known to all ranks: nothing is exchanged any more in this call
   int32_t lost;
+  mcl_error cause;                // that failure
+  _Atomic(const void *) borrower; // the thread whose next call is within this one; NULL: none
 };
 
 // ---- the handle -----------------------------------------------------------------------------------------------------
@@ -67,6 +69,7 @@ static mcl_status make(mcl_context *c, const mcl_host_comm *h, mcl_comm **out, m
   }
   mcli_ref_init(&comm->refs);
   mcli_guard_init(&comm->guard);
+  atomic_init(&comm->borrower, NULL);
   comm->context = mcl_context_ref(c);
   comm->host = *h;
   comm->notes = notes;
@@ -112,9 +115,17 @@ int32_t mcl_comm_size(const mcl_comm *c) {
 
 // ---- the host's engine ----------------------------------------------------------------------------------------------
 
+// What `err` says is known to all ranks, or nobody can be told any more.
+static mcl_status conclude(mcl_comm *c, const mcl_error *err) {
+  c->agreed = 1;
+  c->cause = *err;
+  return err->status;
+}
+
 static mcl_status lose(mcl_comm *c, mcl_error *err, const char *why) {
-  c->lost = c->agreed = 1;
-  return mcli_fail(err, MCL_E_COMM, "%s", why);
+  c->lost = 1;
+  mcli_fail(err, MCL_E_COMM, "%s", why);
+  return conclude(c, err);
 }
 
 // A failing engine is MCL_E_COMM whatever it says it is, with its own words.
@@ -123,9 +134,9 @@ static mcl_status settle(mcl_comm *c, mcl_status s, const mcl_error *inner, cons
   mcl_error said;
   s = mcli_callback_end(s, inner, name, &said);
   if (s == MCL_OK) return MCL_OK;
-  s = lose(c, err, said.message);
-  if (err) err->host_code = said.host_code;
-  return s;
+  lose(c, err, said.message);
+  err->host_code = said.host_code;
+  return conclude(c, err);
 }
 
 static mcl_status allgather(mcl_comm *c, const void *send, void *recv, size_t bytes,
@@ -145,11 +156,10 @@ static mcl_status share_failure(mcl_comm *c, const mcl_error *mine, mcl_error *e
   int32_t rank = 0;
   while (rank < c->host.size && c->notes[rank].status >= 0) rank++;
   const mcl_error *theirs = &c->errors[rank];
-  c->agreed = 1;
-  s = mcli_fail_row(err, c->notes[rank].status, theirs->row, "rank %d: %.*s", (int)rank,
-                    (int)sizeof theirs->message - 1, theirs->message);
+  mcli_fail_row(err, c->notes[rank].status, theirs->row, "rank %d: %.*s", (int)rank,
+                (int)sizeof theirs->message - 1, theirs->message);
   err->host_code = theirs->host_code;
-  return s;
+  return conclude(c, err);
 }
 
 static int failed(const mcl_comm *c) {
@@ -172,34 +182,68 @@ static mcl_status agree(mcl_comm *c, mcl_status s, uint64_t what, uint64_t bytes
   if (failed(c)) return share_failure(c, &cause, err);
   for (int32_t i = 1; i < c->host.size; i++)
     if (c->notes[i].what != c->notes[0].what || c->notes[i].bytes != c->notes[0].bytes) {
-      c->agreed = 1;
-      return mcli_fail(err, MCL_E_MISMATCH,
-                       "rank %d makes another call than rank 0, or has other rows or options",
-                       (int)i);
+      mcli_fail(err, MCL_E_MISMATCH,
+                "rank %d makes another call than rank 0, or has other rows or options", (int)i);
+      return conclude(c, err);
     }
   return MCL_OK;
 }
 
+// A rank whose host kept a failure to itself fails all the same.
+static mcl_status known(const mcl_comm *c, mcl_status s, mcl_error *err) {
+  if (s < 0) return s;
+  *err = c->cause;
+  return err->status;
+}
+
+// ---- calls ----------------------------------------------------------------------------------------------------------
+
+static const void *this_thread(void) {
+  static _Thread_local char here;
+  return &here;
+}
+
 mcl_status mcli_comm_enter(mcl_comm *c, mcl_error *err) {
   if (mcli_comm_is_alone(c)) return MCL_OK;
-  if (!c->lent) {
+  if (atomic_load(&c->borrower) == this_thread()) {
+    if (c->agreed) return known(c, MCL_OK, err); // the call that this one is within has failed
+    atomic_store(&c->borrower, NULL);
+  } else {
     mcl_status s = mcli_guard_enter(&c->guard, "comm", err);
     if (s < 0) return s;
     c->agreed = 0;
   }
-  c->lent = 0;
   c->depth++;
   if (!c->lost) return MCL_OK;
   mcl_status s = lose(c, err, "the ranks have lost each other in an earlier call");
   return mcli_comm_end(c, s, err);
 }
 
-void mcli_comm_lend(mcl_comm *c) {
-  if (!mcli_comm_is_alone(c)) c->lent = 1;
+void mcli_comm_leave(mcl_comm *c) {
+  if (mcli_comm_is_alone(c)) return;
+  if (--c->depth == 0)
+    mcli_guard_leave(&c->guard);
+  else if (c->depth == c->lender)
+    atomic_store(&c->borrower, this_thread());
+}
+
+int32_t mcli_comm_lend(mcl_comm *c) {
+  if (mcli_comm_is_alone(c)) return 0;
+  int32_t before = c->lender;
+  c->lender = c->depth;
+  atomic_store(&c->borrower, this_thread());
+  return before;
+}
+
+void mcli_comm_take_back(mcl_comm *c, int32_t lent_before) {
+  if (mcli_comm_is_alone(c)) return;
+  c->lender = lent_before;
+  atomic_store(&c->borrower, lent_before == c->depth ? this_thread() : NULL);
 }
 
 mcl_status mcli_comm_begin(mcl_comm *c, mcl_status s, uint64_t what, mcl_error *err) {
-  return mcli_comm_is_alone(c) || c->agreed ? s : agree(c, s, what, 0, err);
+  if (mcli_comm_is_alone(c)) return s;
+  return c->agreed ? known(c, s, err) : agree(c, s, what, 0, err);
 }
 
 // `what` of exchanges within a call: never that of a call.
@@ -207,13 +251,9 @@ enum { WITHIN = 1, AT_END = 2, ADDING = 3 };
 
 mcl_status mcli_comm_end(mcl_comm *c, mcl_status s, mcl_error *err) {
   if (mcli_comm_is_alone(c)) return s;
-  if (!c->agreed) s = agree(c, s, AT_END, 0, err);
-  if (--c->depth == 0) mcli_guard_leave(&c->guard);
+  s = c->agreed ? known(c, s, err) : agree(c, s, AT_END, 0, err);
+  mcli_comm_leave(c);
   return s;
-}
-
-void mcli_comm_leave(mcl_comm *c) {
-  if (!mcli_comm_is_alone(c) && --c->depth == 0) mcli_guard_leave(&c->guard);
 }
 
 // ---- moving numbers -------------------------------------------------------------------------------------------------
@@ -242,7 +282,7 @@ mcl_status mcli_comm_gather(mcl_comm *c, mcl_status s, const void *send, void *r
     if (s == MCL_OK && bytes > 0) memcpy(recv, send, (size_t)bytes);
     return s;
   }
-  if (c->agreed) return s;
+  if (c->agreed) return known(c, s, err);
   int64_t chunk = chunk_of(c);
   char *place = NULL;
   if (s == MCL_OK && bytes > chunk && !(place = MCLI_NEW(c->context, char, chunk * c->host.size)))
@@ -283,7 +323,8 @@ static mcl_status gather_round(mcl_comm *c, const parts *p, int64_t at, mcl_erro
 
 mcl_status mcli_comm_gather_parts(mcl_comm *c, mcl_status s, const int64_t *first, void *data,
                                   int64_t row_bytes, mcl_error *err) {
-  if (mcli_comm_is_alone(c) || c->agreed) return s;
+  if (mcli_comm_is_alone(c)) return s;
+  if (c->agreed) return known(c, s, err);
   if (s < 0) return agree(c, s, WITHIN, 0, err); // there may be no `first`
   parts p = {.first = first, .row_bytes = row_bytes, .data = data};
   for (int32_t r = 0; r < c->host.size; r++) {
@@ -320,7 +361,8 @@ static mcl_status add_by_host(mcl_comm *c, float *data, int64_t n, mcl_error *er
 }
 
 mcl_status mcli_comm_sum(mcl_comm *c, mcl_status s, float *data, int64_t n, mcl_error *err) {
-  if (mcli_comm_is_alone(c) || c->agreed) return s;
+  if (mcli_comm_is_alone(c)) return s;
+  if (c->agreed) return known(c, s, err);
   int64_t most = c->host.sum ? MCL_COMM_FLOATS : chunk_of(c) / (int64_t)sizeof(float);
   float *place = NULL;
   if (most > n) most = n;
@@ -336,7 +378,8 @@ mcl_status mcli_comm_sum(mcl_comm *c, mcl_status s, float *data, int64_t n, mcl_
 }
 
 mcl_status mcli_comm_add(mcl_comm *c, mcl_status s, int64_t *counts, int64_t n, mcl_error *err) {
-  if (mcli_comm_is_alone(c) || c->agreed) return s;
+  if (mcli_comm_is_alone(c)) return s;
+  if (c->agreed) return known(c, s, err);
   int64_t most = chunk_of(c) / (int64_t)sizeof *counts, *place = NULL;
   if (most > n) most = n;
   if (s == MCL_OK && !(place = MCLI_NEW(c->context, int64_t, most * c->host.size)))

@@ -46,8 +46,10 @@ static inline int mcli_comm_is_alone(const mcl_comm *c) {
 mcl_status mcli_comm_enter(mcl_comm *c, mcl_error *err);
 // `what` tells calls and their options apart: a hash. MCL_E_MISMATCH where ranks differ.
 mcl_status mcli_comm_begin(mcl_comm *c, mcl_status s, uint64_t what, mcl_error *err);
-// The next begin is that of a call which is made from within this one; its end leaves the rest to ours.
-void mcli_comm_lend(mcl_comm *c);
+// Until it is taken back this thread may make COLLECTIVE calls within this one, each after the other; their ends leave the rest to
+// ours. Other threads, and calls from within those, are MCL_E_BUSY as ever. What lend gives goes to take_back.
+int32_t mcli_comm_lend(mcl_comm *c);
+void mcli_comm_take_back(mcl_comm *c, int32_t lent_before);
 mcl_status mcli_comm_end(mcl_comm *c, mcl_status s, mcl_error *err);
 // In place of end where no rank is to take part: nothing was exchanged, and nothing is.
 void mcli_comm_leave(mcl_comm *c);

@@ -434,7 +434,9 @@ static mcl_status sum_gradients(mcl_encoder *e, mcl_comm *comm, mcl_error *err) 
   if (s == MCL_OK) {
     mcl_error inner;
     mcli_callback_begin(&inner);
+    int32_t lent = mcli_comm_lend(comm);
     s = e->table.sum_gradients(e->table.user, comm, &inner);
+    mcli_comm_take_back(comm, lent);
     s = ended(e, "sum_gradients", s, &inner, err);
   }
   if (s < 0) give_up(e);

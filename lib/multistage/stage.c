@@ -271,14 +271,10 @@ static mcl_status cluster(mcl_multistage *l, int32_t m, const mcl_rows *rows,
     k = mcl_clusterer_ref(l->o.clusterer);
   else
     s = mcl_clusterer_create_kmeans(l->context, &o, l->comm, &k, err);
-  if (s == MCL_OK) {
-    mcli_comm_lend(l->comm);
-    s = mcl_clusterer_fit(k, rows, monitor, err);
-  }
-  if (s == MCL_OK) {
-    mcli_comm_lend(l->comm);
-    s = mcl_clusterer_assign(k, rows, monitor, labels, NULL, err);
-  }
+  int32_t lent = mcli_comm_lend(l->comm);
+  if (s == MCL_OK) s = mcl_clusterer_fit(k, rows, monitor, err);
+  if (s == MCL_OK) s = mcl_clusterer_assign(k, rows, monitor, labels, NULL, err);
+  mcli_comm_take_back(l->comm, lent);
   if (s == MCL_OK) s = mcl_clusterer_get_report(k, &report, err);
   r->k_effective = report.k_effective;
   r->repairs = report.repairs;

@@ -269,9 +269,13 @@ static void within(test_rank *r) {
   failing inner = *f, none = {-1, -1, -1};
   CHECK_OK(mcli_comm_enter(r->comm, &err));
   mcl_status s = mcli_comm_begin(r->comm, MCL_OK, 9, &err);
-  mcli_comm_lend(r->comm);
+  int32_t lent = mcli_comm_lend(r->comm);
+  CHECK_OK(call(r, &none, &err));
   s = call(r, &inner, &err);
   ck_assert_int_eq(s, MCL_E_IO);
+  CHECK_FAILS(MCL_E_IO, "the disk", call(r, &none, &err)); // no further one is made
+  mcli_comm_take_back(r->comm, lent);
+  if (r->rank == 2) s = MCL_OK; // whoever has not listened has failed all the same
   CHECK_FAILS(MCL_E_IO, "the disk", mcli_comm_end(r->comm, s, &err));
   CHECK_OK(call(r, &none, &err));
 }
@@ -325,6 +329,43 @@ START_TEST(a_second_call_is_busy_and_exchanges_nothing) {
 }
 END_TEST
 
+// What was lent is this thread's, one call after the other, until it is taken back.
+static void *of_another_thread(void *user) {
+  mcl_error err;
+  failing none = {-1, -1, -1};
+  ck_assert_int_eq(call(user, &none, &err), MCL_E_BUSY);
+  return NULL;
+}
+
+static void borrow(test_rank *r) {
+  mcl_error err, other;
+  failing none = {-1, -1, -1};
+  pthread_t thread;
+  CHECK_OK(mcli_comm_enter(r->comm, &err));
+  int32_t lent = mcli_comm_lend(r->comm);
+  if (r->rank == 1) {
+    ck_assert_int_eq(pthread_create(&thread, NULL, of_another_thread, r), 0);
+    pthread_join(thread, NULL);
+  }
+  CHECK_OK(mcli_comm_enter(r->comm, &err));
+  ck_assert_int_eq(call(r, &none, &other), MCL_E_BUSY);
+  int32_t again = mcli_comm_lend(r->comm);
+  CHECK_OK(call(r, &none, &err));
+  mcli_comm_take_back(r->comm, again);
+  ck_assert_int_eq(call(r, &none, &other), MCL_E_BUSY);
+  CHECK_OK(mcli_comm_end(r->comm, MCL_OK, &err));
+  CHECK_OK(call(r, &none, &err));
+  mcli_comm_take_back(r->comm, lent);
+  ck_assert_int_eq(call(r, &none, &other), MCL_E_BUSY);
+  CHECK_OK(mcli_comm_end(r->comm, MCL_OK, &err));
+}
+
+START_TEST(calls_within_a_call_are_one_thread_s) {
+  test_ranks w = {.size = 3};
+  test_ranks_run(&w, borrow, NULL);
+}
+END_TEST
+
 // A process that has ended: the others fail now, and ever after.
 static void lose_one(test_rank *r) {
   mcl_error err;
@@ -361,4 +402,5 @@ RUN_TESTS("comm", create_checks_its_table, create_survives_every_failing_allocat
           shares_hold_every_row_once_in_whole_blocks, numbers_arrive_in_the_order_of_ranks,
           a_failure_is_the_same_on_all_ranks, a_failure_within_a_call_ends_both,
           different_calls_are_told_apart, a_second_call_is_busy_and_exchanges_nothing,
-          a_lost_rank_loses_the_comm, an_allgather_that_does_nothing_is_found_out)
+          calls_within_a_call_are_one_thread_s, a_lost_rank_loses_the_comm,
+          an_allgather_that_does_nothing_is_found_out)

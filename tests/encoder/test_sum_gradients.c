@@ -17,7 +17,7 @@ enum {
   DIM = 6,
   STEPS = 3
 };
-enum { MLP, CNN, CNN_WITH_NORM, PAIR, KINDS };
+enum { MLP, CNN, CNN_WITH_NORM, PAIR, WITHIN, KINDS };
 
 static float images[ROWS * INPUTS], gradients[2][ROWS * DIM];
 static int32_t texts[ROWS * CONTEXT];
@@ -43,8 +43,51 @@ static mcl_encoder *image_tower(mcl_context *c, int norm, uint64_t seed) {
   return e;
 }
 
+// A host's encoder that hands everything on to one within it.
+static mcl_status within_embed(void *user, const mcl_inputs *in, const mcl_array *out,
+                               mcl_error *err) {
+  return mcl_encoder_embed(user, in, out, err);
+}
+static mcl_status within_forward(void *user, const mcl_inputs *in, const mcl_array *out,
+                                 mcl_error *err) {
+  return mcl_encoder_forward(user, in, out, err);
+}
+static mcl_status within_backward(void *user, const mcl_inputs *in, const mcl_array *grad,
+                                  mcl_error *err) {
+  return mcl_encoder_backward(user, in, grad, err);
+}
+static mcl_status within_step(void *user, const mcl_step *s, mcl_error *err) {
+  return mcl_encoder_step(user, s, err);
+}
+static mcl_status within_sum(void *user, mcl_comm *comm, mcl_error *err) {
+  return mcl_encoder_sum_gradients(user, comm, err);
+}
+static void within_give_up(void *user) {
+  mcl_error err;
+  CHECK_OK(mcl_encoder_give_up(user, &err));
+}
+static void within_destroy(void *user) {
+  mcl_encoder_unref(user);
+}
+
+static mcl_encoder *around(mcl_context *c, mcl_encoder *inner) {
+  mcl_error err;
+  mcl_encoder *e = NULL;
+  mcl_host_encoder h;
+  mcl_struct_init(&h, sizeof h);
+  h.user = inner;
+  h.dim = mcl_encoder_dim(inner), h.projection_dim = mcl_encoder_projection_dim(inner);
+  h.flags = MCL_HOST_CHUNKS;
+  h.embed = within_embed, h.forward = within_forward, h.backward = within_backward;
+  h.step = within_step, h.sum_gradients = within_sum, h.give_up = within_give_up;
+  h.destroy = within_destroy;
+  CHECK_OK(mcl_encoder_create_host(c, &h, &e, &err));
+  return e;
+}
+
 static mcl_encoder *make(mcl_context *c, int kind, uint64_t seed) {
   mcl_error err;
+  if (kind == WITHIN) return around(c, make(c, MLP, seed));
   mcl_optimiser_options sgd;
   mcl_optimiser_options_init(&sgd, sizeof sgd);
   sgd.kind = MCL_SGD;
