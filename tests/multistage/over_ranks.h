@@ -381,6 +381,28 @@ static inline void loop_take(loop *j, outcome *out) {
     }
 }
 
+// ---- pulled: embeddings are a function of row and stage ---------------------------------------------------
+
+static inline void loop_put(const loop *j, const mcl_event *e, const mcl_batch *b) {
+  mcl_error err;
+  float *z = malloc((size_t)(b->n * INPUTS + 1) * sizeof *z);
+  for (int64_t i = 0; i < b->n * INPUTS; i++)
+    z[i] = number(b->indices[i / INPUTS] * (e->stage + 1), e->stage, i % INPUTS);
+  mcl_array a = mcl_matrix_f32(z, b->n, INPUTS);
+  CHECK_OK(mcl_multistage_put_embeddings(j->l, 0, b->indices, b->n, &a, &err));
+  free(z);
+}
+
+static inline void loop_take_labels(const loop *j, outcome *out) {
+  mcl_error err;
+  memset(out, 0, sizeof *out);
+  for (int s = 0; s < STAGES; s++) {
+    mcl_struct_init(&out->reports[s][0], sizeof out->reports[s][0]);
+    CHECK_OK(mcl_multistage_get_report(j->l, s, 0, &out->reports[s][0], &err));
+    CHECK_OK(mcl_multistage_labels(j->l, s, 0, out->labels[s][0], ROWS, &err));
+  }
+}
+
 static inline void check_same(const outcome *a, const outcome *b) {
   ck_assert_mem_eq(a->z, b->z, sizeof a->z);
   ck_assert_mem_eq(a->labels, b->labels, sizeof a->labels);

@@ -188,26 +188,6 @@ END_TEST
 
 // ---- pull ----------------------------------------------------------------------------------------------
 
-static void put(const loop *j, const mcl_event *e, const mcl_batch *b) {
-  mcl_error err;
-  float *z = malloc((size_t)(b->n * INPUTS + 1) * sizeof *z);
-  for (int64_t i = 0; i < b->n * INPUTS; i++)
-    z[i] = number(b->indices[i / INPUTS] * (e->stage + 1), e->stage, i % INPUTS);
-  mcl_array a = mcl_matrix_f32(z, b->n, INPUTS);
-  CHECK_OK(mcl_multistage_put_embeddings(j->l, 0, b->indices, b->n, &a, &err));
-  free(z);
-}
-
-static void take_labels(const loop *j, outcome *out) {
-  mcl_error err;
-  memset(out, 0, sizeof *out);
-  for (int s = 0; s < STAGES; s++) {
-    mcl_struct_init(&out->reports[s][0], sizeof out->reports[s][0]);
-    CHECK_OK(mcl_multistage_get_report(j->l, s, 0, &out->reports[s][0], &err));
-    CHECK_OK(mcl_multistage_labels(j->l, s, 0, out->labels[s][0], ROWS, &err));
-  }
-}
-
 // Pulls a whole loop; each request of memory in a stage's end fails once on t->rank where `failing`.
 static void pull(test_rank *r, trouble *t, bool failing, outcome *out) {
   mcl_error err;
@@ -233,9 +213,9 @@ static void pull(test_rank *r, trouble *t, bool failing, outcome *out) {
       if (r->rank == 0 && s < 0) t->failures++;
     }
     if (e.kind == MCL_BEGIN_STAGE) embedded = 0;
-    if (e.kind == MCL_EMBED_ROWS) put(&j, &e, &b), embedded += b.n;
+    if (e.kind == MCL_EMBED_ROWS) loop_put(&j, &e, &b), embedded += b.n;
   }
-  take_labels(&j, out);
+  loop_take_labels(&j, out);
   free(b.indices);
   loop_close(&j);
   if (r->rank == t->rank) ck_assert_int_eq(t->allocator.live, live);

@@ -135,7 +135,128 @@ START_TEST(a_host_s_encoder_and_a_clusterer_of_its_own) {
 }
 END_TEST
 
+// ---- stopped in mid-epoch, and gone on with elsewhere -------------------------------------------------------
+
+static void stop_within(test_rank *r) {
+  const plan *p = r->user;
+  mcl_error err;
+  loop j;
+  CHECK_OK(loop_open(&j, r, p, &err));
+  j.what = p->encoder == PAIR
+               ? LOAD
+               : BACKWARD; // two each a step; of 9 steps an epoch, in the second epoch
+  j.at = r->rank == r->size - 1 ? 2 * (9 + 5) + 1 : 0;
+  ck_assert_int_eq(loop_run(&j, &err), MCL_E_IO);
+  loop_close(&j);
+}
+
+static void go_on(test_rank *r) {
+  const plan *p = r->user;
+  mcl_error err;
+  loop j;
+  outcome *mine = malloc(sizeof *mine);
+  CHECK_OK(loop_open(&j, r, p, &err));
+  CHECK_OK(mcl_multistage_resume(j.l, p->save, &err));
+  CHECK_OK(loop_run(&j, &err));
+  loop_take(&j, mine);
+  if (r->rank == 0) memcpy(first, mine, sizeof *first);
+  if (r->size > 1) pthread_barrier_wait(&found);
+  check_same(mine, first);
+  free(mine);
+  loop_close(&j);
+}
+
+static void stop_and_go_on(plan p) {
+  static const int32_t sizes[][2] = {{1, 3}, {3, 1}, {2, 4}};
+  p.epochs = 2;
+  begin(&p);
+  for (int i = 0; i < 3; i++) {
+    p.save = test_directory("ranks_go_on");
+    p.save_every = 2;
+    run_on(&p, sizes[i][0], 0, stop_within);
+    run_on(&p, sizes[i][1], 0, go_on);
+    check_near(first, one, &p);
+  }
+  end();
+}
+
+START_TEST(a_run_stopped_in_mid_epoch_goes_on_over_another_number_of_ranks) {
+  plan p = pair;
+  p.duplicates = true;
+  stop_and_go_on(p);
+  p = (plan){.encoder = HOST_SUMS, .initial = MCL_INITIAL_PRECEDING};
+  stop_and_go_on(p);
+}
+END_TEST
+
+// Pulls until so many batches have been handed out, or to the end.
+static void pull(loop *j, int64_t batches, int32_t first_event) {
+  mcl_error err;
+  mcl_event e;
+  mcl_batch b;
+  mcl_struct_init(&e, sizeof e);
+  mcl_struct_init(&b, sizeof b);
+  b.capacity = mcl_multistage_batch_capacity(j->l);
+  b.indices = malloc((size_t)b.capacity * sizeof *b.indices);
+  for (e.kind = 0; e.kind != MCL_DONE && batches > 0;) {
+    CHECK_OK(mcl_multistage_next(j->l, NULL, &e, &b, &err));
+    if (first_event) ck_assert_int_eq(e.kind, first_event);
+    first_event = 0;
+    batches -= e.kind == MCL_TRAIN_BATCH;
+    if (e.kind == MCL_EMBED_ROWS) loop_put(j, &e, &b);
+  }
+  free(b.indices);
+}
+
+// Into the second stage; within it, and back into the first; to the end.
+static void pull_and_seek(test_rank *r) {
+  const plan *p = r->user;
+  mcl_error err;
+  loop j;
+  outcome *mine = malloc(sizeof *mine);
+  CHECK_OK(loop_open(&j, r, p, &err));
+  pull(&j, 30, MCL_BEGIN_STAGE); // 27 in the first stage
+  if (r->size > 1) CHECK_OK(mcl_multistage_seek(j.l, 1, 0, 7, &err));
+  if (r->size > 1) pull(&j, 1, MCL_RESUME_STAGE);
+  if (r->size > 1) CHECK_OK(mcl_multistage_seek(j.l, 0, 1, 2, &err));
+  pull(&j, 30, r->size > 1 ? MCL_RESUME_STAGE : 0);
+  if (r->rank == 0) CHECK_OK(mcl_multistage_save(j.l, p->save, &err));
+  pull(&j, INT64_MAX, 0);
+  loop_take_labels(&j, mine);
+  if (r->size == 1) memcpy(one, mine, sizeof *one);
+  check_same(mine, one);
+  free(mine);
+  loop_close(&j);
+}
+
+static void pull_the_rest(test_rank *r) {
+  const plan *p = r->user;
+  mcl_error err;
+  loop j;
+  outcome *mine = malloc(sizeof *mine);
+  CHECK_OK(loop_open(&j, r, p, &err));
+  CHECK_OK(mcl_multistage_resume(j.l, p->save, &err));
+  pull(&j, INT64_MAX, MCL_RESUME_STAGE);
+  loop_take_labels(&j, mine);
+  check_same(mine, one);
+  free(mine);
+  loop_close(&j);
+}
+
+START_TEST(a_host_that_seeks_and_resumes_has_the_bits_of_one_process) {
+  plan p = {.encoder = HOST_SUMS, .epochs = 3, .save = test_directory("ranks_pulled_on")};
+  one = malloc(sizeof *one);
+  for (int32_t size = 1; size <= 4; size++) {
+    run_on(&p, size, 0, pull_and_seek);
+    run_on(&p, 5 - size, 0, pull_the_rest);
+  }
+  free(one);
+}
+END_TEST
+
 RUN_TESTS("multistage over ranks, of every kind",
           a_pair_with_a_learnt_temperature_and_both_modalities_clustered, rows_that_are_the_same,
           chunks_of_uneven_parts, stages_that_come_trained,
-          stages_that_begin_with_the_weights_before, a_host_s_encoder_and_a_clusterer_of_its_own)
+          stages_that_begin_with_the_weights_before, a_host_s_encoder_and_a_clusterer_of_its_own,
+          a_run_stopped_in_mid_epoch_goes_on_over_another_number_of_ranks,
+          a_host_that_seeks_and_resumes_has_the_bits_of_one_process)
