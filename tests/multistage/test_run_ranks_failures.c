@@ -40,7 +40,7 @@ static bool fail_and_go_on(test_rank *r, trouble *t, int64_t at, const outcome *
   char word[32];
   loop j;
   outcome *got = malloc(sizeof *got);
-  int64_t live = t->allocator.live;
+  int64_t live = r->rank == t->rank ? t->allocator.live : 0;
   if (r->rank == 0 && t->p->save) empty_directory(t->p->save);
   CHECK_OK(loop_open(&j, r, t->p, &err));
   j.what = t->what, j.why = t->why;
@@ -194,7 +194,7 @@ static void pull(test_rank *r, trouble *t, bool failing, outcome *out) {
   loop j;
   mcl_event e;
   mcl_batch b;
-  int64_t share, embedded = 0, live = t->allocator.live;
+  int64_t share, embedded = 0, live = r->rank == t->rank ? t->allocator.live : 0;
   CHECK_OK(loop_open(&j, r, t->p, &err));
   mcl_comm_share(r->comm, ROWS, NULL, &share);
   mcl_struct_init(&e, sizeof e);
