@@ -9,10 +9,7 @@
 // All ranks see the same notes and so decide alike; nothing else is needed for them to stay in step.
 #include "comm/comm.h"
 
-#include <stdio.h>
 #include <string.h>
-
-#include "base/rng.h"
 
 // Round (1). `mark` tells a note from what an allgather that does nothing would leave.
 typedef struct note {
@@ -272,7 +269,7 @@ static mcl_status gather_chunks(mcl_comm *c, const char *send, char *recv, int64
 }
 
 static int64_t chunk_of(const mcl_comm *c) {
-  int64_t most = ROUND_BYTES / c->host.size;
+  int64_t most = ROUND_BYTES / mcl_comm_size(c);
   return most < MCL_COMM_BYTES ? most : MCL_COMM_BYTES;
 }
 
@@ -343,56 +340,67 @@ mcl_status mcli_comm_gather_parts(mcl_comm *c, mcl_status s, const int64_t *firs
   return s;
 }
 
-static mcl_status add_in_order(mcl_comm *c, float *data, int64_t n, float *place, mcl_error *err) {
-  mcl_status s = allgather(c, data, place, (size_t)n * sizeof *data, err);
+// ---- adding up ------------------------------------------------------------------------------------------------------
+
+// n numbers become their sums over ranks; `place`, where one was asked for, holds those of all ranks.
+typedef mcl_status (*add_fn)(mcl_comm *c, void *data, int64_t n, void *place, mcl_error *err);
+
+// Numbers of `size` bytes, at most `most` at once, in a place of libmcl's or, `by_host`, in none.
+static mcl_status add_up(mcl_comm *c, mcl_status s, void *data, int64_t n, int64_t size,
+                         int64_t most, int by_host, add_fn add, mcl_error *err) {
+  if (mcli_comm_is_alone(c)) return s;
+  if (c->agreed) return known(c, s, err);
+  char *place = NULL, *numbers = data;
+  if (most > n) most = n;
+  if (s == MCL_OK && !by_host &&
+      !(place = mcli_alloc(c->context, (size_t)(most * c->host.size), (size_t)size)))
+    s = mcli_nomem(err, "what the ranks add up");
+  s = agree(c, s, ADDING, (uint64_t)n, err);
+  for (int64_t at = 0, m; at < n && s == MCL_OK; at += m) {
+    m = n - at < most ? n - at : most;
+    s = add(c, numbers + at * size, m, place, err);
+  }
+  mcli_free(c->context, place);
+  return s;
+}
+
+static mcl_status add_floats(mcl_comm *c, void *data, int64_t n, void *place, mcl_error *err) {
+  float *x = data, *all = place;
+  mcl_status s = allgather(c, x, all, (size_t)n * sizeof *x, err);
   for (int64_t i = 0; i < n && s == MCL_OK; i++) {
     double sum = 0;
-    for (int32_t r = 0; r < c->host.size; r++) sum += (double)place[r * n + i];
-    data[i] = (float)sum;
+    for (int32_t r = 0; r < c->host.size; r++) sum += (double)all[r * n + i];
+    x[i] = (float)sum;
   }
   return s;
 }
 
-static mcl_status add_by_host(mcl_comm *c, float *data, int64_t n, mcl_error *err) {
+static mcl_status add_counts(mcl_comm *c, void *data, int64_t n, void *place, mcl_error *err) {
+  int64_t *x = data, *all = place;
+  mcl_status s = allgather(c, x, all, (size_t)n * sizeof *x, err);
+  for (int64_t i = 0; i < n && s == MCL_OK; i++) {
+    x[i] = 0;
+    for (int32_t r = 0; r < c->host.size; r++) x[i] += all[r * n + i];
+  }
+  return s;
+}
+
+static mcl_status add_by_host(mcl_comm *c, void *data, int64_t n, void *place, mcl_error *err) {
   mcl_error inner;
+  (void)place;
   mcli_callback_begin(&inner);
   mcl_status s = c->host.sum(c->host.user, data, (uint64_t)n, &inner);
   return settle(c, s, &inner, "mcl_host_comm.sum", err);
 }
 
 mcl_status mcli_comm_sum(mcl_comm *c, mcl_status s, float *data, int64_t n, mcl_error *err) {
-  if (mcli_comm_is_alone(c)) return s;
-  if (c->agreed) return known(c, s, err);
-  int64_t most = c->host.sum ? MCL_COMM_FLOATS : chunk_of(c) / (int64_t)sizeof(float);
-  float *place = NULL;
-  if (most > n) most = n;
-  if (s == MCL_OK && !c->host.sum && !(place = MCLI_NEW(c->context, float, most * c->host.size)))
-    s = mcli_nomem(err, "what the ranks add up");
-  s = agree(c, s, ADDING, (uint64_t)n, err);
-  for (int64_t at = 0, m; at < n && s == MCL_OK; at += m) {
-    m = n - at < most ? n - at : most;
-    s = c->host.sum ? add_by_host(c, data + at, m, err) : add_in_order(c, data + at, m, place, err);
-  }
-  mcli_free(c->context, place);
-  return s;
+  int64_t size = (int64_t)sizeof *data;
+  if (!mcli_comm_is_alone(c) && c->host.sum)
+    return add_up(c, s, data, n, size, MCL_COMM_FLOATS, 1, add_by_host, err);
+  return add_up(c, s, data, n, size, chunk_of(c) / size, 0, add_floats, err);
 }
 
 mcl_status mcli_comm_add(mcl_comm *c, mcl_status s, int64_t *counts, int64_t n, mcl_error *err) {
-  if (mcli_comm_is_alone(c)) return s;
-  if (c->agreed) return known(c, s, err);
-  int64_t most = chunk_of(c) / (int64_t)sizeof *counts, *place = NULL;
-  if (most > n) most = n;
-  if (s == MCL_OK && !(place = MCLI_NEW(c->context, int64_t, most * c->host.size)))
-    s = mcli_nomem(err, "what the ranks add up");
-  s = agree(c, s, ADDING, (uint64_t)n, err);
-  for (int64_t at = 0, m; at < n && s == MCL_OK; at += m) {
-    m = n - at < most ? n - at : most;
-    s = allgather(c, counts + at, place, (size_t)m * sizeof *counts, err);
-    for (int64_t i = 0; i < m && s == MCL_OK; i++) {
-      counts[at + i] = 0;
-      for (int32_t r = 0; r < c->host.size; r++) counts[at + i] += place[r * m + i];
-    }
-  }
-  mcli_free(c->context, place);
-  return s;
+  int64_t size = (int64_t)sizeof *counts;
+  return add_up(c, s, counts, n, size, chunk_of(c) / size, 0, add_counts, err);
 }
