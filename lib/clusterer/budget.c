@@ -15,6 +15,7 @@
 #include "clusterer/bounds.h"
 #include "clusterer/seeding.h"
 #include "clusterer/tree.h"
+#include "math/array.h"
 #include "math/scores.h"
 
 // Of one allocation, what is lost to its head and alignment; there are some hundred.
@@ -34,7 +35,7 @@ static double of_rows(double n, int32_t groups, int32_t method) { // (1)
 static double of_blocks(const mcli_sweep *s) { // (3): of a sweep
   if (!s->buffers) return 0;
   double numbers = (double)MCLI_SWEEP_BLOCK * s->rows.dim;
-  double readers = mcli_sweep_any_thread(s) ? s->slots : 1;
+  double readers = mcli_rows_any_thread(&s->rows) ? s->slots : 1;
   return numbers * (4.0 * s->slots * s->depth + (s->scratch ? 8.0 * readers : 0));
 }
 

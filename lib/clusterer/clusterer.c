@@ -138,7 +138,7 @@ mcl_status mcl_clusterer_set_centroids(mcl_clusterer *k, const mcl_array *centro
 
 // ---- COLLECTIVE -----------------------------------------------------------------------------------
 
-enum { FIT = 1, ASSIGN };
+enum { FIT = 1, ASSIGN, ASSIGN_WITH_DISTANCES };
 
 // Of a call: what it is, the rows, and what the kind has.
 static uint64_t fingerprint(const mcl_clusterer *k, int32_t call, const mcl_rows *rows,
@@ -189,7 +189,8 @@ static mcl_status assign(const mcl_clusterer *k, const mcl_rows *rows, const mcl
   if (s == MCL_OK) s = want_fitted(k, 0, err);
   if (s == MCL_OK) s = mcli_rows_open(rows, "rows", &opened, err);
   if (s == MCL_OK) s = mcli_watch_begin(&watch, monitor, "assign", 0, err);
-  if (s == MCL_OK) what = fingerprint(k, distances ? ASSIGN + 1 : ASSIGN, &opened, k->fitted);
+  if (s == MCL_OK)
+    what = fingerprint(k, distances ? ASSIGN_WITH_DISTANCES : ASSIGN, &opened, k->fitted);
   s = mcli_comm_begin(k->comm, s, what, err);
   if (s < 0) return s;
   // Const towards the host: the count of readers is the handle's own bookkeeping.

@@ -36,12 +36,6 @@ static mcl_status look_block(void *job, const mcli_block *b, mcl_error *err) {
   return MCL_OK;
 }
 
-static mcl_status look_wave(void *job, uint32_t segment, uint32_t n, int64_t done, int64_t blocks,
-                            mcl_error *err) {
-  (void)job, (void)segment, (void)n, (void)done, (void)blocks, (void)err;
-  return MCL_OK;
-}
-
 // Segment after segment into the first, which is (2)'s sums.
 static void add_segments(const look *l, uint32_t segments) {
   for (uint32_t i = 1; i < segments; i++) {
@@ -57,7 +51,7 @@ mcl_status mcli_survey(mcl_context *c, const mcli_sweep *s, int32_t metric, floa
   l.sums = MCLI_NEW0(c, double, segments *l.dim);
   l.squares = MCLI_NEW0(c, double, segments);
   mcl_status status = l.sums && l.squares ? MCL_OK : mcli_nomem(err, "the sums of columns");
-  if (status == MCL_OK) status = mcli_sweep_run(s, look_block, look_wave, &l, err);
+  if (status == MCL_OK) status = mcli_sweep_run(s, look_block, NULL, &l, err);
   status = mcli_sweep_share(s, status, l.sums, l.dim, err);
   status = mcli_sweep_share(s, status, l.squares, 1, err);
   if (status == MCL_OK) {

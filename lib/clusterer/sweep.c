@@ -35,7 +35,7 @@ static mcl_status open_buffers(mcli_sweep *s, mcl_error *err) {
   int64_t most = rows->rows < MCLI_SWEEP_BLOCK ? rows->rows : MCLI_SWEEP_BLOCK;
   int64_t numbers = (most > 0 ? most : 1) * rows->dim;
   if (!is_plain(rows)) s->buffers = MCLI_NEW(s->context, float, numbers * s->slots * s->depth);
-  int64_t readers = mcli_sweep_any_thread(s) ? s->slots : 1;
+  int64_t readers = mcli_rows_any_thread(&s->rows) ? s->slots : 1;
   if (!rows->array && rows->dtype != MCL_F32)
     s->scratch = MCLI_NEW(s->context, double, numbers *readers);
   int missing =
@@ -50,12 +50,11 @@ mcl_status mcli_sweep_open(mcl_context *c, mcl_comm *comm, const mcl_rows *rows,
   s->comm = comm;
   s->rows = *rows;
   s->grid = mcli_grid_make(comm, rows->rows);
-  s->first = mcli_grid_row(&s->grid, s->grid.first);
-  s->n = mcli_grid_row(&s->grid, s->grid.first + s->grid.n) - s->first;
+  mcl_comm_share(comm, rows->rows, &s->first, &s->n);
   s->blocks = (s->n + MCLI_SWEEP_BLOCK - 1) / MCLI_SWEEP_BLOCK;
   s->slots = mcli_workers(c) < s->grid.n ? mcli_workers(c) : s->grid.n;
   if (s->slots == 0) s->slots = 1;
-  int ahead = !mcli_sweep_any_thread(s) && mcli_workers(c) > 1 && s->blocks > s->slots;
+  int ahead = !mcli_rows_any_thread(&s->rows) && mcli_workers(c) > 1 && s->blocks > s->slots;
   s->depth = ahead ? MCLI_SWEEP_DEPTH : 1;
   mcl_status status = open_shares(s, err);
   if (status == MCL_OK) status = open_buffers(s, err);
@@ -83,7 +82,7 @@ mcl_status mcli_sweep_load(const mcli_sweep *s, int64_t number, uint32_t segment
   int64_t before = ((int64_t)slot * s->depth + at) * MCLI_SWEEP_BLOCK * s->rows.dim;
   float *buffer = s->buffers ? s->buffers + before : NULL;
   double *scratch = s->scratch;
-  if (scratch && mcli_sweep_any_thread(s)) scratch += before;
+  if (scratch && mcli_rows_any_thread(&s->rows)) scratch += before;
   if (!s->rows.array || !s->finite)
     return mcli_rows_block(&s->rows, b->row, b->n, buffer, scratch, &b->x, err);
   b->x = mcli_array_plain(s->rows.array, b->row);
@@ -128,9 +127,9 @@ mcl_status mcli_sweep_run(const mcli_sweep *s, mcli_block_fn block, mcli_wave_fn
                           mcl_error *err) {
   wave *w = MCLI_NEW0(s->context, wave, 1);
   mcli_feed *feed = NULL;
-  if (w && !mcli_sweep_any_thread(s)) feed = mcli_feed_open(s, block, job);
+  if (w && !mcli_rows_any_thread(&s->rows)) feed = mcli_feed_open(s, block, job);
   mcl_status status = MCL_OK;
-  if (!w || (!feed && !mcli_sweep_any_thread(s))) {
+  if (!w || (!feed && !mcli_rows_any_thread(&s->rows))) {
     status = mcli_nomem(err, "a pass over rows");
     goto done;
   }
@@ -145,6 +144,7 @@ mcl_status mcli_sweep_run(const mcli_sweep *s, mcli_block_fn block, mcli_wave_fn
                   : mcli_parallel(s->context, w->n, run_segment, w, err);
     if (status == MCL_OK) status = first_failure(w, err);
     if (status < 0) break;
+    if (!after) continue;
     int64_t begun, n;
     mcli_sweep_segment(s, first + w->n - 1, &begun, &n);
     int64_t done = begun + n - s->first / MCLI_SWEEP_BLOCK;

@@ -23,7 +23,7 @@ typedef struct mcli_block {
 
 // Runs in a task; blocks of one slot come one after another, in the order of their rows.
 typedef mcl_status (*mcli_block_fn)(void *job, const mcli_block *block, mcl_error *err);
-// Runs on the calling thread when slots 0 .. n - 1 hold whole segments, `segment` and those after it,
+// NULL where nothing is to be done then. Runs on the calling thread when slots 0 .. n - 1 hold whole segments, `segment` and those after it,
 // which come after all of the wave before: adds them to the totals in the order of slots and
 // empties them. `done` of `blocks` blocks of this rank have been seen.
 typedef mcl_status (*mcli_wave_fn)(void *job, uint32_t segment, uint32_t n, int64_t done,
@@ -46,11 +46,6 @@ typedef struct mcli_sweep {
   // caller's thread reads.
   void *scratch;
 } mcli_sweep;
-
-// Whether rows may be had in tasks.
-static inline int mcli_sweep_any_thread(const mcli_sweep *s) {
-  return s->rows.array != NULL || (s->rows.flags & MCL_ROWS_ANY_THREAD) != 0;
-}
 
 // `rows` has been opened and outlives the sweep, as `comm` does.
 mcl_status mcli_sweep_open(mcl_context *c, mcl_comm *comm, const mcl_rows *rows, mcli_sweep *s,

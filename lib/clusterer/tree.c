@@ -32,14 +32,17 @@ static int are_siblings(const mcli_node *left, const mcli_node *right) {
   return left->level == right->level && left->index % 2 == 0 && right->index == left->index + 1;
 }
 
+static mcli_node parent_of(const mcli_node *left) {
+  return (mcli_node){left->level + 1, left->index / 2, left->at};
+}
+
 // The nodes of a range of segments, and the most that were held at one time.
 static int32_t nodes_of(uint32_t first, uint32_t segments, mcli_node *nodes, int32_t *most) {
   int32_t n = 0;
   *most = 0;
   for (uint32_t i = first; i < first + segments; i++) {
     mcli_node node = {0, (int32_t)i, {NULL, NULL}};
-    for (; n > 0 && are_siblings(&nodes[n - 1], &node); n--)
-      node = (mcli_node){node.level + 1, node.index / 2, {NULL, NULL}};
+    while (n > 0 && are_siblings(&nodes[n - 1], &node)) node = parent_of(&nodes[--n]);
     nodes[n++] = node;
     if (n > *most) *most = n;
   }
@@ -94,7 +97,7 @@ void mcli_tree_push(mcli_tree *t, uint32_t segment, mcli_sums *leaf) {
     const mcli_node *left = &t->nodes[--t->n];
     put_off(t, &left->at, &node.at);
     t->spare[t->n_spare++] = node.at;
-    node = (mcli_node){left->level + 1, left->index / 2, left->at};
+    node = parent_of(left);
   }
   t->nodes[t->n++] = node;
   *leaf = t->spare[--t->n_spare];
@@ -129,50 +132,87 @@ mcl_status mcli_tree_add(mcli_tree *t, mcl_error *err) {
 
 // ---- over ranks ---------------------------------------------------------------------------------
 
-// Every rank's nodes, those of rank 0 first.
+// One of all ranks' nodes goes into another.
+typedef struct pair {
+  int32_t to, from;
+} pair;
+
+// Every rank's nodes, those of rank 0 first. What is added to what is the same for every cluster.
 typedef struct meeting {
-  mcli_node *nodes;     // [n]
-  int32_t *owner;       // [n]: of which rank
-  int32_t *first;       // [ranks + 1]: nodes before its own
-  double **row;         // [n]: of one cluster
+  pair *pairs;          // [n - 1], in this order; all end in node 0
+  int64_t *place;       // [n]: where a node's sums of a round's first cluster lie in recv
   double *send, *recv;  // [round, width], [ranks, round, width]
   int64_t width, round; // numbers of a cluster: most nodes of a rank, [dim] each, and its count
   int32_t n;
 } meeting;
 
 static void close_meeting(mcl_context *c, meeting *m) {
-  mcli_free(c, m->nodes);
-  mcli_free(c, m->owner);
-  mcli_free(c, m->first);
-  mcli_free(c, m->row);
+  mcli_free(c, m->pairs);
+  mcli_free(c, m->place);
   mcli_free(c, m->send);
   mcli_free(c, m->recv);
 }
 
-static mcl_status open_meeting(const mcli_tree *t, meeting *m, mcl_error *err) {
-  mcl_context *c = t->context;
-  int32_t size = mcl_comm_size(t->comm), most = 0, held;
-  memset(m, 0, sizeof *m);
-  m->nodes = MCLI_NEW(c, mcli_node, 2 * size * MCLI_TREE_NODES);
-  m->owner = MCLI_NEW(c, int32_t, size * MCLI_TREE_NODES);
-  m->row = MCLI_NEW(c, double *, size *MCLI_TREE_NODES);
-  m->first = MCLI_NEW0(c, int32_t, size + 1);
-  if (!m->nodes || !m->owner || !m->row || !m->first) return mcli_nomem(err, "sums of all ranks");
-  for (int32_t r = 0; r < size; r++) {
-    uint32_t first, segments;
-    mcli_grid_segments(&t->grid, size, r, &first, &segments);
-    int32_t n = nodes_of(first, segments, m->nodes + m->n, &held);
-    for (int32_t i = 0; i < n; i++) m->owner[m->n + i] = r;
-    m->n += n;
-    m->first[r + 1] = m->n;
-    if (n > most) most = n;
+// (1), and the rest from right to left: nodes [n] are used up, and at [n] gets their numbers.
+static void plan_pairs(mcli_node *nodes, int32_t *at, int32_t n, pair *pairs) {
+  int32_t held = 0, found = 0;
+  for (int32_t i = 0; i < n; i++) {
+    mcli_node node = nodes[i];
+    int32_t number = i;
+    while (held > 0 && are_siblings(&nodes[held - 1], &node)) {
+      node = parent_of(&nodes[--held]);
+      pairs[found++] = (pair){at[held], number};
+      number = at[held];
+    }
+    at[held] = number;
+    nodes[held++] = node;
   }
+  for (; held > 1; held--) pairs[found++] = (pair){at[held - 2], at[held - 1]};
+}
+
+// All ranks' nodes, and whose they are.
+static int32_t nodes_of_all(const mcli_tree *t, mcli_node *nodes, int32_t *owner, int32_t *most) {
+  int32_t n = 0, held;
+  *most = 0;
+  for (int32_t r = 0; r < mcl_comm_size(t->comm); r++) {
+    uint32_t first, segments;
+    mcli_grid_segments(&t->grid, mcl_comm_size(t->comm), r, &first, &segments);
+    int32_t many = nodes_of(first, segments, nodes + n, &held);
+    for (int32_t i = 0; i < many; i++) owner[n++] = r;
+    if (many > *most) *most = many;
+  }
+  return n;
+}
+
+static void open_rounds(const mcli_tree *t, meeting *m, const int32_t *owner, int32_t most) {
+  int32_t size = mcl_comm_size(t->comm);
   m->width = (int64_t)most * t->dim + 1;
   m->round = ROUND / (m->width * size);
   if (m->round > t->k) m->round = t->k;
   if (m->round < 1) m->round = 1;
-  m->send = MCLI_NEW0(c, double, m->round * m->width);
-  m->recv = MCLI_NEW(c, double, m->round * m->width * size);
+  for (int32_t i = 0, of_rank = 0; i < m->n; i++) {
+    of_rank = i > 0 && owner[i] == owner[i - 1] ? of_rank + 1 : 0;
+    m->place[i] = owner[i] * m->round * m->width + (int64_t)of_rank * t->dim;
+  }
+  m->send = MCLI_NEW0(t->context, double, m->round * m->width);
+  m->recv = MCLI_NEW(t->context, double, m->round * m->width * size);
+}
+
+static mcl_status open_meeting(const mcli_tree *t, meeting *m, mcl_error *err) {
+  mcl_context *c = t->context;
+  int32_t all = mcl_comm_size(t->comm) * MCLI_TREE_NODES, most;
+  memset(m, 0, sizeof *m);
+  mcli_node *nodes = MCLI_NEW(c, mcli_node, all);
+  int32_t *numbers = MCLI_NEW(c, int32_t, all); // owners, then what is left of the nodes
+  m->pairs = MCLI_NEW(c, pair, all);
+  m->place = MCLI_NEW(c, int64_t, all);
+  if (nodes && numbers && m->pairs && m->place) {
+    m->n = nodes_of_all(t, nodes, numbers, &most);
+    open_rounds(t, m, numbers, most);
+    plan_pairs(nodes, numbers, m->n, m->pairs);
+  }
+  mcli_free(c, nodes);
+  mcli_free(c, numbers);
   return m->send && m->recv ? MCL_OK : mcli_nomem(err, "sums of all ranks");
 }
 
@@ -210,26 +250,14 @@ static void take_out(mcli_tree *t, int64_t j, int64_t width, double *to) {
   t->counts[j] = 0;
 }
 
-// (1), the whole of it, for cluster i of the round.
+// Cluster i of the round, of all ranks.
 static void put_in(const mcli_tree *t, const meeting *m, int64_t i, double *sum, int64_t *count) {
-  int32_t size = mcl_comm_size(t->comm), n = 0;
-  mcli_node *stack = m->nodes + m->n; // there is room for twice as many
-  for (int32_t r = 0; r < size; r++)
-    *count += (int64_t)m->recv[(r * m->round + i) * m->width + m->width - 1];
-  for (int32_t at = 0; at < m->n; at++) {
-    mcli_node node = m->nodes[at];
-    int32_t r = m->owner[at];
-    double *row = m->recv + (r * m->round + i) * m->width + (int64_t)(at - m->first[r]) * t->dim;
-    for (; n > 0 && are_siblings(&stack[n - 1], &node); n--) {
-      add_row(m->row[n - 1], row, t->dim);
-      row = m->row[n - 1];
-      node = (mcli_node){node.level + 1, node.index / 2, {NULL, NULL}};
-    }
-    stack[n] = node;
-    m->row[n++] = row;
-  }
-  for (; n > 1; n--) add_row(m->row[n - 2], m->row[n - 1], t->dim);
-  if (n > 0) add_row(sum, m->row[0], t->dim);
+  double *all = m->recv + i * m->width;
+  for (int32_t r = 0; r < mcl_comm_size(t->comm); r++)
+    *count += (int64_t)all[r * m->round * m->width + m->width - 1];
+  for (int32_t p = 0; p + 1 < m->n; p++)
+    add_row(all + m->place[m->pairs[p].to], all + m->place[m->pairs[p].from], t->dim);
+  if (m->n > 0) add_row(sum, all + m->place[0], t->dim);
 }
 
 static mcl_status exchange(mcli_tree *t, meeting *m, double *sums, int64_t *counts,

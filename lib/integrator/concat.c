@@ -109,7 +109,7 @@ static mcl_status write_all(concat *j, const mcl_array *out, mcl_error *err) {
   for (int32_t s = 0; status == MCL_OK && s < stages; s++) {
     status = start_stage(j, s, out, err);
     arrays += j->stages[s].source.rows.array != NULL;
-    any += mcli_source_any_thread(&j->stages[s].source);
+    any += mcli_rows_any_thread(&j->stages[s].source.rows);
   }
   for (int32_t s = 0; status == MCL_OK && arrays == stages && s < stages; s++)
     status = mcli_source_finite(&j->stages[s].source, j->first, j->n, err);

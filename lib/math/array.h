@@ -38,6 +38,10 @@ uint16_t mcli_float_to_half(float f);
 // mcl_rows, made safe: the struct copied, shapes and types checked. `name` is the argument's. Then rows, dim and
 // dtype are set for arrays too.
 mcl_status mcli_rows_open(const mcl_rows *rows, const char *name, mcl_rows *out, mcl_error *err);
+// Whether they may be had in tasks, by several at once.
+static inline int mcli_rows_any_thread(const mcl_rows *opened) {
+  return opened->array != NULL || (opened->flags & MCL_ROWS_ANY_THREAD) != 0;
+}
 // Rows as float32 into `out`, [n, dim], whatever they are; `scratch` as below.
 mcl_status mcli_rows_load(const mcl_rows *opened, int64_t first, int64_t n, float *out,
                           void *scratch, mcl_error *err);

@@ -133,7 +133,7 @@ static mcl_status one_slab(mcli_cross *x, step *t, int64_t number, int64_t next,
   slab_of(x, number, &t->from, &t->rows);
   t->slab = x->slabs[at];
   mcli_probe_fill f = {.out = x->slabs[!at]};
-  int ahead = next >= 0 && next != x->holds[!at] && mcli_source_any_thread(x->gallery);
+  int ahead = next >= 0 && next != x->holds[!at] && mcli_rows_any_thread(&x->gallery->rows);
   t->loads = 0;
   if (ahead) {
     t->load = load_of(x, next, &f);

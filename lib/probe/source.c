@@ -40,7 +40,7 @@ mcl_status mcli_source_start(mcli_source *s, int64_t rows, int hold, mcl_error *
   int64_t readers, block, all, copy;
   int converts = !s->rows.array && s->rows.dtype != MCL_F32;
   s->slots = rows <= SOURCE_ROWS ? 1 : (int32_t)mcli_workers(s->context);
-  readers = mcli_source_any_thread(s) ? s->slots : 1;
+  readers = mcli_rows_any_thread(&s->rows) ? s->slots : 1;
   if (!mcli_mul(block_rows(s), s->rows.dim, &block) || !mcli_mul(block, s->slots, &all) ||
       !mcli_mul(s->rows.rows, s->rows.dim, &copy))
     return mcli_fail(err, MCL_E_LIMIT, "%s has too many numbers", s->name);
@@ -90,7 +90,7 @@ static mcl_status read(const mcli_source *s, const mcli_source_block *b, int64_t
                        mcl_error *err) {
   if (s->filled) return MCL_OK;
   double *scratch = s->scratch;
-  if (scratch && mcli_source_any_thread(s)) scratch += slot * block_rows(s) * s->rows.dim;
+  if (scratch && mcli_rows_any_thread(&s->rows)) scratch += slot * block_rows(s) * s->rows.dim;
   return mcli_rows_load(&s->rows, b->first, b->n, b->x, scratch, err);
 }
 
@@ -195,13 +195,13 @@ static mcl_status run_read(group *g, uint32_t n, mcl_error *err) {
 // workers busy, more would keep the host waiting.
 static int64_t parts_at_once(const mcli_source *s, int64_t parts) {
   if (s->filled || s->rows.array) return parts;
-  return s->slots * (mcli_source_any_thread(s) ? 2 : 1);
+  return s->slots * (mcli_rows_any_thread(&s->rows) ? 2 : 1);
 }
 
 mcl_status mcli_source_run(const mcli_source_pass *p, mcli_watch *watch, mcl_error *err) {
   mcli_source *s = p->source;
   int64_t parts = mcli_source_parts(p), most = parts_at_once(s, parts);
-  int any = s->filled || mcli_source_any_thread(s);
+  int any = s->filled || mcli_rows_any_thread(&s->rows);
   mcl_status status = MCL_OK;
   for (int64_t first = 0; first < parts && status == MCL_OK; first += most) {
     group g = {p, first, 0};

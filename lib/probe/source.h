@@ -29,10 +29,6 @@ typedef struct mcli_source {
   mcli_source_failure *failures; // [slots]: the first of each worker
 } mcli_source;
 
-static inline int mcli_source_any_thread(const mcli_source *s) {
-  return s->rows.array != NULL || (s->rows.flags & MCL_ROWS_ANY_THREAD) != 0;
-}
-
 // Of an array, in `rows`; NULL of NULL, which opening will refuse.
 const mcl_rows *mcli_source_of(const mcl_array *array, mcl_rows *rows);
 // Checks: `cols` columns unless negative. Nothing is read or allocated.
