@@ -17,13 +17,14 @@
 void mcli_cell_order_free(mcl_context *c, mcli_cell_order *o) {
   mcli_free(c, o->first);
   mcli_free(c, o->rows);
+  mcli_free(c, o->cell);
 }
 
 mcl_status mcli_cell_order_make(const mcl_multistage *l, const mcl_sampler *sampler,
                                 mcli_cell_order *o, mcl_error *err) {
   mcl_context *c = l->context;
   memset(o, 0, sizeof *o);
-  int64_t *cell = MCLI_NEW(c, int64_t, l->rows);
+  int64_t *cell = o->cell = MCLI_NEW(c, int64_t, l->rows);
   o->rows = MCLI_NEW(c, int64_t, l->rows);
   mcl_status s =
       cell && o->rows ? mcl_sampler_cells(sampler, cell, l->rows, err) : mcli_nomem(err, "cells");
@@ -39,7 +40,6 @@ mcl_status mcli_cell_order_make(const mcl_multistage *l, const mcl_sampler *samp
       if (cell[i] >= 0) o->rows[o->first[cell[i] + 1]++] = i;
     o->n = o->first[o->cells];
   }
-  mcli_free(c, cell);
   return s;
 }
 

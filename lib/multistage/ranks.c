@@ -114,56 +114,24 @@ static mcl_status gather(mcli_trainer *t, const mcl_batch *batch, int32_t dim, m
 
 // ---- (2) -----------------------------------------------------------------------------------------------
 
-static mcl_status run_loss(mcli_trainer *t, const mcl_loss_options *o, const mcl_loss_inputs *in,
-                           mcl_loss_result *r, mcl_error *err) {
-  return t->l->o.loss_kind == MCL_LOSS_NT_XENT ? mcl_loss_nt_xent(t->l->context, o, in, r, err)
-                                               : mcl_loss_info_nce(t->l->context, o, in, r, err);
-}
-
-// Rows [n, dim] of both views and of their gradients.
-typedef struct sides {
-  mcl_array z[2], dz[2];
-} sides;
-
-static void make_sides(sides *of, float *const z[2], float *const dz[2], int64_t n, int32_t dim) {
-  for (int v = 0; v < 2; v++) {
-    of->z[v] = mcl_matrix_f32(z[v], n, dim);
-    of->dz[v] = mcl_matrix_f32(dz[v], n, dim);
-  }
-}
-
-static mcl_status loss_at_home(mcli_trainer *t, const mcl_batch *batch, int32_t dim,
-                               const mcl_loss_options *o, mcl_loss_result *r, mcl_error *err) {
-  sides mine;
-  mcl_loss_inputs in;
-  if (batch->n == 0) return MCL_OK;
-  make_sides(&mine, t->z, t->dz, batch->n, dim);
-  mcl_struct_init(&in, sizeof in);
-  in.za = &mine.z[0], in.zb = &mine.z[1], in.dza = &mine.dz[0], in.dzb = &mine.dz[1];
-  in.cells = batch->cells;
-  in.duplicates = mcli_views_duplicates(t->views, batch, 0);
-  in.other_duplicates = mcli_views_duplicates(t->views, batch, 1);
-  return run_loss(t, o, &in, r, err);
-}
-
 // Of a one-way loss the anchors are rows of view 0 alone: za is this rank's then, and dza all there is of it.
 static mcl_status loss_of_whole(mcli_trainer *t, const mcl_batch *batch, int32_t dim,
                                 const mcl_loss_options *o, mcl_loss_result *r, mcl_error *err) {
   mcl_multistage *l = t->l;
   mcli_whole *w = &t->whole;
-  sides all, mine;
   mcl_loss_inputs in;
   mcl_loss_options options = *o;
   int64_t first = w->first[mcl_comm_rank(l->comm)], n = w->first[mcl_comm_size(l->comm)];
   mcl_batch whole = {.indices = w->indices, .cells = w->cells, .n = n};
   int one_way = (o->flags & MCL_ONE_WAY) != 0;
-  make_sides(&all, w->z, w->dz, n, dim);
-  make_sides(&mine, t->z, t->dz, batch->n, dim);
   for (int v = 0; v < 2; v++) memset(w->dz[v], 0, (size_t)(n * dim) * sizeof(float));
   if (n == 0 || (one_way && batch->n == 0)) return MCL_OK;
+  mcl_array za = one_way ? mcl_matrix_f32(t->z[0], batch->n, dim) : mcl_matrix_f32(w->z[0], n, dim);
+  mcl_array dza =
+      one_way ? mcl_matrix_f32(t->dz[0], batch->n, dim) : mcl_matrix_f32(w->dz[0], n, dim);
+  mcl_array zb = mcl_matrix_f32(w->z[1], n, dim), dzb = mcl_matrix_f32(w->dz[1], n, dim);
   mcl_struct_init(&in, sizeof in);
-  in.za = one_way ? &mine.z[0] : &all.z[0], in.zb = &all.z[1];
-  in.dza = one_way ? &mine.dz[0] : &all.dz[0], in.dzb = &all.dz[1];
+  in.za = &za, in.zb = &zb, in.dza = &dza, in.dzb = &dzb;
   in.cells = w->cells;
   in.duplicates = mcli_views_duplicates(t->views, &whole, 0);
   in.other_duplicates = mcli_views_duplicates(t->views, &whole, 1);
@@ -174,7 +142,7 @@ static mcl_status loss_of_whole(mcli_trainer *t, const mcl_batch *batch, int32_t
     in.first_anchor = first;
     in.anchors = batch->n;
   }
-  mcl_status s = run_loss(t, &options, &in, r, err);
+  mcl_status s = mcli_loss_run(t, &options, &in, r, err);
   if (s == MCL_OK && one_way)
     memcpy(w->dz[0] + first * dim, t->dz[0], (size_t)(batch->n * dim) * sizeof(float));
   return s;
@@ -236,7 +204,7 @@ mcl_status mcli_loss_over_ranks(mcli_trainer *t, const mcl_event *event, const m
   mcl_status s = arrive(t->l, &t->whole, event, batch, err);
   if (s < 0) return s;
   if (is_packed(t->l)) {
-    s = loss_at_home(t, batch, dim, &o, r, err);
+    s = mcli_loss_at_home(t, batch, dim, &o, r, err);
   } else {
     s = gather(t, batch, dim, err);
     if (s == MCL_OK) s = loss_of_whole(t, batch, dim, &o, r, err);

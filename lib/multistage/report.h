@@ -1,5 +1,5 @@
-// What a stage's report is made of: sizes of cells (cells.c), how well rows are told apart in them
-// (told.c), and what follows (advice.c). stage.c puts it together.
+// What a stage's report is made of: sizes of cells (cells.c), how alike their rows are (cosine.c), how
+// well rows are told apart in them (told.c), and what follows (advice.c). stage.c puts it together.
 #ifndef MCL_MULTISTAGE_REPORT_H
 #define MCL_MULTISTAGE_REPORT_H
 
@@ -10,12 +10,17 @@
 typedef struct mcli_cell_order {
   int64_t *first; // [cells + 1]
   int64_t *rows;  // [n], rising within a cell until mcli_told() has worked on them
+  int64_t *cell;  // [rows of the loop]: of each, -1: none
   int64_t cells, n;
 } mcli_cell_order;
 
 mcl_status mcli_cell_order_make(const mcl_multistage *l, const mcl_sampler *s, mcli_cell_order *o,
                                 mcl_error *err);
 void mcli_cell_order_free(mcl_context *c, mcli_cell_order *o); // of a half-made one too
+
+// Mean cosine of two different rows of one cell; NaN where no cell has two. An exchange.
+mcl_status mcli_cell_cosine(const mcl_multistage *l, const mcli_cell_order *o, const mcl_rows *rows,
+                            double *out, mcl_error *err);
 
 // Members as those of mcl_stage_report.
 typedef struct mcli_cell_figures {

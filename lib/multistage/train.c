@@ -187,6 +187,29 @@ static mcl_status backward(mcli_trainer *t, mcl_encoder *e, chunk *k, mcl_error 
 
 // ---- a step --------------------------------------------------------------------------------------------
 
+mcl_status mcli_loss_run(const mcli_trainer *t, const mcl_loss_options *o,
+                         const mcl_loss_inputs *in, mcl_loss_result *r, mcl_error *err) {
+  return t->l->o.loss_kind == MCL_LOSS_NT_XENT ? mcl_loss_nt_xent(t->l->context, o, in, r, err)
+                                               : mcl_loss_info_nce(t->l->context, o, in, r, err);
+}
+
+mcl_status mcli_loss_at_home(mcli_trainer *t, const mcl_batch *batch, int32_t dim,
+                             const mcl_loss_options *o, mcl_loss_result *r, mcl_error *err) {
+  mcl_array z[2], dz[2];
+  mcl_loss_inputs in;
+  if (batch->n == 0) return MCL_OK;
+  for (int v = 0; v < 2; v++) {
+    z[v] = mcl_matrix_f32(t->z[v], batch->n, dim);
+    dz[v] = mcl_matrix_f32(t->dz[v], batch->n, dim);
+  }
+  mcl_struct_init(&in, sizeof in);
+  in.za = &z[0], in.zb = &z[1], in.dza = &dz[0], in.dzb = &dz[1];
+  in.cells = batch->cells;
+  in.duplicates = mcli_views_duplicates(t->views, batch, 0);
+  in.other_duplicates = mcli_views_duplicates(t->views, batch, 1);
+  return mcli_loss_run(t, o, &in, r, err);
+}
+
 // (3)
 static mcl_status find_loss(mcli_trainer *t, mcl_encoder *e, const mcl_event *event,
                             const mcl_batch *batch, bool *learnt, mcl_loss_result *r,
@@ -196,21 +219,9 @@ static mcl_status find_loss(mcli_trainer *t, mcl_encoder *e, const mcl_event *ev
   if (l->o.chunk_rows > 0) o.flags |= MCL_LEAST_MEMORY; // that is what chunks are for
   mcl_status s = find_temperature(e, &o.temperature, learnt, err);
   if (s < 0) return s;
-  if (!mcli_comm_is_alone(l->comm))
-    return mcli_loss_over_ranks(t, event, batch, mcl_encoder_projection_dim(e), &o, r, err);
-  mcl_array z[2], dz[2];
-  for (int v = 0; v < 2; v++) {
-    z[v] = mcl_matrix_f32(t->z[v], batch->n, mcl_encoder_projection_dim(e));
-    dz[v] = mcl_matrix_f32(t->dz[v], batch->n, mcl_encoder_projection_dim(e));
-  }
-  mcl_loss_inputs in;
-  mcl_struct_init(&in, sizeof in);
-  in.za = &z[0], in.zb = &z[1], in.dza = &dz[0], in.dzb = &dz[1];
-  in.cells = batch->cells;
-  in.duplicates = mcli_views_duplicates(t->views, batch, 0);
-  in.other_duplicates = mcli_views_duplicates(t->views, batch, 1);
-  return l->o.loss_kind == MCL_LOSS_NT_XENT ? mcl_loss_nt_xent(l->context, &o, &in, r, err)
-                                            : mcl_loss_info_nce(l->context, &o, &in, r, err);
+  int32_t dim = mcl_encoder_projection_dim(e);
+  return mcli_comm_is_alone(l->comm) ? mcli_loss_at_home(t, batch, dim, &o, r, err)
+                                     : mcli_loss_over_ranks(t, event, batch, dim, &o, r, err);
 }
 
 // (5)

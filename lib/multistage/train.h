@@ -27,6 +27,13 @@ typedef struct mcli_trainer {
 mcl_status mcli_trainer_fit(mcli_trainer *t, mcl_encoder *e, mcl_error *err);
 void mcli_trainer_free(mcli_trainer *t);
 
+// The loss of this process's rows, into t->dz; of no rows it is nothing.
+mcl_status mcli_loss_at_home(mcli_trainer *t, const mcl_batch *batch, int32_t dim,
+                             const mcl_loss_options *options, mcl_loss_result *r, mcl_error *err);
+// By the loop's loss.
+mcl_status mcli_loss_run(const mcli_trainer *t, const mcl_loss_options *options,
+                         const mcl_loss_inputs *in, mcl_loss_result *r, mcl_error *err);
+
 // ranks.c. t->dz, and the result, by the loss of all ranks' batch: options as of one process.
 mcl_status mcli_whole_fit(mcl_multistage *l, int32_t projection, mcli_whole *w, mcl_error *err);
 void mcli_whole_free(mcl_context *c, mcli_whole *w); // fine when zeroed
