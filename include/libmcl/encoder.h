@@ -92,7 +92,8 @@ typedef struct mcl_host_encoder {
   mcl_status (*forward)(void *user, const mcl_inputs *in, const mcl_array *out, mcl_error *err);
   /** The gradient of the loss by the projections of that (modality, view): adds to the gradients of the weights. */
   mcl_status (*backward)(void *user, const mcl_inputs *in, const mcl_array *grad, mcl_error *err);
-  /** Moves the weights and forgets activations and gradients. */
+  /** Moves the weights and forgets activations and gradients. Over ranks a failure on one of them alone leaves the others a step
+   *  ahead, as weights do not move back: the next mcl_multistage_run() is MCL_E_MISMATCH, until all resume from a save. */
   mcl_status (*step)(void *user, const mcl_step *step, mcl_error *err);
   /** Writes, and reads, all that training goes on from: weights, optimiser, counters. */
   mcl_status (*save)(void *user, const char *path, mcl_error *err);

@@ -343,13 +343,24 @@ END_TEST
 
 // ---- pull ----------------------------------------------------------------------------------------------
 
+static mcl_multistage *make_pulled(const test_rank *r, int64_t batch_rows, mcl_event *e,
+                                   mcl_batch *b) {
+  plan p = plain;
+  p.batch_rows = batch_rows;
+  mcl_multistage *l = make_loop(r, &p, 0);
+  mcl_struct_init(e, sizeof *e);
+  mcl_struct_init(b, sizeof *b);
+  b->capacity = mcl_multistage_batch_capacity(l);
+  b->indices = malloc((size_t)b->capacity * sizeof *b->indices);
+  return l;
+}
+
 // Embeddings that are a function of the row: then all is the same to the bit.
 typedef struct pulled {
   int64_t *indices[MOST_TEST_RANKS]; // batches of each rank, [steps, 64]
   int64_t n[MOST_TEST_RANKS][200];
   int32_t labels[STAGES][ROWS];
   mcl_stage_report reports[STAGES];
-  bool same;
 } pulled;
 
 static void embed(const int64_t *rows, int64_t n, int32_t stage, float *z) {
@@ -362,15 +373,9 @@ static void embed(const int64_t *rows, int64_t n, int32_t stage, float *z) {
 static void pull_rank(test_rank *r) {
   pulled *out = r->user;
   mcl_error err;
-  plan p = plain;
-  p.batch_rows = 64;
-  mcl_multistage *l = make_loop(r, &p, 0);
   mcl_event e;
   mcl_batch b;
-  mcl_struct_init(&e, sizeof e);
-  mcl_struct_init(&b, sizeof b);
-  b.capacity = mcl_multistage_batch_capacity(l);
-  b.indices = malloc((size_t)b.capacity * sizeof *b.indices);
+  mcl_multistage *l = make_pulled(r, 64, &e, &b);
   float *z = malloc((size_t)(b.capacity * DIM) * sizeof *z);
   int64_t first, n, embedded = 0, asked = 0, step = 0;
   mcl_comm_share(r->comm, ROWS, &first, &n);
@@ -447,15 +452,9 @@ END_TEST
 static void put_labels(test_rank *r) {
   const int *differ = r->user;
   mcl_error err;
-  plan p = plain;
-  p.batch_rows = 2000;
-  mcl_multistage *l = make_loop(r, &p, 0);
   mcl_event e;
   mcl_batch b;
-  mcl_struct_init(&e, sizeof e);
-  mcl_struct_init(&b, sizeof b);
-  b.capacity = mcl_multistage_batch_capacity(l);
-  b.indices = malloc((size_t)b.capacity * sizeof *b.indices);
+  mcl_multistage *l = make_pulled(r, 2000, &e, &b);
   int32_t labels[ROWS];
   mcl_status s = MCL_OK;
   for (e.kind = 0; e.kind != MCL_DONE && s == MCL_OK;) {

@@ -49,8 +49,8 @@ static void brightness(float *x, int64_t n, float factor, int clamps) {
     for (int64_t i = 0; i < n; i++) x[i] *= factor;
 }
 
-// Sixteen lanes of float32 in every instruction set, and so the same bits, added up in double after so many values each: a sum of 16 numbers is
-// wrong by less than 2^-20 of it.
+// Sixteen lanes of float32 in every instruction set, and so the same bits, added up in double after so
+// many values each: a sum of 16 numbers is wrong by less than 2^-20 of it.
 enum { RUN = 16 * LANES };
 
 INLINE vector value_at(const float *x, int64_t n, int64_t i, int luma) {

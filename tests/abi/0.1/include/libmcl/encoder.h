@@ -92,7 +92,8 @@ typedef struct mcl_host_encoder {
   mcl_status (*forward)(void *user, const mcl_inputs *in, const mcl_array *out, mcl_error *err);
   /** The gradient of the loss by the projections of that (modality, view): adds to the gradients of the weights. */
   mcl_status (*backward)(void *user, const mcl_inputs *in, const mcl_array *grad, mcl_error *err);
-  /** Moves the weights and forgets activations and gradients. */
+  /** Moves the weights and forgets activations and gradients. Over ranks a failure on one of them alone leaves the others a step
+   *  ahead, as weights do not move back: the next mcl_multistage_run() is MCL_E_MISMATCH, until all resume from a save. */
   mcl_status (*step)(void *user, const mcl_step *step, mcl_error *err);
   /** Writes, and reads, all that training goes on from: weights, optimiser, counters. */
   mcl_status (*save)(void *user, const char *path, mcl_error *err);
@@ -111,8 +112,8 @@ typedef struct mcl_host_encoder {
    *  mcl_encoder_start_from() says. On failure it is as before. `from` is only read. */
   mcl_status (*start_from)(void *user, void *from, mcl_error *err);
   /** Of training over ranks: the gradients that backward has added up become their sum over all ranks of `comm`. Every rank is asked
-   *  at the same point of each batch, also one whose part of the batch has no rows. NULL: the host does so itself, in
-   *  backward or step. */
+   *  at the same point of each batch, also one whose part of the batch has no rows. What has encoders within it may call
+   *  mcl_encoder_sum_gradients() for them, with this comm. NULL: the host does so itself, in backward or step. */
   mcl_status (*sum_gradients)(void *user, mcl_comm *comm, mcl_error *err);
 } mcl_host_encoder;
 
