@@ -1,0 +1,60 @@
+#!/bin/sh
+# Fuzzes tests/fuzz by libFuzzer, with ASan and UBSan, and prints a table. What is found grows in build-fuzz/corpus; an input
+# that brings a target down stays in build-fuzz/found.
+#   sh scripts/fuzz.sh                    20 seconds a target, of which a quarter with refused memory
+#   sh scripts/fuzz.sh 1800 png jpeg      half an hour for each of these
+#   sh scripts/fuzz.sh --keep png         adds the few inputs that reach all edges found so far to tests/fuzz/png/corpus
+# JOBS targets at a time (default: the processors).
+set -eu
+cd "$(dirname "$0")/.."
+keep=; seconds=20
+case ${1:-} in
+--keep) keep=1; shift ;;
+[0-9]*) seconds=$1; shift ;;
+esac
+sh scripts/install.sh clang libclang-rt-14-dev
+test -f build-fuzz/build.ninja || CC=clang CXX=clang++ meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined \
+  -Db_lundef=false -Dexamples=false -Dbenchmarks=false -Dmpi=disabled -Doptimization=1 >/dev/null
+test $# -gt 0 || set -- $(cd tests/fuzz && ls -d */ | tr -d /)
+ninja -C build-fuzz $(for t; do echo "tests/fuzz/$t" "tests/fuzz/$t-failing"; done) >build-fuzz/build.log 2>&1 ||
+  { tail -n 40 build-fuzz/build.log; exit 1; }
+mkdir -p build-fuzz/corpus build-fuzz/found
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1
+
+if test "$keep"; then
+  for t; do
+    mkdir -p "build-fuzz/corpus/$t"
+    build-fuzz/tests/fuzz/"$t" -set_cover_merge=1 -max_len=4096 "tests/fuzz/$t/corpus" "build-fuzz/corpus/$t" 2>&1 | tail -n 1
+    find "tests/fuzz/$t/corpus" -size +8k -print # too large to keep
+  done
+  exit
+fi
+
+one() { # target, suffix, seconds
+  log=build-fuzz/found/$1$2.log
+  mkdir -p "build-fuzz/corpus/$1"
+  build-fuzz/tests/fuzz/"$1$2" -max_total_time="$3" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="build-fuzz/found/$1$2-" "build-fuzz/corpus/$1" "tests/fuzz/$1/corpus" >"$log" 2>&1 || touch "$log.failed"
+}
+
+rm -f build-fuzz/found/*.failed
+printf '%-20s %8s %10s %8s %8s %7s  %s\n' target seconds runs edges features inputs result
+running=0
+for t; do
+  (
+    one "$t" '' $((seconds - seconds / 4))
+    one "$t" -failing $((seconds / 4))
+    for suffix in '' -failing; do
+      log=build-fuzz/found/$t$suffix.log
+      result='nothing found'
+      test ! -f "$log.failed" || result=$(grep -E '^fuzz: |ERROR: |runtime error|SUMMARY' "$log" | head -n 1)
+      printf '%-20s %8s %10s %8s %8s %7s  %s\n' "$t$suffix" "$(grep -oE 'in [0-9]+ second' "$log" | grep -oE '[0-9]+' | tail -n 1)" \
+        "$(grep -oE 'number_of_executed_units: [0-9]+' "$log" | grep -oE '[0-9]+')" "$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | grep -oE '[0-9]+')" \
+        "$(grep -oE ' ft: [0-9]+' "$log" | tail -n 1 | grep -oE '[0-9]+')" "$(ls "build-fuzz/corpus/$t" | wc -l)" "$result"
+    done
+  ) &
+  running=$((running + 1))
+  test "$running" -lt "${JOBS:-$(nproc)}" || { wait; running=0; }
+done
+wait
+! ls build-fuzz/found/*.failed >/dev/null 2>&1
