@@ -14,7 +14,7 @@ case ${1:-} in
 esac
 sh scripts/install.sh clang libclang-rt-14-dev
 test -f build-fuzz/build.ninja || CC=clang CXX=clang++ meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined \
-  -Db_lundef=false -Dexamples=false -Dbenchmarks=false -Dmpi=disabled -Doptimization=1 >/dev/null
+  -Db_lundef=false -Dexamples=false -Dbenchmarks=false -Dmpi=disabled -Doptimization=1 -Dwerror=true >/dev/null
 test $# -gt 0 || set -- $(cd tests/fuzz && ls -d */ | tr -d /)
 ninja -C build-fuzz $(for t; do echo "tests/fuzz/$t" "tests/fuzz/$t-failing"; done) >build-fuzz/build.log 2>&1 ||
   { tail -n 40 build-fuzz/build.log; exit 1; }

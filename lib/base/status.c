@@ -164,8 +164,9 @@ void mcli_options_init(void *to, size_t struct_size, const void *defaults, size_
 
 static mcl_status read_size(const void *from, const char *name, size_t *size, mcl_error *err) {
   memcpy(size, from, sizeof *size);
-  // Nothing of ours is near a page; a larger number is a struct that was never initialised.
-  if (*size >= sizeof *size && *size <= 4096) return MCL_OK;
+  // Nothing of ours is near a page, and every struct ends where a pointer may begin: another number is that of a struct that was
+  // never initialised, and half a pointer must not be followed.
+  if (*size >= sizeof *size && *size <= 4096 && *size % sizeof *size == 0) return MCL_OK;
   return mcli_fail(err, MCL_E_INVALID, "%s.struct_size is %zu: initialise the struct first", name,
                    *size);
 }

@@ -58,9 +58,20 @@ START_TEST(a_newer_struct_is_taken_only_while_its_tail_is_zero) {
   from.y = 1;
   CHECK_FAILS(MCL_E_UNSUPPORTED, "options",
               mcli_options_copy(&o, sizeof o, &from, "options", &err));
-  from.struct_size = 0;
-  CHECK_FAILS(MCL_E_INVALID, "struct_size",
-              mcli_options_copy(&o, sizeof o, &from, "options", &err));
+}
+END_TEST
+
+START_TEST(a_size_that_no_struct_has_is_refused) {
+  static const size_t sizes[] = {0, 7, 12, sizeof(newer) - 1, sizeof(newer) + 4, 4104, SIZE_MAX};
+  newer from = {sizeof from, 5, 6, 7, 0};
+  options o = defaults;
+  mcl_error err;
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    from.struct_size = sizes[i];
+    CHECK_FAILS(MCL_E_INVALID, "struct_size",
+                mcli_options_copy(&o, sizeof o, &from, "options", &err));
+    ck_assert(memcmp(&o, &defaults, sizeof o) == 0);
+  }
 }
 END_TEST
 
@@ -139,7 +150,7 @@ END_TEST
 
 RUN_TESTS("base", init_fills_defaults_and_the_callers_size, init_never_writes_past_an_older_struct,
           an_older_struct_leaves_newer_fields_at_their_defaults,
-          a_newer_struct_is_taken_only_while_its_tail_is_zero,
+          a_newer_struct_is_taken_only_while_its_tail_is_zero, a_size_that_no_struct_has_is_refused,
           output_writes_at_most_the_callers_size, a_callback_succeeds_only_by_mcl_ok,
           a_callbacks_own_code_and_message_pass_through,
           what_was_in_an_error_before_leaves_no_trace, a_long_message_is_cut_at_a_whole_character,

@@ -193,6 +193,32 @@ fuzz_bytes fuzz_part(fuzz_bytes *b) {
   return part;
 }
 
+// ---- structs of other sizes ---------------------------------------------------------------------
+
+enum { STRUCTS = 64 };
+static void *structs[STRUCTS];
+static int n_structs;
+
+void *fuzz_struct(fuzz_bytes *b, const void *s, size_t size) {
+  size_t told = size, kind = (size_t)fuzz_below(b, 64), room = sizeof told;
+  if (kind == 63) return NULL;
+  if (kind == 62) told = (size_t)fuzz_below(b, (int64_t)size + 1);
+  if (kind == 61 || kind == 60) told = size + (size_t)fuzz_below(b, 40);
+  if (n_structs == STRUCTS) fuzz_fail("more than %d structs", STRUCTS);
+  if (told > room) room = told;
+  uint8_t *copy = calloc(1, room);
+  if (!copy) abort();
+  structs[n_structs++] = copy;
+  memcpy(copy, s, room < size ? room : size);
+  memcpy(copy, &told, sizeof told);
+  if (kind == 61 && told > size) copy[told - 1] = 1;
+  return copy;
+}
+
+static void free_structs(void) {
+  while (n_structs) free(structs[--n_structs]);
+}
+
 // ---- a run --------------------------------------------------------------------------------------
 
 static mcl_context *context;
@@ -212,6 +238,7 @@ static int64_t run_once(const uint8_t *bytes, size_t n, int64_t refuse_at, int f
   memory.refuse = refuse_at;
   fuzz_target(context, bytes, n);
   memory.refuse = 0;
+  free_structs();
   if (memory.live != live || memory.bytes != held)
     fuzz_fail("%lld pieces, %lld bytes of memory left behind, request %lld refused",
               (long long)(memory.live - live), (long long)(memory.bytes - held),

@@ -64,5 +64,9 @@ int64_t fuzz_size(fuzz_bytes *b);             // often small, sometimes at an ed
 double fuzz_number(fuzz_bytes *b);            // often ordinary, sometimes NaN, infinite, tiny
 void fuzz_floats(fuzz_bytes *b, float *x, int64_t n); // ordinary, but for one in some inputs
 fuzz_bytes fuzz_part(fuzz_bytes *b); // a length, and so many of the bytes behind it
+// A copy of a struct that begins with struct_size: most often whole, else of an older or newer library's size, the newer
+// one's tail zero or not, or of a size that is none. Exactly so large, so that a sanitizer sees the first byte that is
+// read beyond; freed after the run. NULL now and then, where NULL has a meaning or is an error.
+void *fuzz_struct(fuzz_bytes *b, const void *s, size_t size);
 
 #endif

@@ -33,7 +33,7 @@ typedef struct answer {
 
 static inline void *zeros(int64_t n, size_t size) {
   void *p = calloc((size_t)n, size);
-  ck_assert(p != NULL);
+  if (!p) abort(); // no check of Check's: the fuzzer, which uses this twin, has no runner
   return p;
 }
 
