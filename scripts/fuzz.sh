@@ -33,7 +33,7 @@ fi
 one() { # target, suffix, seconds
   log=build-fuzz/found/$1$2.log
   mkdir -p "build-fuzz/corpus/$1"
-  build-fuzz/tests/fuzz/"$1$2" -max_total_time="$3" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+  build-fuzz/tests/fuzz/"$1$2" -max_total_time="$3" -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
     -artifact_prefix="build-fuzz/found/$1$2-" "build-fuzz/corpus/$1" "tests/fuzz/$1/corpus" >"$log" 2>&1 || touch "$log.failed"
 }
 

@@ -1,6 +1,8 @@
 // From bytes to a target, and what must hold behind it (fuzz.h).
 #include "fuzz/fuzz.h"
 
+#include <errno.h>
+#include <ftw.h>
 #include <limits.h>
 #include <math.h>
 #include <pthread.h>
@@ -8,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fuzz/run.h"
@@ -139,6 +142,43 @@ const char *fuzz_put(const char *name, const void *bytes, size_t n) {
   FILE *f = fopen(path, "wb");
   if (!f || fwrite(bytes, 1, n, f) != n || fclose(f)) fuzz_fail("cannot write %s", path);
   return path;
+}
+
+uint8_t *fuzz_get(const char *path, size_t *n) {
+  FILE *f = fopen(path, "rb");
+  if (!f || fseek(f, 0, SEEK_END)) fuzz_fail("there is no %s", path);
+  *n = (size_t)ftell(f);
+  rewind(f);
+  uint8_t *bytes = malloc(*n + 1);
+  if (fread(bytes, 1, *n, f) != *n) fuzz_fail("%s cannot be read", path);
+  fclose(f);
+  return bytes;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
+  (void)st, (void)kind, (void)where;
+  return remove(path);
+}
+
+const char *fuzz_empty(const char *name) {
+  const char *path = fuzz_path(name);
+  if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) && errno != ENOENT)
+    fuzz_fail("%s stays: %s", path, strerror(errno));
+  if (mkdir(path, 0777)) fuzz_fail("cannot make %s", path);
+  return path;
+}
+
+enum { PATTERN = 0xA5 };
+
+void *fuzz_room(size_t n) {
+  void *room = malloc(n ? n : 1);
+  return memset(room, PATTERN, n ? n : 1);
+}
+
+void fuzz_untouched(const void *room, size_t n, const char *what) {
+  for (size_t i = 0; i < n; i++)
+    if (((const uint8_t *)room)[i] != PATTERN)
+      fuzz_fail("%s has failed, and written byte %zu", what, i);
 }
 
 // ---- bytes as choices ---------------------------------------------------------------------------

@@ -44,6 +44,13 @@ void fuzz_fail(const char *format, ...) __attribute__((format(printf, 1, 2), nor
 const char *fuzz_path(const char *name);
 // Writes a file there, and gives its path.
 const char *fuzz_put(const char *name, const void *bytes, size_t n);
+// All of a file, of malloc; a finding where there is none.
+uint8_t *fuzz_get(const char *path, size_t *n);
+// A folder there, without anything in it.
+const char *fuzz_empty(const char *name);
+// malloc'ed bytes for a call to write to; fuzz_untouched() where it has failed ends the process if it did.
+void *fuzz_room(size_t n);
+void fuzz_untouched(const void *room, size_t n, const char *what);
 // 1 while a request for memory may be refused in this run.
 int fuzz_memory_may_fail(void);
 // Another context on the same memory, for targets that want threads.
