@@ -79,8 +79,10 @@ MCL_API MCL_CHECK mcl_status mcl_npy_write(mcl_npy *file, int64_t first, const m
                                            mcl_error *err);
 
 /** Flushes the file to the disk and renames it to its path: after a crash either the old file or
- *  the new one is there.
- *  Errors: MCL_E_STATE, MCL_E_IO (the old file, if any, is untouched). */
+ *  the new one is there. It is closed, whatever comes back: what could not be flushed cannot be
+ *  flushed again, and is to be written anew from mcl_npy_create() on.
+ *  Errors: MCL_E_STATE, MCL_E_IO (the old file, if any, is untouched, but when it is
+ *  the flush of the directory that fails, the last thing to do: then the new one is there). */
 MCL_API MCL_CHECK mcl_status mcl_npy_commit(mcl_npy *file, mcl_error *err);
 
 /** Rows to read from an open file, by any thread. `out` is prepared by mcl_struct_init(); it is

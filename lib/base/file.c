@@ -1,19 +1,14 @@
-// Files. A write is complete or absent: the bytes go to a file of their own beside the target, are flushed to the disk,
-// renamed over the target, and the directory is flushed too, or the rename may be lost with the power.
+// Reading files: with a limit, at a place, unpacked. writer.c has the writing, directory.c the directories.
 #include "base/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
-static mcl_status fail_errno(mcl_error *err, const char *verb, const char *path) {
+mcl_status mcli_fail_errno(mcl_error *err, const char *verb, const char *path) {
   int code = errno;
   char why[128];
   const char *text = strerror_r(code, why, sizeof why);
@@ -28,7 +23,7 @@ static mcl_status fail_short(mcl_error *err, const char *path, int64_t wanted, i
 
 // ---- reading ---------------------------------------------------------------------------------------
 
-static int open_again(const char *path, int flags, mode_t mode) {
+int mcli_open(const char *path, int flags, mode_t mode) {
   int fd;
   do fd = open(path, flags | O_CLOEXEC, mode);
   while (fd < 0 && errno == EINTR);
@@ -39,11 +34,11 @@ mcl_status mcli_reader_open(mcl_context *c, const char *path, mcli_reader *r, mc
   struct stat st;
   *r = (mcli_reader){.fd = -1, .context = c};
   // Not blocking: opening a pipe that nobody writes to would wait for ever. Regular files do not care.
-  int fd = open_again(path, O_RDONLY | O_NONBLOCK, 0);
-  if (fd < 0) return fail_errno(err, "open", path);
+  int fd = mcli_open(path, O_RDONLY | O_NONBLOCK, 0);
+  if (fd < 0) return mcli_fail_errno(err, "open", path);
   mcl_status s = MCL_OK;
   if (fstat(fd, &st) != 0)
-    s = fail_errno(err, "read", path);
+    s = mcli_fail_errno(err, "read", path);
   else if (!S_ISREG(st.st_mode))
     s = mcli_fail(err, MCL_E_IO, "%s is not a regular file", path);
   else if (!(r->path = mcli_strdup(c, path)))
@@ -63,7 +58,7 @@ mcl_status mcli_reader_at(const mcli_reader *r, int64_t offset, void *bytes, int
   for (int64_t done = 0; done < n;) {
     ssize_t got = pread(r->fd, to + done, (size_t)(n - done), offset + done);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno(err, "read", r->path);
+    if (got < 0) return mcli_fail_errno(err, "read", r->path);
     if (got == 0) return fail_short(err, r->path, n, offset);
     done += got;
   }
@@ -181,207 +176,4 @@ mcl_status mcli_file_read_all_gz(mcl_context *c, const char *path, int64_t limit
   }
   mcli_free(c, packed);
   return s;
-}
-
-// ---- writing ---------------------------------------------------------------------------------------
-
-mcl_status mcli_writer_open(mcl_context *c, const char *path, mcli_writer *w, mcl_error *err) {
-  static atomic_uint serial; // two writers of one process to one path must not share a file
-  *w = (mcli_writer){.fd = -1, .context = c};
-  size_t n = strlen(path) + 48;
-  w->path = mcli_strdup(c, path);
-  char *temporary = mcli_alloc(c, n, 1); // the writer's once there is such a file: abort removes it
-  if (!w->path || !temporary) {
-    mcli_free(c, temporary);
-    mcli_writer_abort(w);
-    return mcli_nomem(err, "a path");
-  }
-  snprintf(temporary, n, "%s.%ld-%u.part", path, (long)getpid(), atomic_fetch_add(&serial, 1));
-  w->fd = open_again(temporary, O_RDWR | O_CREAT | O_TRUNC, 0666);
-  if (w->fd >= 0) {
-    w->temporary = temporary;
-    return MCL_OK;
-  }
-  mcl_status s = fail_errno(err, "create", path);
-  mcli_free(c, temporary);
-  mcli_writer_abort(w);
-  return s;
-}
-
-mcl_status mcli_writer_at(mcli_writer *w, int64_t offset, const void *bytes, int64_t n,
-                          mcl_error *err) {
-  const unsigned char *from = bytes;
-  for (int64_t done = 0; done < n;) {
-    ssize_t put = pwrite(w->fd, from + done, (size_t)(n - done), offset + done);
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return fail_errno(err, "write", w->path);
-    done += put;
-  }
-  return MCL_OK;
-}
-
-mcl_status mcli_writer_size(mcli_writer *w, int64_t size, mcl_error *err) {
-  int code;
-  do code = ftruncate(w->fd, size);
-  while (code != 0 && errno == EINTR);
-  return code == 0 ? MCL_OK : fail_errno(err, "write", w->path);
-}
-
-static int flush(int fd) {
-  int code;
-  do code = fsync(fd);
-  while (code != 0 && errno == EINTR);
-  return code;
-}
-
-static void flush_directory_of(const char *path) {
-  char directory[4096];
-  const char *slash = strrchr(path, '/');
-  size_t n = slash ? (size_t)(slash - path) : 1;
-  if (n >= sizeof directory) return;
-  memcpy(directory, slash ? path : ".", n);
-  directory[n] = 0;
-  int fd = open_again(n ? directory : "/", O_RDONLY | O_DIRECTORY, 0);
-  if (fd < 0) return;
-  flush(fd); // some file systems cannot; the rename itself has succeeded
-  close(fd);
-}
-
-mcl_status mcli_writer_commit(mcli_writer *w, mcl_error *err) {
-  mcl_status s = MCL_OK;
-  if (flush(w->fd) != 0) s = fail_errno(err, "write", w->path);
-  int closed = close(w->fd);
-  w->fd = -1;
-  if (s == MCL_OK && closed != 0 && errno != EINTR) s = fail_errno(err, "write", w->path);
-  if (s == MCL_OK && rename(w->temporary, w->path) != 0) s = fail_errno(err, "rename", w->path);
-  if (s == MCL_OK) {
-    flush_directory_of(w->path);
-    mcli_free(w->context, w->temporary);
-    w->temporary = NULL;
-  }
-  mcli_writer_abort(w);
-  return s;
-}
-
-void mcli_writer_abort(mcli_writer *w) {
-  if (w->fd >= 0) close(w->fd);
-  if (w->temporary) unlink(w->temporary);
-  if (w->context) {
-    mcli_free(w->context, w->temporary);
-    mcli_free(w->context, w->path);
-  }
-  *w = (mcli_writer){.fd = -1};
-}
-
-mcl_status mcli_file_write_all(mcl_context *c, const char *path, const void *bytes, int64_t n,
-                               mcl_error *err) {
-  mcli_writer w;
-  mcl_status s = mcli_writer_open(c, path, &w, err);
-  if (s < 0) return s;
-  s = mcli_writer_at(&w, 0, bytes, n, err);
-  if (s == MCL_OK) return mcli_writer_commit(&w, err);
-  mcli_writer_abort(&w);
-  return s;
-}
-
-// ---- directories -----------------------------------------------------------------------------------
-
-mcl_status mcli_directory_make(mcl_context *c, const char *path, mcl_error *err) {
-  char *prefix = mcli_strdup(c, path);
-  if (!prefix) return mcli_nomem(err, "a path");
-  mcl_status s = MCL_OK;
-  for (char *p = prefix + 1; s == MCL_OK; p++) {
-    char was = *p;
-    if (was != '/' && was != 0) continue;
-    *p = 0;
-    if (mkdir(prefix, 0777) != 0 && errno != EEXIST) s = fail_errno(err, "create", prefix);
-    *p = was;
-    if (was == 0) break;
-  }
-  if (s == MCL_OK && !mcli_is_directory(path))
-    s = mcli_fail(err, MCL_E_IO, "%s is not a directory", path);
-  mcli_free(c, prefix);
-  return s;
-}
-
-int mcli_file_exists(const char *path) {
-  return access(path, F_OK) == 0;
-}
-
-int mcli_is_directory(const char *path) {
-  struct stat st;
-  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-mcl_status mcli_file_remove(const char *path, mcl_error *err) {
-  return unlink(path) == 0 || errno == ENOENT ? MCL_OK : fail_errno(err, "remove", path);
-}
-
-char *mcli_path_join(mcl_context *c, const char *directory, const char *name) {
-  size_t n = strlen(directory), m = strlen(name);
-  char *path = mcli_alloc(c, n + m + 2, 1);
-  if (!path) return NULL;
-  memcpy(path, directory, n);
-  if (n && directory[n - 1] != '/') path[n++] = '/';
-  memcpy(path + n, name, m + 1);
-  return path;
-}
-
-static int by_name(const void *a, const void *b) {
-  return strcmp(((const mcli_entry *)a)->name, ((const mcli_entry *)b)->name);
-}
-
-static mcl_status add_entry(mcl_context *c, mcli_listing *l, const char *directory,
-                            const char *name, mcl_error *err) {
-  if ((l->n & (l->n - 1)) == 0) { // full at every power of two
-    mcli_entry *larger =
-        mcli_realloc(c, l->entries, l->n ? (size_t)l->n * 2 : 1, sizeof *l->entries);
-    if (!larger) return mcli_nomem(err, "a directory's entries");
-    l->entries = larger;
-  }
-  char *path = mcli_path_join(c, directory, name), *copy = mcli_strdup(c, name);
-  if (!path || !copy) {
-    mcli_free(c, path);
-    mcli_free(c, copy);
-    return mcli_nomem(err, "a directory's entries");
-  }
-  int is_directory = mcli_is_directory(path);
-  mcli_free(c, path);
-  l->entries[l->n++] = (mcli_entry){copy, is_directory};
-  return MCL_OK;
-}
-
-mcl_status mcli_directory_list(mcl_context *c, const char *path, mcli_listing *out,
-                               mcl_error *err) {
-  mcli_listing l = {0};
-  DIR *directory = opendir(path);
-  if (!directory) return fail_errno(err, "open", path);
-  struct stat st;
-  mcl_status s = MCL_OK;
-  if (fstat(dirfd(directory), &st) != 0)
-    s = fail_errno(err, "read", path);
-  else
-    l.identity[0] = (uint64_t)st.st_dev, l.identity[1] = (uint64_t)st.st_ino;
-  while (s == MCL_OK) {
-    errno = 0;
-    struct dirent *e = readdir(directory);
-    if (!e && errno) s = fail_errno(err, "read", path);
-    if (!e) break;
-    if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-      s = add_entry(c, &l, path, e->d_name, err);
-  }
-  closedir(directory);
-  if (s < 0) {
-    mcli_listing_free(c, &l);
-    return s;
-  }
-  if (l.n) qsort(l.entries, (size_t)l.n, sizeof *l.entries, by_name);
-  *out = l;
-  return MCL_OK;
-}
-
-void mcli_listing_free(mcl_context *c, mcli_listing *l) {
-  for (int64_t i = 0; i < l->n; i++) mcli_free(c, l->entries[i].name);
-  mcli_free(c, l->entries);
-  *l = (mcli_listing){0};
 }

@@ -1,9 +1,10 @@
-// Files: whole reads with a limit, reads at a place, and writes that are either complete or absent.
-// The only place that knows open(2), fsync(2), rename(2) and zlib. Every message names the path.
+// Files: whole reads with a limit, reads at a place (file.c), writes that are either complete or absent (writer.c), and
+// directories (directory.c). No other place knows open(2), fsync(2), rename(2) or zlib. Every message names the path.
 #ifndef MCL_BASE_FILE_H
 #define MCL_BASE_FILE_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/context.h"
 
@@ -28,10 +29,15 @@ mcl_status mcli_reader_at(const mcli_reader *r, int64_t offset, void *bytes, int
 void mcli_reader_ahead(const mcli_reader *r, int64_t offset, int64_t n);
 void mcli_reader_close(mcli_reader *r); // fine when never opened but zeroed with fd = -1
 
-// Writes beside `path` under a name of its own; commit flushes, renames, and flushes the directory; abort leaves nothing.
+// Writes beside `path`, NAME.0.part; commit flushes, renames, and flushes the directory; abort leaves nothing. A link is
+// followed, and the permissions of a file that is replaced are kept. What cannot be replaced (a directory, a device) is
+// MCL_E_IO before anything is written.
 typedef struct mcli_writer {
-  int fd;
-  char *path, *temporary;
+  int fd, mode; // mode: -1: there is no file yet
+  char *path;   // as given
+  char *target; // behind links
+  char *parent; // the directory of the target
+  char *temporary;
   mcl_context *context;
 } mcli_writer;
 mcl_status mcli_writer_open(mcl_context *c, const char *path, mcli_writer *w, mcl_error *err);
@@ -39,6 +45,8 @@ mcl_status mcli_writer_at(mcli_writer *w, int64_t offset, const void *bytes, int
                           mcl_error *err);
 mcl_status mcli_writer_size(mcli_writer *w, int64_t size,
                             mcl_error *err); // grows the file with zeros
+// The writer is closed, whatever comes back; takes no memory. MCL_E_IO leaves the old file, but for the flush of the directory, the last
+// thing that can fail: then the new one is there.
 mcl_status mcli_writer_commit(mcli_writer *w, mcl_error *err);
 void mcli_writer_abort(mcli_writer *w); // fine after commit, and when zeroed with fd = -1
 
@@ -47,8 +55,20 @@ mcl_status mcli_file_write_all(mcl_context *c, const char *path, const void *byt
 mcl_status mcli_directory_make(mcl_context *c, const char *path,
                                mcl_error *err); // parents too; fine when it is there
 int mcli_file_exists(const char *path);
-int mcli_is_directory(const char *path);                       // or a link to one
+// Whether there is a directory, or a link to one. MCL_E_IO: nobody can tell.
+mcl_status mcli_directory_is(const char *path, int *answer, mcl_error *err);
 mcl_status mcli_file_remove(const char *path, mcl_error *err); // fine when it is not there
+
+// A directory, for its flush; -1 where it may not be opened, and nothing can be flushed.
+mcl_status mcli_directory_open(const char *path, int *fd, mcl_error *err);
+int mcli_directory_flush(int fd); // 0, or -1 and errno
+int mcli_flush(int fd);
+
+// What open and fsync do, again after EINTR; the message of a call that failed, by errno: "cannot VERB PATH: why".
+int mcli_open(const char *path, int flags, mode_t mode);
+mcl_status mcli_fail_errno(mcl_error *err, const char *verb, const char *path);
+
+char *mcli_path_parent(mcl_context *c, const char *path); // to be freed; NULL without memory
 // "directory/name", to be freed; NULL without memory.
 char *mcli_path_join(mcl_context *c, const char *directory, const char *name);
 

@@ -214,10 +214,11 @@ static mcl_status check_folders(const questions *q, const char *root, mcl_error 
     if (q->labels[i] != next) continue;
     char *images = mcli_path_join(q->context, root, images_folder);
     char *folder = images ? mcli_path_join(q->context, images, q->class_names[next]) : NULL;
-    int there = folder && mcli_is_directory(folder);
+    int there = 0;
+    mcl_status s = folder ? mcli_directory_is(folder, &there, err) : mcli_nomem(err, "a path");
     mcli_free(q->context, images);
     mcli_free(q->context, folder);
-    if (!folder) return mcli_nomem(err, "a path");
+    if (s < 0) return s;
     if (!there)
       return mcli_line_fail(f->path, err, MCL_E_NOT_FOUND, f->pairs[i].line,
                             "there is no folder %s/%s", images_folder,
@@ -286,12 +287,15 @@ mcl_status mcl_dataset_create_questions(mcl_context *c, const char *path, const 
   if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
   if (!t) return mcli_fail(err, MCL_E_INVALID, "tokenizer is NULL");
   questions q = {.context = c, .file = {.context = c, .path = path}};
-  if (mcli_is_directory(path)) {
+  int is_folder;
+  mcl_status s = mcli_directory_is(path, &is_folder, err);
+  if (s < 0) return s;
+  if (is_folder) {
     q.path = mcli_path_join(c, path, "Questions.csv");
     if (!q.path) return mcli_nomem(err, "a path");
     q.file.path = q.path;
   }
-  mcl_status s = read_options(&q, options, &o, err);
+  s = read_options(&q, options, &o, err);
   if (s == MCL_OK) s = mcli_files_options_read(o.images, &images, &image, err);
   if (s == MCL_OK) s = mcli_watch_begin(&watch, m, "read", 0, err);
   if (s == MCL_OK && !out) s = mcli_fail(err, MCL_E_INVALID, "out is NULL");

@@ -42,6 +42,9 @@ only_in '#include <png.h>' 'image/png.c'
 only_in '#include <jpeglib.h>' 'image/jpeg.c'
 only_in '#include <pthread.h>' 'base/thread.c'
 only_in '#include <zlib.h>' 'base/file.c'
+files='base/(file|writer|directory).[ch]'
+only_in '#include <(fcntl|dirent|sys/(stat|file|mman|uio)).h>' "$files"
+only_in '\b(fopen|freopen|fdopen|tmpfile|remove|rename|unlink|fsync|truncate|access|opendir|mkstemp) *\(' "$files"
 only_in '#include <(libmcl/)?mpi.h>' 'mpi/mpi.c'
 only_in '\b(malloc|calloc|realloc|aligned_alloc|posix_memalign) *\(' 'base/alloc.c|mpi/mpi.c'
 only_in '#include <libmcl/mcl.h>' 'nothing'

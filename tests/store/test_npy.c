@@ -525,9 +525,9 @@ START_TEST(a_commit_that_fails_leaves_the_old_file) {
   mcl_context *c = test_context(1);
   const char *directory = test_directory("npy-fail");
   const char *path = in(directory, "x.npy");
-  CHECK_OK(mcli_directory_make(c, path, &err)); // no file can be renamed over a directory
   mcl_npy *f = NULL;
   CHECK_OK(mcl_npy_create(c, path, MCL_F32, 3, 3, &f, &err));
+  CHECK_OK(mcli_directory_make(c, path, &err)); // no file can be renamed over a directory
   CHECK_FAILS(MCL_E_IO, "x.npy", mcl_npy_commit(f, &err));
   CHECK_FAILS(MCL_E_STATE, "writing", mcl_npy_commit(f, &err));
   mcl_npy_unref(f);

@@ -1,0 +1,183 @@
+// Directories: making, listing, flushing, locking, and what lies at a path.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+// ---- making and flushing ---------------------------------------------------------------------------
+
+char *mcli_path_parent(mcl_context *c, const char *path) {
+  size_t n = strlen(path);
+  while (n > 1 && path[n - 1] == '/') n--; // "d/x/" lies in "d"
+  while (n > 0 && path[n - 1] != '/') n--;
+  while (n > 1 && path[n - 1] == '/') n--;
+  char *parent = mcli_alloc(c, n + 2, 1);
+  if (!parent) return NULL;
+  memcpy(parent, n ? path : ".", n ? n : 1);
+  parent[n ? n : 1] = 0;
+  return parent;
+}
+
+int mcli_flush(int fd) {
+  int code;
+  do code = fsync(fd);
+  while (code != 0 && errno == EINTR);
+  return code;
+}
+
+mcl_status mcli_directory_open(const char *path, int *fd, mcl_error *err) {
+  *fd = mcli_open(path, O_RDONLY | O_DIRECTORY, 0);
+  // Who may write into a directory but not read it cannot flush it.
+  return *fd < 0 && errno != EACCES ? mcli_fail_errno(err, "open", path) : MCL_OK;
+}
+
+int mcli_directory_flush(int fd) {
+  if (fd < 0 || mcli_flush(fd) == 0) return 0;
+  // File systems that have no flush of a directory: there is nothing better to do.
+  return errno == EINVAL || errno == EROFS || errno == ENOTSUP ? 0 : -1;
+}
+
+// A directory that has just been made may be lost with the power too, and all in it.
+static mcl_status flush_parent_of(mcl_context *c, const char *path, mcl_error *err) {
+  int fd;
+  char *parent = mcli_path_parent(c, path);
+  if (!parent) return mcli_nomem(err, "a path");
+  mcl_status s = mcli_directory_open(parent, &fd, err);
+  if (s == MCL_OK && mcli_directory_flush(fd) != 0) s = mcli_fail_errno(err, "flush", parent);
+  if (fd >= 0) close(fd);
+  mcli_free(c, parent);
+  return s;
+}
+
+static mcl_status make_one(mcl_context *c, const char *path, mcl_error *err) {
+  int code, there;
+  do code = mkdir(path, 0777);
+  while (code != 0 && errno == EINTR);
+  if (code == 0) return flush_parent_of(c, path, err);
+  if (errno == EEXIST) return MCL_OK; // what it is shows at the end
+  // EROFS and the like may be said of a directory that is there.
+  mcl_status s = mcli_fail_errno(err, "create", path);
+  mcl_error ignored;
+  return mcli_directory_is(path, &there, &ignored) == MCL_OK && there ? MCL_OK : s;
+}
+
+mcl_status mcli_directory_make(mcl_context *c, const char *path, mcl_error *err) {
+  int there = 0;
+  char *prefix = mcli_strdup(c, path);
+  if (!prefix) return mcli_nomem(err, "a path");
+  mcl_status s = MCL_OK;
+  for (char *p = prefix + (*prefix != 0); s == MCL_OK; p++) {
+    char was = *p;
+    if (was != '/' && was != 0) continue;
+    *p = 0;
+    s = make_one(c, prefix, err);
+    *p = was;
+    if (was == 0) break;
+  }
+  if (s == MCL_OK) s = mcli_directory_is(path, &there, err);
+  if (s == MCL_OK && !there) s = mcli_fail(err, MCL_E_IO, "%s is not a directory", path);
+  mcli_free(c, prefix);
+  return s;
+}
+
+mcl_status mcli_directory_is(const char *path, int *answer, mcl_error *err) {
+  struct stat st;
+  int code = stat(path, &st);
+  *answer = code == 0 && S_ISDIR(st.st_mode);
+  // None of these says that the disk could not be asked. Links may lead nowhere, or in circles.
+  if (code == 0 || errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES)
+    return MCL_OK;
+  return mcli_fail_errno(err, "look at", path);
+}
+
+int mcli_file_exists(const char *path) {
+  return access(path, F_OK) == 0;
+}
+
+mcl_status mcli_file_remove(const char *path, mcl_error *err) {
+  int code;
+  do code = unlink(path);
+  while (code != 0 && errno == EINTR);
+  return code == 0 || errno == ENOENT ? MCL_OK : mcli_fail_errno(err, "remove", path);
+}
+
+// ---- listing ---------------------------------------------------------------------------------------
+
+char *mcli_path_join(mcl_context *c, const char *directory, const char *name) {
+  size_t n = strlen(directory), m = strlen(name);
+  char *path = mcli_alloc(c, n + m + 2, 1);
+  if (!path) return NULL;
+  memcpy(path, directory, n);
+  if (n && directory[n - 1] != '/') path[n++] = '/';
+  memcpy(path + n, name, m + 1);
+  return path;
+}
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(((const mcli_entry *)a)->name, ((const mcli_entry *)b)->name);
+}
+
+static mcl_status add_entry(mcl_context *c, mcli_listing *l, const char *directory,
+                            const char *name, mcl_error *err) {
+  if ((l->n & (l->n - 1)) == 0) { // full at every power of two
+    mcli_entry *larger =
+        mcli_realloc(c, l->entries, l->n ? (size_t)l->n * 2 : 1, sizeof *l->entries);
+    if (!larger) return mcli_nomem(err, "a directory's entries");
+    l->entries = larger;
+  }
+  char *path = mcli_path_join(c, directory, name), *copy = mcli_strdup(c, name);
+  if (!path || !copy) {
+    mcli_free(c, path);
+    mcli_free(c, copy);
+    return mcli_nomem(err, "a directory's entries");
+  }
+  // Said not to be a directory because the disk failed, a folder would be left out with all its files.
+  int is_directory;
+  mcl_status s = mcli_directory_is(path, &is_directory, err);
+  mcli_free(c, path);
+  if (s < 0)
+    mcli_free(c, copy);
+  else
+    l->entries[l->n++] = (mcli_entry){copy, is_directory};
+  return s;
+}
+
+mcl_status mcli_directory_list(mcl_context *c, const char *path, mcli_listing *out,
+                               mcl_error *err) {
+  mcli_listing l = {0};
+  DIR *directory = opendir(path);
+  if (!directory) return mcli_fail_errno(err, "open", path);
+  struct stat st;
+  mcl_status s = MCL_OK;
+  if (fstat(dirfd(directory), &st) != 0)
+    s = mcli_fail_errno(err, "read", path);
+  else
+    l.identity[0] = (uint64_t)st.st_dev, l.identity[1] = (uint64_t)st.st_ino;
+  while (s == MCL_OK) {
+    errno = 0;
+    struct dirent *e = readdir(directory);
+    if (!e && errno) s = mcli_fail_errno(err, "read", path);
+    if (!e) break;
+    if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+      s = add_entry(c, &l, path, e->d_name, err);
+  }
+  closedir(directory);
+  if (s < 0) {
+    mcli_listing_free(c, &l);
+    return s;
+  }
+  if (l.n) qsort(l.entries, (size_t)l.n, sizeof *l.entries, by_name);
+  *out = l;
+  return MCL_OK;
+}
+
+void mcli_listing_free(mcl_context *c, mcli_listing *l) {
+  for (int64_t i = 0; i < l->n; i++) mcli_free(c, l->entries[i].name);
+  mcli_free(c, l->entries);
+  *l = (mcli_listing){0};
+}
