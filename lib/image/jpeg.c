@@ -18,6 +18,13 @@
 //
 //   r = c k / 255,  g = m k / 255,  b = y k / 255, rounded                           (2)
 //
+// Arithmetic codes take ten times as long as Huffman's, in proportion to their bytes: 64 MB would be 8
+// seconds. No camera writes them. A file of them is bounded to
+//
+//   bytes <= max_bytes / 5                                                           (3)
+//
+// which is twice what good pictures of max_pixels have.
+//
 // libjpeg's own working memory comes from malloc. It is bounded by the checks on the size, made
 // after the header and before any pixel, and by max_memory_to_use. Rejected: a memory manager of
 // ours, since how far the SIMD code reads past a row is known only to libjpeg-turbo itself.
@@ -38,7 +45,8 @@ typedef struct jpeg_job {
   jmp_buf jump;
   const mcli_encoded *in;
   mcli_raster *raster;
-  uint8_t *raw; // [height, width, output components]
+  uint8_t *raw;  // [height, width, 1 or 3]
+  uint8_t *line; // [width, 4], where there is CMYK
   int too_many_scans;
 } jpeg_job;
 
@@ -164,34 +172,44 @@ static mcl_status read_header(jpeg_job *job, mcl_error *err) {
       mcli_image_check_size(job->in->options, jpeg->image_height, jpeg->image_width, err);
   job->raster->height = (int32_t)jpeg->image_height;
   job->raster->width = (int32_t)jpeg->image_width;
+  if (s == MCL_OK && jpeg->arith_code &&
+      (int64_t)job->in->n > job->in->options->max_bytes / 5) // (3)
+    s = mcli_fail(err, MCL_E_LIMIT,
+                  "the JPEG is of arithmetic codes and has %zu bytes, over a fifth of max_bytes",
+                  job->in->n);
   return s < 0 ? s : choose_colours(job, err);
+}
+
+// from [n, 4] to [n, 1 or 3], by (2).
+static void flatten_cmyk(const uint8_t *from, int64_t n, int inverted, int luma, uint8_t *to) {
+  for (int64_t i = 0; i < n; i++) {
+    int v[4] = {0};
+    for (int k = 0; k < 4; k++) v[k] = inverted ? from[i * 4 + k] : 255 - from[i * 4 + k];
+    for (int k = 0; k < 3; k++) v[k] = (v[k] * v[3] + 127) / 255;
+    if (luma)
+      to[i] = mcli_luma(v[0], v[1], v[2]);
+    else
+      for (int k = 0; k < 3; k++) to[i * 3 + k] = (uint8_t)v[k];
+  }
 }
 
 static mcl_status read_rows(jpeg_job *job, mcl_error *err) {
   struct jpeg_decompress_struct *jpeg = &job->jpeg;
   jpeg_start_decompress(jpeg);
-  size_t stride = (size_t)jpeg->output_width * (size_t)jpeg->output_components;
+  size_t width = jpeg->output_width;
+  int cmyk = jpeg->out_color_space == JCS_CMYK, luma = job->in->luma;
+  size_t stride = width * (size_t)(cmyk ? (luma ? 1 : 3) : jpeg->output_components);
   job->raw = mcli_alloc(job->in->context, jpeg->output_height, stride);
-  if (!job->raw) return mcli_nomem(err, "the pixels of a JPEG");
+  if (cmyk) job->line = mcli_alloc(job->in->context, width, 4);
+  if (!job->raw || (cmyk && !job->line)) return mcli_nomem(err, "the pixels of a JPEG");
   while (jpeg->output_scanline < jpeg->output_height) {
-    JSAMPROW row = job->raw + jpeg->output_scanline * stride;
-    jpeg_read_scanlines(jpeg, &row, 1);
+    uint8_t *row = job->raw + jpeg->output_scanline * stride;
+    JSAMPROW to = cmyk ? job->line : row;
+    if (jpeg_read_scanlines(jpeg, &to, 1) == 1 && cmyk)
+      flatten_cmyk(job->line, (int64_t)width, jpeg->saw_Adobe_marker, luma, row);
   }
   jpeg_finish_decompress(jpeg); // reads on: a file cut short behind its last row is found here
   return MCL_OK;
-}
-
-// raw [n, 4] to [n, 1 or 3] in place, by (2).
-static void flatten_cmyk(uint8_t *raw, int64_t n, int inverted, int luma) {
-  for (int64_t i = 0; i < n; i++) {
-    int v[4] = {0};
-    for (int k = 0; k < 4; k++) v[k] = inverted ? raw[i * 4 + k] : 255 - raw[i * 4 + k];
-    for (int k = 0; k < 3; k++) v[k] = (v[k] * v[3] + 127) / 255;
-    if (luma)
-      raw[i] = mcli_luma(v[0], v[1], v[2]);
-    else
-      for (int k = 0; k < 3; k++) raw[i * 3 + k] = (uint8_t)v[k];
-  }
 }
 
 mcl_status mcli_jpeg_read(const mcli_encoded *in, mcli_raster *out, mcl_error *err) {
@@ -204,9 +222,8 @@ mcl_status mcli_jpeg_read(const mcli_encoded *in, mcli_raster *out, mcl_error *e
   job.progress.progress_monitor = on_progress;
   mcl_status s = guarded(&job, read_header, err);
   if (s == MCL_OK && !in->header_only) s = guarded(&job, read_rows, err);
-  if (s == MCL_OK && job.jpeg.out_color_space == JCS_CMYK && !in->header_only)
-    flatten_cmyk(job.raw, (int64_t)out->height * out->width, job.jpeg.saw_Adobe_marker, in->luma);
   jpeg_destroy_decompress(&job.jpeg);
+  mcli_free(in->context, job.line);
   if (s < 0) {
     mcli_free(in->context, job.raw);
     return s;

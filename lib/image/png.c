@@ -1,10 +1,11 @@
 // PNG by libpng's low-level interface: the only file that knows png.h.
 //
-// Three traps. (1) libpng reports errors by longjmp: every step runs under `guarded`, all state
+// Four traps. (1) libpng reports errors by longjmp: every step runs under `guarded`, all state
 // lives in the job, and no local is used after a jump. (2) An ancillary chunk makes libpng allocate
 // what its length claims, so all of them but tRNS are skipped unread; with them go gamma and colour
 // profiles, which nobody applies here. (3) png_image_* and quantising have had most of its security
-// faults; neither is used.
+// faults; neither is used. (4) Behind the last row libpng unpacks what is left of the pixel data to
+// find its end, and 64 MB can be 64 GB: what is read there is counted.
 //
 // libpng turns every kind of PNG into 8-bit grey or RGB, with alpha where it has any; alpha is then
 // composited on white:
@@ -18,6 +19,11 @@
 #include "image/decode.h"
 #include "math/array.h"
 
+// Packed bytes that may be read beyond what the last row can have: good files have a few, which end
+// the stream, and libpng reads 8 KiB at a time. They unpack to 1000 times as much in a tenth of a
+// second.
+enum { MOST_BEHIND = 1 << 16 };
+
 typedef struct png_job {
   mcl_context *context;
   const mcli_encoded *in; // NULL when writing
@@ -27,6 +33,9 @@ typedef struct png_job {
   char reason[112];
   int no_memory, ended; // an allocation failed; the bytes ran out
   size_t at;            // bytes read
+  size_t next_chunk;    // where the chunk after the one at hand begins
+  int in_data, at_last; // the chunk at hand is of pixel data; so is the last row, or it was before
+  size_t behind;        // bytes of pixel data read since
   mcli_raster *raster;
   uint8_t *raw; // [height, width, channels], channels 1..4
   int32_t channels;
@@ -65,12 +74,25 @@ static void on_free(png_structp png, png_voidp p) {
   mcli_free(job->context, p);
 }
 
+// libpng reads the length and name of a chunk at once, and does not tell which it is at.
+static void note_chunk(png_job *job) {
+  const uint8_t *head = job->in->bytes + job->at;
+  if (job->at != job->next_chunk) return;
+  job->next_chunk += (size_t)png_get_uint_32(head) + 12;
+  job->in_data = memcmp(head + 4, "IDAT", 4) == 0;
+}
+
 static void on_read(png_structp png, png_bytep to, size_t n) {
   png_job *job = png_get_io_ptr(png);
   if (n > job->in->n - job->at) {
     job->ended = 1;
     png_error(png, "the file ends too soon");
   }
+  if (n >= 8) note_chunk(job);
+  size_t last_row =
+      8 * (size_t)job->raster->width; // of 16 bits and four channels, not packed at all
+  if (job->at_last && job->in_data && (job->behind += n) > last_row + MOST_BEHIND)
+    png_error(png, "its pixel data goes on behind the last row");
   memcpy(to, job->in->bytes + job->at, n);
   job->at += n;
 }
@@ -127,7 +149,19 @@ static mcl_status read_header(png_job *job, mcl_error *err) {
   return MCL_OK;
 }
 
-// Rows that never come stay white. An interlaced image is the same loop seven times over.
+// Whether a row of a pass is the last that a file has: of an interlaced image no more than the odd
+// rows are in the last pass, and where there is one row only, not even these.
+static int is_last_row(const png_job *job, int passes, int pass, int32_t y) {
+  png_uint_32 height = (png_uint_32)job->raster->height, width = (png_uint_32)job->raster->width;
+  if (passes == 1) return y == job->raster->height - 1;
+  int last = passes - 1;
+  while (PNG_PASS_ROWS(height, last) == 0 || PNG_PASS_COLS(width, last) == 0) last--;
+  return pass == last &&
+         (png_uint_32)y == PNG_ROW_FROM_PASS_ROW(PNG_PASS_ROWS(height, last) - 1, last);
+}
+
+// Rows that never come stay white. An interlaced image is the same loop seven times over. libpng
+// reads to the end of the pixel data while it reads the last row.
 static mcl_status read_rows(png_job *job, mcl_error *err) {
   png_set_expand(job->png);
   png_set_scale_16(job->png);
@@ -140,8 +174,10 @@ static mcl_status read_rows(png_job *job, mcl_error *err) {
   if (!job->raw) return mcli_nomem(err, "the pixels of a PNG");
   memset(job->raw, 255, (size_t)height * stride);
   for (int pass = 0; pass < passes; pass++)
-    for (int32_t y = 0; y < height; y++)
+    for (int32_t y = 0; y < height; y++) {
+      if (is_last_row(job, passes, pass, y)) job->at_last = 1;
       png_read_row(job->png, job->raw + (size_t)y * stride, NULL);
+    }
   png_read_end(job->png, NULL);
   return MCL_OK;
 }
@@ -166,7 +202,7 @@ static void flatten(uint8_t *raw, int64_t n, int channels, int luma) {
 }
 
 mcl_status mcli_png_read(const mcli_encoded *in, mcli_raster *out, mcl_error *err) {
-  png_job job = {.context = in->context, .in = in, .raster = out};
+  png_job job = {.context = in->context, .in = in, .raster = out, .next_chunk = 8};
   mcl_status s = check_header(in, err);
   if (s == MCL_OK) s = guarded(&job, read_header, err);
   if (s == MCL_OK && !in->header_only) {
