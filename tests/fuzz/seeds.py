@@ -195,7 +195,165 @@ def make_idx():
         add("images-" + name, 4, x)
 
 
-MAKERS = {"safetensors": make_safetensors, "npy": make_npy, "idx": make_idx}
+# ---- tokenizer --------------------------------------------------------------------------------
+
+ALPHABET, PACKED, NO_VOCABULARY, LEARN, MARKS, FAIL_LONG, REPLACE, SMALL = (1 << i for i in range(8))
+
+
+def make_tokenizer():
+    def add(name, how, vocabulary=b"", merges=b"", texts=b"the cat\0\xc3\x84b 'S 12 \xe2\x82\xac\0", room=20, context=10, more=3):
+        files = b"" if how & LEARN else part(vocabulary) + part(merges)
+        put("tokenizer", name, bytes([how, room, context, more]) + files + texts)
+
+    merges = b"#version: 0.2\nt h\nth e</w>\nc a\nca t</w>\n"
+    tokens = b', "th": 514, "the</w>": 515, "ca": 516, "cat</w>": 517'
+    add("merges-alone", NO_VOCABULARY, b"", merges)
+    add("both", ALPHABET | MARKS, tokens, merges)
+    add("both-packed", ALPHABET | MARKS | PACKED, tokens, merges)
+    add("marks-elsewhere", ALPHABET, b', "th": 512, "<|startoftext|>": 514, "<|endoftext|>": 513', b"t h\n")
+    add("learn", LEARN, texts=b"the cat sat on the mat\0the the cat\0a hat", room=60)
+    add("learn-long", LEARN | SMALL, texts=b"a text that is longer than twelve bytes")
+    add("learn-no-utf-8", LEARN, texts=b"a\xff")
+    add("learn-no-utf-8-replaced", LEARN | REPLACE, texts=b"a\xff\xff a\xff\xff", room=60)
+    add("texts-of-all-scripts", NO_VOCABULARY | REPLACE, b"", merges, texts="\u0130I\u03a3\u03a3 \u4e2d\u6587 \u0661\u0662 \u1e9e \U0001f600!? 'll\0".encode() + b"\xe2\x82 \xf5", context=38)
+    add("texts-too-long", NO_VOCABULARY | FAIL_LONG, b"", merges, texts=b"the cat is on the mat\0", context=3)
+    add("texts-too-many-bytes", NO_VOCABULARY | SMALL, b"", b"t h\n", texts=b"the cat is on the mat\0")
+    add("files-too-large", ALPHABET | MARKS | SMALL, tokens, merges)
+    add("windows", NO_VOCABULARY, b"", b"#version: 0.2\r\nt h\r\n\r\n")
+    add("no-heading", NO_VOCABULARY, b"", b"t h\nth e</w>")
+    add("full", NO_VOCABULARY, b"", b"t h\nt a\nt b\nt c\n", room=2)
+    add("no-files", 0)
+    add("another-saving", ALPHABET | MARKS, b"", b"#version: 0.2 libmcl 0123456789abcdef\n")
+    add("bytes-by-their-names", NO_VOCABULARY, b"", "\u0120 t\n\u00c4 \u0122\n\u0142 \u0143</w>\n".encode())
+    for name, text in {
+        "one-piece": b"th\n", "three-pieces": b"t h e\n", "left-is-no-token": b"xy z\n", "right-is-no-token": b"x yz\n", "empty-piece": b" h\n",
+        "left-ends-a-word": b"e</w> a\n", "twice": b"t h\nt h\n", "no-utf-8": b"\xff h\n", "no-byte": "\u4e2d h\n".encode(), "blank-line-within": b"t h\n\nc a\n",
+    }.items():
+        add("merges-" + name, NO_VOCABULARY, b"", text)
+    add("merges-result-is-no-token", ALPHABET | MARKS, b"", b"t h\n")
+    add("merges-result-is-a-byte-pair-known", ALPHABET | MARKS, b', "th": 514, "het": 515', b"t h\n")
+    for name, text in {
+        "id-too-large": b', "th": 99999', "id-twice": b', "th": 5', "id-left-out": b', "th": 515', "token-twice": b', "t": 514', "no-comma": b' "th": 514',
+        "token-is-empty": b', "": 514', "token-of-no-byte": ', "\u4e2d": 514'.encode(), "word-end-alone": b', "</w>": 514', "no-number": b', "th": "514"', "something-follows": b"} x",
+    }.items():
+        add("vocabulary-" + name, ALPHABET | MARKS, text, b"")
+    add("vocabulary-has-no-marks", ALPHABET, b"", b"")
+    add("vocabulary-has-no-end", ALPHABET, b', "<|startoftext|>": 512', b"")
+    add("vocabulary-has-few-bytes", 0, b'{"a": 0, "b": 1}', b"a b\n")
+    add("vocabulary-is-a-list", 0, b"[1]", b"")
+    add("gzip-damaged", ALPHABET | MARKS, tokens, gzip.compress(merges, mtime=0)[:-9])
+
+
+# ---- folder -----------------------------------------------------------------------------------
+
+USUAL = {"a": 0, "b": 1, "B": 2, "x.png": 3, "loop": 4, ".hidden": 5, "odd": 6, "a b": 7}
+ENDINGS = {".png": 0, ".PNG": 1, ".jpg": 2, ".Jpeg": 3, "": 4, ".txt": 5}
+FOLDER, GREY, COLOUR, BYTES, CUT, EMPTY, TO_FOLDER, TO_NOWHERE, TO_ROOT, PIPE = range(10)
+
+
+def entry(kind, within, folders, name, ending=".png", data=b""):
+    where = bytes([within]) if folders > 1 else b""
+    text = bytes([USUAL[name]]) if name in USUAL else bytes([6 + len(name)]) + name.encode("latin-1")
+    tail = part(data) if kind == BYTES else (bytes([int(data)]) if kind == TO_FOLDER and folders > 1 else b"")
+    return bytes([kind]) + where + text + bytes([ENDINGS[ending]]) + tail
+
+
+def make_folder():
+    def add(name, how, *entries, side=b"\3\4"):
+        put("folder", name, bytes([how]) + side + b"".join(entries))
+
+    two = [entry(GREY, 0, 1, "a"), entry(COLOUR, 0, 1, "b", ".PNG")]
+    classes = [entry(FOLDER, 0, 1, "a", ""), entry(FOLDER, 0, 2, "b", ""), entry(GREY, 1, 3, "a"), entry(COLOUR, 2, 3, "b"), entry(COLOUR, 2, 3, "a")]
+    bad = [entry(CUT, 0, 1, "B"), entry(EMPTY, 0, 1, "odd", ".jpg"), entry(BYTES, 0, 1, "a b", data=b"no image"), entry(PIPE, 0, 1, ".hidden"), entry(TO_NOWHERE, 0, 1, "loop")]
+    for how in (0, 8, 11, 16, 20, 32):
+        add("two-%d" % how, how, *two)
+    for how in (0, 4, 8, 12, 32):
+        add("classes-%d" % how, how, *classes)
+        add("bad-%d" % how, how, *bad, *two)
+    add("all-are-bad", 0, *bad)
+    add("bad-in-a-class", 8, entry(FOLDER, 0, 1, "a", ""), entry(CUT, 1, 2, "a"), entry(FOLDER, 0, 2, "b", ""), entry(GREY, 2, 3, "a"))
+    add("above-the-classes", 8, *classes, entry(GREY, 0, 3, "B"))
+    add("loops", 8, entry(FOLDER, 0, 1, "a", ""), entry(FOLDER, 1, 2, "b", ""), entry(TO_ROOT, 1, 3, "loop", ""), entry(TO_FOLDER, 2, 3, "B", "", 1),
+        entry(TO_FOLDER, 0, 3, "B", "", 2), entry(GREY, 2, 3, "a"))
+    add("deep", 8, *[entry(FOLDER, i, i + 1, "a", "") for i in range(34)], entry(GREY, 34, 35, "a"))
+    add("deep-without-images", 8, *[entry(FOLDER, i, i + 1, "a", "") for i in range(31)], entry(GREY, 3, 32, "a"))
+    add("odd-bytes", 8, entry(GREY, 0, 1, "\xff\n"), entry(GREY, 0, 1, "\x01%s"), entry(FOLDER, 0, 1, "\xe2\x82", ""), entry(GREY, 1, 2, "odd"))
+    add("other-files", 8, entry(GREY, 0, 1, "a", ".txt"), entry(GREY, 0, 1, "b", ""))
+    add("nothing", 8)
+    add("empty-folders", 8, entry(FOLDER, 0, 1, "a", ""), entry(FOLDER, 1, 2, "b", ""))
+    add("a-folder-by-an-image's-name", 8, entry(FOLDER, 0, 1, "a", ".png"), entry(GREY, 1, 2, "a"))
+
+
+# ---- pairs ------------------------------------------------------------------------------------
+
+TSV, CSV, JSON, NDJSON = range(4)
+PACK, TOKENS, QUESTIONS, BY_NAME, HEADING, FAIL = (4 << i for i in range(6))
+
+
+def make_pairs():
+    def add(name, how, data, more=4):
+        put("pairs", name, bytes([how, more]) + data)
+
+    tsv = b"a.png\tthe cat\tanother cat\nb.png\tthe dog\r\n\na.png\tthe cat\n"
+    csv = b'a.png,"the ""cat"", a,\nb",x\r\n"b.png",the dog\n'
+    objects = (b'{"image": "a.png", "caption": "the cat", "n": [1, -2.5e3, true, null, {"x": ["y", false]}]}\n\n'
+               b'{"captions": ["a dog", "\\u00e4"], "image": "b.png"}')
+    for name, form, data in (("tsv", TSV, tsv), ("csv", CSV, csv), ("json", JSON, objects)):
+        add(name, form, data)
+        add(name + "-tokens-packed", form | TOKENS | PACK | BY_NAME, data)
+        add(name + "-short-lines", form, data, 1)
+    add("tsv-bom-not-kept", TSV | BY_NAME, b"\xef\xbb\xbf" + tsv, 0)
+    add("tsv-small-file", TSV, tsv * 3, 2)
+    add("csv-no-utf-8", CSV, csv + b"\n\xff")
+    add("tsv-nul", TSV, tsv[:30] + b"\0" + tsv[30:])
+    add("tsv-heading", TSV | HEADING, b"image\tcaption\n" + tsv)
+    add("json-heading", JSON | HEADING, objects)
+    add("heading-alone", TSV | HEADING, b"image\tcaption")
+    add("empty", TSV, b"\n\n")
+    add("ndjson", NDJSON | BY_NAME, objects)
+    add("tsv-gzip", TSV, gzip.compress(tsv, mtime=0))
+    add("tsv-gzip-cut", TSV, gzip.compress(tsv, mtime=0)[:-9])
+    add("bad-image", TSV | TOKENS, b"bad.png\tx\na.png\ty\nbad.png\tz\nnone.png\tw")
+    add("bad-image-fails", TSV | FAIL, b"a.png\ty\nbad.png\tx")
+    add("bad-images-alone", TSV, b"bad.png\tx\n")
+    add("folder-for-an-image", TSV, b".\tx\na.png\ty\n/\tz")
+    add("caption-in-other-case", TSV | TOKENS, b"a.png\tThe\nb.png\tthe")
+    add("long-caption", TSV | TOKENS, b"a.png\t" + b"x " * 40)
+    for name, data in {"no-caption": b"a.png", "empty-path": b"\tx", "empty-caption": b"a.png\t\t", "blank-caption": b"a.png\t \v\f", "lone-cr": b"a.png\tx\ry\n"}.items():
+        add("tsv-" + name, TSV, data)
+    for name, data in {"quote-within": b'a"b,x', "no-end": b'a.png,"x', "behind-the-quote": b'"a.png"x,y', "quoted-and-empty": b'a.png,""', "quoted-at-the-end": b'a.png,"x"', "long-quoted": b'a.png,"' + b"x" * 40 + b'"'}.items():
+        add("csv-" + name, CSV, data, 1 if "long" in name else 0)
+    for name, data in {
+        "no-image": b'{"caption": "x"}', "no-caption": b'{"image": "a.png"}', "image-twice": b'{"image": "a.png", "image": "b.png"}',
+        "captions-twice": b'{"caption": "x", "caption": "y", "image": "a.png"}', "no-captions": b'{"image": "a.png", "captions": []}',
+        "blank": b'{"image": "a.png", "caption": " "}', 
+        "caption-is-a-number": b'{"image": "a.png", "caption": 1}', 
+        "nested-64": b'{"x": ' + b"[" * 64 + b"]" * 64 + b', "image": "a.png", "caption": "y"}', "nested-65": b'{"x": ' + b'[{"y":' * 33 + b"}]" * 33 + b"}",
+        "numbers": b'{"a": [0, -0, 10, 1.5, 1e5, 1E+5, 1.25e-7], "image": "a.png", "caption": "y"}',
+        "not-json": b"a.png", "follows": b'{"image": "a.png", "caption": "y"} x', "word": b'{"a": nul}', "list-comma": b'{"a": [1 2]}',
+    }.items():
+        add("json-" + name, JSON, data)
+    for name, number in {"minus": b"-", "point": b"1.", "point-first": b".5", "exponent": b"1e", "exponent-sign": b"1e+"}.items():
+        add("json-number-" + name, JSON, b'{"a": ' + number + b', "image": "a.png", "caption": "y"}')
+    own = b"a.png,b.png,the cat,the dog,animals\nb.png,a.png,x,y,others\na.png,a.png,z,w,animals\n"
+    q = QUESTIONS
+    add("questions", q | CSV, own)
+    add("questions-tsv-heading", q | TSV | BY_NAME | HEADING, b"h\n" + own.replace(b",", b"\t"))
+    add("questions-no-category", q | CSV, b"a.png,b.png,x,y")
+    for name, data in {"mixed": b"a.png,b.png,x,y\na.png,b.png,x,y,z", "mixed-2": b"a.png,b.png,x,y,z\na.png,b.png,x,y", "blank-category": b"a.png,b.png,x,y, ", "three-fields": b"a,b,c",
+                       "bad-image": b"a.png,bad.png,x,y"}.items():
+        add("questions-" + name, q | CSV, data)
+    head = b"Question ID,Type,Statement\n"
+    q |= NDJSON
+    add("mmvp", q, head + b"1,T,left\n2,T,right\n2,T,up\n1,T,down\n")
+    for name, data in {"heading": b"ID,Type,Statement\n", "heading-quote": b'"Question', "empty": b"", "no-questions": head, "half": head + b"1,T,x",
+                       "two-types": head + b"1,T,x\n2,U,y", "no-folder": head + b"1,U,x\n2,U,y", "no-image": head + b"1,T,x\n3,T,y", "id": head + b"x,T,y", "no-id": head + b",T,y",
+                       "blank-type": head + b"1, ,x", "type-of-dots": head + b"1,../a,x\n2,../a,y"}.items():
+        add("mmvp-" + name, q, data)
+
+
+MAKERS = {"safetensors": make_safetensors, "npy": make_npy, "idx": make_idx, "tokenizer": make_tokenizer,
+          "folder": make_folder, "pairs": make_pairs}
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:] or MAKERS:
