@@ -155,7 +155,7 @@ static void report_from_numbers(mcl_stage_report *r, const double *x) {
   for (int i = 0; i < REPORT_NUMBERS; i++) {
     void *to = (char *)r + report_fields[i].at;
     int64_t whole = count_of(x[i]);
-    int32_t small = (int32_t)whole;
+    int32_t small = whole <= INT32_MAX ? (int32_t)whole : 0;
     if (report_fields[i].kind == REAL) memcpy(to, &x[i], sizeof x[i]);
     if (report_fields[i].kind == INT32) memcpy(to, &small, sizeof small);
     if (report_fields[i].kind == INT64) memcpy(to, &whole, sizeof whole);
@@ -304,6 +304,18 @@ static mcl_status read_place(const mcl_multistage *l, const mcl_checkpoint *k, c
   return MCL_OK;
 }
 
+// What a loop file lacks is the file's damage: MCL_E_NOT_FOUND would say that there is no run, and another would be begun over
+// this one.
+static mcl_status read_tensor(const mcl_checkpoint *k, const char *name, const mcl_array *to,
+                              mcl_error *err) {
+  mcl_error why;
+  mcl_status s = mcl_checkpoint_read(k, name, to, &why);
+  if (s == MCL_E_NOT_FOUND || s == MCL_E_SHAPE || s == MCL_E_DTYPE || s == MCL_E_UNSUPPORTED)
+    return mcli_fail(err, MCL_E_FORMAT, "%s", why.message);
+  if (err) *err = why;
+  return s;
+}
+
 static mcl_status check_labels(const mcl_multistage *l, const int32_t *labels, const char *path,
                                const char *name, mcl_error *err) {
   for (int64_t i = 0; i < l->rows; i++)
@@ -323,9 +335,9 @@ static mcl_status read_result(mcl_multistage *l, const mcl_checkpoint *k, const 
   l->results[stage].labels[m] = labels;
   mcl_array a = vector(labels, MCL_I32, l->rows);
   tensor_name(name, sizeof name, "report", stage, m);
-  mcl_status s = mcl_checkpoint_read(k, name, &report, err);
+  mcl_status s = read_tensor(k, name, &report, err);
   tensor_name(name, sizeof name, "labels", stage, m);
-  if (s == MCL_OK) s = mcl_checkpoint_read(k, name, &a, err);
+  if (s == MCL_OK) s = read_tensor(k, name, &a, err);
   if (s == MCL_OK) s = check_labels(l, labels, path, name, err);
   if (s == MCL_OK) report_from_numbers(&l->results[stage].report[m], numbers);
   return s;
@@ -335,7 +347,7 @@ static mcl_status read_results(mcl_multistage *l, const mcl_checkpoint *k, const
                                const int64_t place[3], mcl_error *err) {
   double numbers[TALLY_NUMBERS];
   mcl_array tally = vector(numbers, MCL_F64, TALLY_NUMBERS);
-  mcl_status s = mcl_checkpoint_read(k, "tally", &tally, err);
+  mcl_status s = read_tensor(k, "tally", &tally, err);
   for (int32_t stage = 0; stage < place[0]; stage++)
     for (int32_t m = 0; s == MCL_OK && m < l->o.modalities; m++)
       if (l->clustered >> m & 1) s = read_result(l, k, path, stage, m, err);

@@ -352,8 +352,103 @@ def make_pairs():
         add("mmvp-" + name, q, data)
 
 
+# ---- saved ------------------------------------------------------------------------------------
+
+MLP, PAIR, TORCH, CLUSTERER, INTEGRATOR, CLIP = range(6)
+AS_IT_IS, RAW, CHANGED = range(3)
+DROP, REPEAT, NAME_OF, NAME, TYPE, SIZE, DEEPER, FLATTER, NUMBER = range(9)
+TEXT_DROP, TEXT_KEY, TEXT_VALUE, TEXT_VALUE_OF = range(4)
+# Tensors and texts of the good files.
+COUNTS = {MLP: (18, 4), PAIR: (33, 12), TORCH: (23, 1), CLUSTERER: (5, 19), INTEGRATOR: (3, 1), CLIP: (39, 0)}
+
+
+def changed(*changes):
+    return bytes([CHANGED]) + part(b"".join(bytes(c) for c in changes))
+
+
+def make_saved():
+    def add(name, what, data):
+        put("saved", name, bytes([what]) + data)
+
+    names = {MLP: "mlp", PAIR: "pair", TORCH: "torch", CLUSTERER: "clusterer", CLIP: "clip"}
+    for what, name in names.items():
+        n, texts = COUNTS[what]
+        add(name, what, bytes([AS_IT_IS]))
+        for change, bits in {"drop": [DROP], "repeat": [REPEAT], "name": [NAME, 3], "half": [TYPE, 2], "double": [TYPE, 1], "integers": [TYPE, 6],
+                             "longer": [SIZE, 0, 7], "deeper": [DEEPER], "nan": [NUMBER, 0, 0]}.items():
+            add(name + "-" + change, what, changed([n // 2] + bits))
+        if texts:
+            add(name + "-text-drop", what, changed([n, TEXT_DROP]))
+            add(name + "-text-value", what, changed([n + texts - 1, TEXT_VALUE_OF, 1]))
+        if n + texts < 128:
+            add(name + "-cut", what, changed([n + texts, 3]))
+    add("not-a-file", MLP, bytes([RAW]) + part(b"not safetensors"))
+    add("clip-locked", CLIP + 6, bytes([AS_IT_IS]))
+    add("clip-locked-text", CLIP + 12, bytes([AS_IT_IS]))
+    good, there = bytes([AS_IT_IS]), b"\0"
+    add("integrator", INTEGRATOR, there + good + good)
+    add("integrator-no-stage", INTEGRATOR, b"\7" + good)
+    add("integrator-stage-nan", INTEGRATOR, there + changed([0, NUMBER, 0, 0]) + good)
+    for i, name in enumerate(("dims", "encoders", "weights")):
+        add("integrator-" + name + "-drop", INTEGRATOR, there + good + changed([i, DROP]))
+        add("integrator-" + name + "-number", INTEGRATOR, there + good + changed([i, NUMBER, 0, 4]))
+    add("integrator-text", INTEGRATOR, there + good + changed([3, TEXT_VALUE_OF, 3]))
+
+
+# ---- run --------------------------------------------------------------------------------------
+
+# Texts of loop.safetensors by their keys, behind its three tensors.
+LOOP_TEXTS = sorted(
+    """loop_version sampler_algorithm rows fingerprint seed epochs trained_stages initial modalities cluster_modalities
+    sampler.batch_rows sampler.min_cell_rows sampler.small_cells sampler.batching sampler.order kmeans.k kmeans.method
+    kmeans.metric kmeans.init kmeans.empty kmeans.restarts kmeans.max_iterations kmeans.minibatch_rows kmeans.max_train_rows
+    kmeans.tolerance loss_kind loss.temperature loss.flags learning_rate schedule warm_up place.stage place.epoch
+    place.step""".split())
+LABELS, REPORT, TALLY = range(3)
+
+
+def loop_text(key, what, *more):
+    return bytes([3 + LOOP_TEXTS.index(key), what, *more])
+
+
+def place(epoch, step, stage=3):
+    return [loop_text("place.stage", TEXT_VALUE_OF, stage), loop_text("place.epoch", TEXT_VALUE_OF, epoch),
+            loop_text("place.step", TEXT_VALUE_OF, step)]  # 2: "0", 3: "1", 4: "2"
+
+
+def make_run():
+    def add(name, loop, *encoders):
+        there = b"\0\0"
+        put("run", name, loop + b"".join(b"\0" + e if e else b"\7" for e in encoders) + there * (4 - len(encoders)))
+
+    good = bytes([AS_IT_IS])
+    add("as-it-is", good)
+    add("not-a-file", bytes([RAW]) + part(b"{}"))
+    add("cut", changed([3 + len(LOOP_TEXTS), 9]))
+    for name, i in {"labels": LABELS, "report": REPORT, "tally": TALLY}.items():
+        for change, bits in {"drop": [DROP], "type": [TYPE, 0], "longer": [SIZE, 0, 7], "deeper": [DEEPER], "huge": [NUMBER, 1, 10], "nan": [NUMBER, 1, 0],
+                             "bits": [NUMBER, 2, 13, 254, 255, 255, 255, 0, 0, 0, 128]}.items():
+            add(name + "-" + change, changed([i] + bits))
+    for key in ("rows", "kmeans.tolerance", "warm_up", "place.stage", "place.epoch", "place.step"):
+        add(key + "-drop", changed(loop_text(key, TEXT_DROP)))
+        add(key + "-large", changed(loop_text(key, TEXT_VALUE_OF, 6)))
+        add(key + "-letters", changed(loop_text(key, TEXT_VALUE_OF, 11)))
+    add("within-stage-1", changed(*place(2, 3)))
+    add("trained-stage-1", changed(*place(3, 2)))
+    add("within-stage-0", changed(*place(2, 3, 2)))
+    add("at-stage-2", changed(*place(2, 2, 4)))
+    add("behind-its-stage", changed(*place(4, 2)))
+    add("at-a-step-too-many", changed(*place(2, 9)))
+    add("all-left-out", changed(*[bytes([LABELS, NUMBER, i, 3]) for i in range(12)]))
+    add("no-encoder", good, None)
+    add("no-encoder-in-training", changed(*place(2, 3)), good, None)
+    add("encoder-of-nan", good, changed([0, NUMBER, 0, 0]))
+    add("encoder-in-training-is-another", changed(*place(2, 3)), good, changed([0, DROP]))
+    add("encoder-of-huge-weights", good, changed([0, NUMBER, 0, 2], [0, NUMBER, 1, 2], [6, NUMBER, 0, 2]))
+
+
 MAKERS = {"safetensors": make_safetensors, "npy": make_npy, "idx": make_idx, "tokenizer": make_tokenizer,
-          "folder": make_folder, "pairs": make_pairs}
+          "folder": make_folder, "pairs": make_pairs, "saved": make_saved, "run": make_run}
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:] or MAKERS:
