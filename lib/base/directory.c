@@ -112,7 +112,7 @@ char *mcli_path_join(mcl_context *c, const char *directory, const char *name) {
   size_t n = strlen(directory), m = strlen(name);
   char *path = mcli_alloc(c, n + m + 2, 1);
   if (!path) return NULL;
-  memcpy(path, directory, n);
+  memcpy(path, directory, n); // NOLINT(bugprone-not-null-terminated-result): more follows
   if (n && directory[n - 1] != '/') path[n++] = '/';
   memcpy(path + n, name, m + 1);
   return path;
@@ -160,7 +160,7 @@ mcl_status mcli_directory_list(mcl_context *c, const char *path, mcli_listing *o
     l.identity[0] = (uint64_t)st.st_dev, l.identity[1] = (uint64_t)st.st_ino;
   while (s == MCL_OK) {
     errno = 0;
-    struct dirent *e = readdir(directory);
+    struct dirent *e = readdir(directory); // NOLINT(concurrency-mt-unsafe): nobody else has it
     if (!e && errno) s = mcli_fail_errno(err, "read", path);
     if (!e) break;
     if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)

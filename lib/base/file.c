@@ -154,8 +154,8 @@ static mcl_status unpack(mcl_context *c, z_stream *z, const char *path, int64_t 
 
 mcl_status mcli_file_read_all_gz(mcl_context *c, const char *path, int64_t limit,
                                  unsigned char **bytes, int64_t *size, mcl_error *err) {
-  unsigned char *packed;
-  int64_t n;
+  unsigned char *packed = NULL;
+  int64_t n = 0;
   mcl_status s = mcli_file_read_all(c, path, limit, &packed, &n, err);
   if (s < 0) return s;
   if (n < 2 || packed[0] != 0x1F || packed[1] != 0x8B) {

@@ -95,7 +95,7 @@ mcl_context *mcli_kmeans_context(const mcli_kmeans *k) {
 mcl_status mcl_clusterer_create_kmeans(mcl_context *c, const mcl_kmeans_options *options,
                                        mcl_comm *comm, mcl_clusterer **out, mcl_error *err) {
   mcl_kmeans_options o = defaults;
-  mcli_kmeans *k;
+  mcli_kmeans *k = NULL;
   if (!c) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
   if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
   mcl_status s = mcli_options_copy(&o, sizeof o, options, "mcl_kmeans_options", err);
@@ -212,7 +212,7 @@ static mcl_status kmeans_assign(void *self, const mcli_fitted *f, const mcl_rows
   if (distances)
     s = mcli_comm_gather_parts(k->comm, s, sweep.shares, far, (int64_t)sizeof *far, err);
   if (s == MCL_OK && rows->rows > 0) memcpy(labels, all, (size_t)rows->rows * sizeof *labels);
-  for (int64_t i = 0; i < rows->rows && s == MCL_OK && distances; i++) distances[i] = far[i];
+  for (int64_t i = 0; i < rows->rows && s == MCL_OK && far; i++) distances[i] = far[i];
   mcli_free(c, all);
   mcli_free(c, far);
   mcli_sweep_close(&sweep);

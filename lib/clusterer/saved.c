@@ -227,10 +227,10 @@ static mcl_status read_sizes(const mcl_checkpoint *file, const char *path, const
 static mcl_status read_fitted(mcl_context *c, const mcl_checkpoint *file, const char *path,
                               const saved *s, mcli_fitted **out, mcl_error *err) {
   mcli_centres *m = NULL;
-  mcli_fitted *f;
+  mcli_fitted *f = NULL;
   mcl_status status = read_centroids(c, file, path, s, &m, err);
   if (status == MCL_OK) status = mcli_kmeans_fitted(c, s->options.k, m, &f, err);
-  if (status < 0) return status;
+  if (status != MCL_OK) return status;
   int32_t k_effective = f->report.k_effective;
   f->report = s->report;
   f->report.k = s->options.k;
@@ -249,8 +249,8 @@ static mcl_status read_fitted(mcl_context *c, const mcl_checkpoint *file, const 
 static mcl_status load(mcl_context *c, const mcl_checkpoint *file, const char *path, mcl_comm *comm,
                        mcl_clusterer **out, mcl_error *err) {
   saved s = {0};
-  mcli_fitted *fitted;
-  mcli_kmeans *k;
+  mcli_fitted *fitted = NULL;
+  mcli_kmeans *k = NULL;
   mcl_struct_init(&s.report, sizeof s.report);
   mcl_kmeans_options_init(&s.options, sizeof s.options);
   mcl_status status = read_head(file, path, &s, err);
@@ -258,7 +258,7 @@ static mcl_status load(mcl_context *c, const mcl_checkpoint *file, const char *p
   if (mcli_kmeans_check(&s.options, err) < 0) return damaged(path, "options", err);
   if (!report_is_sound(&s)) return damaged(path, "report", err);
   status = read_fitted(c, file, path, &s, &fitted, err);
-  if (status < 0) return status;
+  if (status != MCL_OK) return status;
   status = mcli_kmeans_new(c, &s.options, comm, &k, err);
   if (status < 0) {
     mcli_fitted_unref(c, fitted);

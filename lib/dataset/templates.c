@@ -59,7 +59,7 @@ mcl_status mcl_tokenizer_encode_templates(const mcl_tokenizer *tokenizer,
   if (!tokenizer) return mcli_fail(err, MCL_E_INVALID, "tokenizer is NULL");
   mcl_status s = check_templates(templates, n_templates, err);
   if (s == MCL_OK) s = check(names, n_names, "name", err);
-  int64_t n;
+  int64_t n = 0;
   if (s == MCL_OK && !mcli_mul(n_templates, n_names, &n))
     s = mcli_fail(err, MCL_E_LIMIT, "there are too many prompts");
   if (s < 0) return s;

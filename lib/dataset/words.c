@@ -82,7 +82,7 @@ static mcli_character class_at(const char *at, const char *end, int64_t *length)
 
 int64_t mcli_words_next(const char **at, const char *end, const char **word) {
   const char *p = *at;
-  mcli_character first = MCLI_SPACE, next;
+  mcli_character first = MCLI_SPACE;
   int64_t length = 0;
   while (p < end && (first = class_at(p, end, &length)) == MCLI_SPACE) p += length;
   *word = p;
@@ -95,7 +95,7 @@ int64_t mcli_words_next(const char **at, const char *end, const char **word) {
     p += n;
   } else { // a run of one class; numbers stand alone
     do p += length;
-    while (first != MCLI_NUMBER && p < end && (next = class_at(p, end, &length)) == first);
+    while (first != MCLI_NUMBER && p < end && class_at(p, end, &length) == first);
   }
   *at = p;
   return p - *word;

@@ -107,7 +107,7 @@ mcl_status mcl_encoder_create_cnn(mcl_context *context, const mcl_cnn_options *o
   if (!context) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
   if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
   mcl_cnn_options o = defaults;
-  layout l;
+  layout l = {0};
   mcl_status s = mcli_options_copy(&o, sizeof o, options, "mcl_cnn_options", err);
   if (s == MCL_OK) s = check(&o, err);
   if (s == MCL_OK) s = take_layout(&l, &o, err);

@@ -181,7 +181,7 @@ mcl_status mcl_encoder_create_resnet(mcl_context *context, const mcl_resnet_opti
   if (s == MCL_OK)
     s = mcli_network_begin(context, (mcli_shape){o.height, o.width, o.channels}, o.optimiser, &w,
                            err);
-  if (s < 0) return s;
+  if (s != MCL_OK) return s;
   s = body(w, &o, err);
   if (s == MCL_OK) s = head(w, &o, err);
   if (s < 0) {

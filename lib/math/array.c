@@ -237,6 +237,7 @@ static void load_bytes(const uint8_t *restrict in, int64_t n, float *restrict ou
 // One dense row of the commonest types without a switch an element.
 static void load_dense(const mcl_array *a, int64_t at, int64_t n, float *out) {
   if (a->dtype == MCL_F32) {
+    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): who has rows has data, see the check
     memcpy(out, (const float *)a->data + at, (size_t)n * sizeof *out);
   } else if (a->dtype == MCL_U8) {
     load_bytes((const uint8_t *)a->data + at, n, out);

@@ -127,7 +127,7 @@ mcl_status mcl_comm_create_mpi(mcl_context *context, MPI_Comm comm, mcl_comm **o
     s = agree(own, s, &said);
   }
   if (s == MCL_OK) {
-    e->comm = own;
+    e->comm = own; // NOLINT(clang-analyzer-core.NullDereference): agree() keeps a failure
     *out = made;
   } else {
     mcl_comm_unref(made);

@@ -133,6 +133,7 @@ static mcl_status take(mcli_trainer *t, const mcl_event *event, const mcl_batch 
 }
 
 static float *rows_at(float *rows, const chunk *k, const mcl_encoder *e) {
+  // NOLINTNEXTLINE(clang-analyzer-core.*): a batch has a first chunk, which take() filled in
   return rows + k->first * mcl_encoder_projection_dim(e);
 }
 
@@ -179,6 +180,7 @@ static mcl_status forward_again(mcli_trainer *t, mcl_encoder *e, chunk *k, mcl_e
 static mcl_status backward(mcli_trainer *t, mcl_encoder *e, chunk *k, mcl_error *err) {
   mcl_status s = MCL_OK;
   for (int v = 0; s == MCL_OK && v < 2; v++) {
+    // NOLINTNEXTLINE(clang-analyzer-core.*): likewise
     mcl_array dz = mcl_matrix_f32(rows_at(t->dz[v], k, e), k->b->n, mcl_encoder_projection_dim(e));
     s = mcl_encoder_backward(e, &k->in[v], &dz, err);
   }

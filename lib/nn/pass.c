@@ -150,7 +150,7 @@ static mcl_status tokens_backward(mcli_net *net, const mcli_layer *l, const mcli
   case MCLI_BAG:
     return mcli_bag_backward(c, &t, n, width, l->option, dy, d_table, net->workspace, err);
   case MCLI_POSITIONS:
-    memcpy(dx, dy, (size_t)(n * mcli_shape_size(l->out)) * sizeof *dx);
+    if (dx) memcpy(dx, dy, (size_t)(n * mcli_shape_size(l->out)) * sizeof *dx);
     return mcli_positions_backward(c, n, t.context, width, dy, d_table, err);
   case MCLI_ATTENTION:
     return mcli_attention_backward(c, &a, n, &t, x, dy, dx, net->workspace, err);
@@ -224,6 +224,7 @@ static mcl_status arrive(const mcli_net *net, flow *f, int b, int32_t value, int
 }
 
 // dy is the gradient of both values that are added.
+// NOLINTBEGIN(clang-analyzer-core.CallAndMessage): there is always a buffer for what is wanted, see MCLI_GRADIENTS
 static mcl_status sum_backward(const mcli_net *net, const mcli_layer *l, const mcli_tape *tape,
                                flow *f, int b, const float *y, mcl_error *err) {
   int64_t size = tape->n * mcli_shape_size(l->out);
@@ -260,6 +261,7 @@ mcl_status mcli_net_backward(mcli_net *net, const mcli_tape *tape, const float *
   }
   return MCL_OK;
 }
+// NOLINTEND(clang-analyzer-core.CallAndMessage)
 
 // ---- running figures -------------------------------------------------------------------------------
 

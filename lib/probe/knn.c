@@ -121,12 +121,12 @@ mcl_status mcl_probe_knn_rows(mcl_context *context, const mcl_probe_options *opt
   mcl_probe_options o;
   mcli_watch watch;
   mcli_source train, test;
-  int64_t correct;
+  int64_t correct = 0;
   mcl_status s = mcli_probe_begin(context, options, &o, err);
   if (s == MCL_OK) s = mcli_probe_halves_open(context, z, y, test_z, test_y, &train, &test, err);
   if (s == MCL_OK) s = mcli_probe_result_check(out, err);
   if (s == MCL_OK) s = mcli_watch_begin(&watch, monitor, "test", test.rows.rows, err);
-  if (s < 0) return s;
+  if (s != MCL_OK) return s;
   knn j = {.context = context,
            .kernels = mcli_rows_kernels_of(context),
            .y = y,

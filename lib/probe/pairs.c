@@ -72,7 +72,7 @@ mcl_status mcl_probe_pairs(mcl_context *context, const mcl_probe_options *option
   if (s < 0) return s;
   s = mcli_probe_copy(context, images, "images", PROBE_AS_GIVEN, &a, err);
   if (s == MCL_OK) s = mcli_probe_copy(context, texts, "texts", PROBE_AS_GIVEN, &t, err);
-  if (s < 0) goto done;
+  if (s != MCL_OK) goto done;
   counts = MCLI_NEW0(context, int64_t, 2 + 2 * (int64_t)n_categories);
   if (!counts) {
     s = mcli_nomem(err, "the categories");

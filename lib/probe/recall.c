@@ -184,11 +184,11 @@ mcl_status mcli_retrieve_match(const mcli_retrieval *r, mcli_source *queries, mc
   return retrieve(r, NULL, queries, gallery, out, err);
 }
 
-static mcl_status open(mcl_context *c, const mcl_rows *queries, const mcl_rows *gallery, int32_t k,
-                       mcli_source *q, mcli_source *g, mcl_error *err) {
+static mcl_status open_sides(mcl_context *c, const mcl_rows *queries, const mcl_rows *gallery,
+                             int32_t k, mcli_source *q, mcli_source *g, mcl_error *err) {
   mcl_status s = mcli_probe_side_open(c, queries, "queries", -1, q, err);
   if (s == MCL_OK) s = mcli_probe_side_open(c, gallery, "gallery", q->rows.dim, g, err);
-  if (s < 0) return s;
+  if (s != MCL_OK) return s;
   int64_t m = g->rows.rows;
   if (k < 1 || k > m)
     return mcli_fail(err, MCL_E_INVALID, "k is %d, not 1..%lld", (int)k, (long long)m);
@@ -211,7 +211,7 @@ mcl_status mcl_probe_recall_rows(mcl_context *context, const mcl_probe_options *
   mcl_probe_options o;
   mcli_source q, g;
   mcl_status s = mcli_probe_begin(context, options, &o, err);
-  if (s == MCL_OK) s = open(context, queries, gallery, k, &q, &g, err);
+  if (s == MCL_OK) s = open_sides(context, queries, gallery, k, &q, &g, err);
   if (s == MCL_OK) s = check_match(match, q.rows.rows, g.rows.rows, err);
   if (s == MCL_OK) s = mcli_probe_result_check(out, err);
   if (s < 0) return s;
@@ -255,11 +255,11 @@ mcl_status mcl_probe_retrieval_rows(mcl_context *context, const mcl_probe_option
   mcli_source q, g;
   entry *sorted = NULL;
   mcl_status s = mcli_probe_begin(context, options, &o, err);
-  if (s == MCL_OK) s = open(context, queries, gallery, k, &q, &g, err);
+  if (s == MCL_OK) s = open_sides(context, queries, gallery, k, &q, &g, err);
   if (s == MCL_OK && (!query_group || !gallery_group))
     s = mcli_fail(err, MCL_E_INVALID, "%s_group is NULL", query_group ? "gallery" : "query");
   if (s == MCL_OK) s = mcli_probe_result_check(out, err);
-  if (s < 0) return s;
+  if (s != MCL_OK) return s;
   s = sort_groups(context, query_group, q.rows.rows, gallery_group, g.rows.rows, &sorted, err);
   mcli_retrieval r = {.query_group = query_group,
                       .gallery_group = gallery_group,

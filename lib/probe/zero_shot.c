@@ -39,8 +39,9 @@ static mcl_status check_classes(const int32_t *y, int64_t n, const int32_t *plac
   return MCL_OK;
 }
 
-static mcl_status open(mcl_context *c, const mcl_array *prompts, const int32_t *prompt_y,
-                       const mcl_rows *z, const int32_t *y, mcli_source *rows, mcl_error *err) {
+static mcl_status open_sides(mcl_context *c, const mcl_array *prompts, const int32_t *prompt_y,
+                             const mcl_rows *z, const int32_t *y, mcli_source *rows,
+                             mcl_error *err) {
   mcl_status s = mcli_probe_matrix_check(prompts, "prompts", -1, -1, err);
   if (s == MCL_OK) s = mcli_probe_side_open(c, z, "z", prompts->shape[1], rows, err);
   if (s == MCL_OK) s = mcli_probe_labels_check(prompt_y, prompts->shape[0], "prompt_y", err);
@@ -58,9 +59,9 @@ mcl_status mcl_probe_zero_shot_rows(mcl_context *context, const mcl_probe_option
   int64_t size;
   float *prototypes = NULL;
   mcl_status s = mcli_probe_begin(context, options, &o, err);
-  if (s == MCL_OK) s = open(context, prompts, prompt_y, z, y, &rows, err);
+  if (s == MCL_OK) s = open_sides(context, prompts, prompt_y, z, y, &rows, err);
   if (s == MCL_OK) s = mcli_probe_result_check(out, err);
-  if (s < 0) return s;
+  if (s != MCL_OK) return s;
   place = number_classes(context, prompt_y, prompts->shape[0], &n);
   if (mcli_mul(n, rows.rows.dim, &size)) prototypes = MCLI_NEW0(context, float, size);
   s = place && prototypes ? MCL_OK : mcli_nomem(err, "prototypes");

@@ -164,7 +164,7 @@ static mcl_status check_labels(const mcl_sampler *s, int32_t stage, const int32_
 // Rows move in place unless a clone reads them too.
 static mcl_status refine(mcl_sampler *s, int32_t stage, const int32_t *labels, int64_t n,
                          mcl_error *err) {
-  mcli_plan *old = s->plan, *new;
+  mcli_plan *old = s->plan, *new = NULL;
   mcli_labels checked;
   mcli_refined r;
   mcl_status status = check_labels(s, stage, labels, n, &checked, err);
@@ -176,7 +176,7 @@ static mcl_status refine(mcl_sampler *s, int32_t stage, const int32_t *labels, i
     status = mcli_plan_make(&old->options, old->world, cells, &new, err);
     if (status < 0) r.cells = NULL; // gone
   }
-  if (status < 0) {
+  if (status != MCL_OK) {
     mcli_cells_undo(old->cells, &r);
     return status;
   }

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/utf8.h"
@@ -311,10 +312,9 @@ void mcli_text_quote(mcli_text *t, const char *text) {
 // The shortest of 15, 16 and 17 digits that reads back as x. printf writes the locale's decimal point, which JSON does
 // not know; whatever it is, it is the only thing in the number that is no digit, sign or e.
 void mcli_number_print(char text[MCLI_NUMBER_SIZE], double x) {
-  double back = 0;
   for (int digits = 15; digits <= 17; digits++) {
     snprintf(text, MCLI_NUMBER_SIZE, "%.*g", digits, x);
-    if (sscanf(text, "%lf", &back) == 1 && back == x) break;
+    if (strtod(text, NULL) == x) break;
   }
   char *from = text, *to = text;
   for (int pointed = 0; *from; from++) {

@@ -133,10 +133,10 @@ static mcl_status open_for_reading(mcl_context *c, const char *path, mcli_reader
 mcl_status mcl_npy_open(mcl_context *c, const char *path, mcl_npy **out, mcl_error *err) {
   mcli_reader reader;
   mcli_npy_header h;
-  int64_t begin;
+  int64_t begin = 0;
   if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
   mcl_status s = open_for_reading(c, path, &reader, &h, &begin, err);
-  if (s < 0) return s;
+  if (s != MCL_OK) return s;
   mcl_npy *f = NULL;
   if (!mcli_dtype_is_float(h.dtype))
     s = mcli_fail(err, MCL_E_UNSUPPORTED, "%s holds integers, not floats", path);
@@ -188,9 +188,9 @@ mcl_status mcli_npy_load_i32(mcl_context *c, const char *path, int32_t **values,
                              int64_t *cols, mcl_error *err) {
   mcli_reader r;
   mcli_npy_header h;
-  int64_t begin;
+  int64_t begin = 0;
   mcl_status s = open_for_reading(c, path, &r, &h, &begin, err);
-  if (s < 0) return s;
+  if (s != MCL_OK) return s;
   int32_t *buffer = NULL;
   int64_t n = h.shape[0] * h.shape[1];
   if (h.dtype != MCL_I32)

@@ -151,6 +151,7 @@ int64_t mcli_npy_header_write(char bytes[MCLI_NPY_HEADER_BYTES], int32_t dtype, 
   int whole = (BEFORE + n + 1 + 63) / 64 * 64;
   memset(text + n, ' ', (size_t)(whole - BEFORE - n));
   bytes[whole - 1] = '\n';
+  // NOLINTNEXTLINE(bugprone-not-null-terminated-result): bytes, no text
   memcpy(bytes, "\x93NUMPY\x01\x00", 8);
   bytes[8] = (char)((whole - BEFORE) & 0xFF);
   bytes[9] = (char)((whole - BEFORE) >> 8);

@@ -166,6 +166,7 @@ static void sum_window(const window *t, const float *in, int64_t n, float *out) 
   if (j < n && n >= WIDTH) sum_block(t, in + n - WIDTH, 1, out + n - WIDTH);
   for (; n < WIDTH && j < n; j++) {
     out[j] = 0;
+    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): gaussian() set `count` of them
     for (int32_t k = 0; k < t->count; k++) out[j] += in[t->place[k] + j] * t->weight[k];
   }
 }

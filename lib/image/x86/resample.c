@@ -16,6 +16,7 @@ typedef int32_t int4 __attribute__((vector_size(16)));
 
 // Up to four taps a pass: each pass over the row costs a load and a store. Three rows in one pass
 // are what shrinking by less than two needs most.
+// NOLINTBEGIN(bugprone-macro-parentheses): SUM in parentheses would be added up in another order
 #define PASS(T, TAPS, SUM)                                                                         \
   do {                                                                                             \
     if (k == 0)                                                                                    \
@@ -24,6 +25,7 @@ typedef int32_t int4 __attribute__((vector_size(16)));
       for (int64_t i = 0; i < n; i++) row[i] = row[i] + SUM;                                       \
     k += TAPS;                                                                                     \
   } while (0)
+// NOLINTEND(bugprone-macro-parentheses)
 
 #define SUM_ROWS(NAME, T)                                                                          \
   static void NAME(const T *restrict in, int64_t stride, const float *weight, int32_t count,       \

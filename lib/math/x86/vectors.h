@@ -123,7 +123,7 @@ INLINE float lanes_added(vector v) {
 // and have lost their last bits: they are 0.
 #define ROUND    12582912.0f
 #define LN2_HIGH 0.693359375f
-#define LN2_LOW  -2.12194440e-4f
+#define LN2_LOW  (-2.12194440e-4f)
 
 INLINE vector exp_between(vector x) {
   vector rounded = x * 1.44269504f + ROUND, k = rounded - ROUND;
