@@ -200,9 +200,11 @@ static void hand_over_labels(questions *q, mcl_dataset *d) {
 
 // Bytes of the string with its NUL, which are written if there is room.
 static size_t print_image(char *to, size_t room, const mcli_pair *p) {
+  // cppcheck-suppress[nullPointer,ctunullpointer] ; with room 0 nothing is written
   return (size_t)snprintf(to, room, "%s/%s/%s.jpg", images_folder, p->category, p->image) + 1;
 }
 static size_t print_caption(char *to, size_t room, const mcli_pair *p) {
+  // cppcheck-suppress[nullPointer,ctunullpointer] ; likewise
   return (size_t)snprintf(to, room, "a photo of %s", p->caption) + 1;
 }
 

@@ -218,7 +218,7 @@ static int byte_of(uint32_t code) {
 
 mcl_status mcli_vocabulary_add_alphabet(mcli_vocabulary *v, mcl_error *err) {
   mcl_status s = MCL_OK;
-  int32_t id;
+  int32_t id = -1;
   for (int ends = 0; ends < 2; ends++)
     for (int printed = 1; printed >= 0; printed--)
       for (int b = 0; s == MCL_OK && b < MCLI_BYTES; b++)

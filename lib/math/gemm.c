@@ -96,6 +96,7 @@ static void choose_tiles(gemm_job *j, int64_t tiles) {
   double least = 0;
   for (int64_t across = 1; across <= tiles; across++) {
     int64_t down = (tiles + across - 1) / across;
+    // cppcheck-suppress zerodiv ; there are at least as many tiles as go across
     int64_t rows = ((j->m + down - 1) / down + STEP - 1) / STEP * STEP;
     int64_t columns = ((j->n + across - 1) / across + STEP - 1) / STEP * STEP;
     double packed = (double)((j->n + columns - 1) / columns) * (double)j->m +

@@ -79,8 +79,8 @@ static mcl_status over_blocks(mcl_context *c, norm_job *j, mcl_task_fn fn, mcl_e
 
 // The floats behind the block sums.
 static float *floats_behind(const norm_job *j) {
-  return (float *)(j->sums +
-                   (int64_t)mcli_blocks(j->rows, block_rows(j->channels)) * 2 * j->channels);
+  void *end = j->sums + (int64_t)mcli_blocks(j->rows, block_rows(j->channels)) * 2 * j->channels;
+  return end;
 }
 
 // ---- forward ---------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ static double largest(const double *g, int64_t n) {
 
 // (1), (2): the two loops over the pairs, newest to oldest and back.
 static void direction(search *q) {
-  double alpha[MEMORY];
+  double alpha[MEMORY] = {0};
   for (int64_t i = 0; i < q->n; i++) q->p[i] = -q->g[i];
   for (int32_t k = 0; k < q->pairs; k++) {
     int32_t at = (q->newest - k + MEMORY) % MEMORY;

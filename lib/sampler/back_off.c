@@ -24,6 +24,7 @@ typedef struct joiner {
 } joiner;
 
 static int before(const joiner *j, int64_t a, int64_t b) {
+  // cppcheck-suppress arrayIndexThenCheck ; the order of a and b decides a tie
   return j->weight[a] < j->weight[b] || (j->weight[a] == j->weight[b] && a < b);
 }
 

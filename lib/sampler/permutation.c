@@ -163,6 +163,7 @@ void mcli_permutation_run(const mcli_permutation *p, mcli_isa isa, uint64_t firs
     int walks = (isa >= MCLI_ISA_AVX2 ? rounds_avx2 : rounds_base)(p, first, x);
     for (int64_t i = 0; walks && i < n; i++)
       if ((uint64_t)x[i] >= p->n) x[i] = (int64_t)mcli_permutation_at(p, (uint64_t)x[i]);
+    // cppcheck-suppress uninitvar ; written above, through x
     if (x == rest) memcpy(out, rest, (size_t)n * sizeof *out);
   }
 }
