@@ -111,6 +111,12 @@ int fuzz_read(mcl_status status, const mcl_error *err, const char *path) {
   return 0;
 }
 
+void fuzz_refused(mcl_status status, const mcl_error *err, mcl_status wanted) {
+  if (fuzz_ok(status, err)) fuzz_fail("taken, where %s was to come", mcl_status_name(wanted));
+  if (status != wanted && !(status == MCL_E_NOMEM && fuzz_memory_may_fail()))
+    fuzz_fail("%s, not %s: %s", mcl_status_name(status), mcl_status_name(wanted), err->message);
+}
+
 // ---- files --------------------------------------------------------------------------------------
 
 static char folder[64];

@@ -37,6 +37,8 @@ extern const int fuzz_large;
 int fuzz_ok(mcl_status status, const mcl_error *err);
 // The same of a call that reads `path`: a refusal must name it, unless memory was refused.
 int fuzz_read(mcl_status status, const mcl_error *err, const char *path);
+// A call that must fail so, unless memory was refused.
+void fuzz_refused(mcl_status status, const mcl_error *err, mcl_status wanted);
 // Ends the process with a sentence: a finding.
 void fuzz_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 

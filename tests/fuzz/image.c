@@ -8,13 +8,15 @@
 #include "fuzz/image.h"
 
 #include <libmcl/image.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 // Sides of an output: more only costs time. What fuzz_room() is filled with.
 enum { SIDES = 24, GAP = 0xA5 };
 
-static void choose(fuzz_bytes *b, mcl_image_options *o) {
+// 1: wrong calls are wanted too.
+static int choose(fuzz_bytes *b, mcl_image_options *o) {
   uint64_t bits = fuzz_bits(b, 1);
   mcl_image_options_init(o, sizeof *o);
   o->fit = bits & 1 ? MCL_FIT_CROP : MCL_FIT_STRETCH;
@@ -25,6 +27,7 @@ static void choose(fuzz_bytes *b, mcl_image_options *o) {
   o->max_side = bits & 16 ? 12 : 4096;
   o->max_bytes = bits & 32 ? 256 : 1 << 20;
   o->max_scans = bits & 64 ? 2 : 100;
+  return bits & 128 ? 1 : 0;
 }
 
 typedef struct picture {
@@ -149,14 +152,89 @@ static int size_of(const picture *p, int32_t *h, int32_t *w, int32_t *c) {
   return 0;
 }
 
+// ---- wrong calls --------------------------------------------------------------------------------
+
+static void refuse_options(const picture *p) {
+  mcl_image_options o[11];
+  mcl_error err;
+  int32_t h, w, c;
+  enum { N = sizeof o / sizeof *o };
+  for (int i = 0; i < N; i++) o[i] = *p->options;
+  o[0].max_pixels = 0, o[1].max_pixels = (int64_t)INT32_MAX + 1, o[2].max_bytes = 0;
+  o[3].max_bytes = ((int64_t)1 << 40) + 1, o[4].max_side = 0, o[5].max_side = 65536;
+  o[6].max_scans = 0, o[7].fit = 3, o[8].filter = 0, o[9].allow_truncated = 2, o[10].reserved = 1;
+  for (int i = 0; i < N; i++)
+    fuzz_refused(mcl_image_size(p->context, &o[i], p->bytes, p->n, &h, &w, &c, &err), &err,
+                 MCL_E_INVALID);
+}
+
+static void refuse_out(const picture *p) {
+  uint8_t *room = fuzz_room(64);
+  mcl_array a = array_of(room, MCL_U8, 2, 2, 3);
+  mcl_error err;
+  const struct {
+    int32_t dtype, ndim;
+    int64_t h, w, c;
+    mcl_status wanted;
+  } wrong[] = {{MCL_I32, 3, 2, 2, 3, MCL_E_DTYPE}, {MCL_U8, 1, 2, 1, 1, MCL_E_SHAPE},
+               {MCL_U8, 4, 2, 2, 3, MCL_E_SHAPE},  {MCL_U8, 3, 2, 2, 2, MCL_E_SHAPE},
+               {MCL_U8, 3, 0, 2, 3, MCL_E_SHAPE},  {MCL_U8, 3, 65536, 1, 1, MCL_E_SHAPE}};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    const int64_t shape[4] = {wrong[i].h, wrong[i].w, wrong[i].c, 1};
+    mcl_array_init(&a, room, wrong[i].dtype, wrong[i].ndim, shape);
+    fuzz_refused(mcl_image_decode(p->context, NULL, p->bytes, p->n, &a, &err), &err,
+                 wrong[i].wanted);
+    fuzz_untouched(room, 64, "a decode");
+    if (wrong[i].h == 2 && wrong[i].dtype == MCL_U8 && wrong[i].ndim == 3)
+      continue; // no image of 2 channels either: below
+    if (wrong[i].h != 65536)
+      fuzz_refused(mcl_image_write_png(p->context, fuzz_path("never.png"), &a, &err), &err,
+                   wrong[i].wanted);
+  }
+  a = array_of(room, MCL_U8, 2, 2, 2);
+  fuzz_refused(mcl_image_write_png(p->context, fuzz_path("never.png"), &a, &err), &err,
+               MCL_E_SHAPE);
+  a = array_of(room, MCL_U8, 1, 1000001, 1);
+  fuzz_refused(mcl_image_write_png(p->context, fuzz_path("never.png"), &a, &err), &err,
+               MCL_E_SHAPE);
+  a = array_of(room, MCL_U8, 2, 2, 3);
+  fuzz_refused(mcl_image_decode(NULL, NULL, p->bytes, p->n, &a, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_image_decode(p->context, NULL, NULL, 0, &a, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_image_decode(p->context, NULL, p->bytes, p->n, NULL, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_image_write_png(NULL, "never.png", &a, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_image_write_png(p->context, NULL, &a, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_image_write_png(p->context, fuzz_path("no/never.png"), &a, &err), &err,
+               MCL_E_NOT_FOUND);
+  free(room);
+}
+
+// What else is written as a PNG: floats of any kind, grey, with alpha.
+static void write_kinds(const picture *p) {
+  float x[8] = {0, 1, .5F, -1, 2, NAN, 1e30F, .25F};
+  uint8_t bytes[8] = {1, 2, 3, 255, 5, 6, 7, 0};
+  const mcl_array kinds[] = {array_of(x, MCL_F32, 2, 4, 1), array_of(bytes, MCL_U8, 1, 2, 4)};
+  mcl_error err;
+  for (int i = 0; i < 2; i++) {
+    const char *path = fuzz_path("written.png");
+    if (fuzz_read(mcl_image_write_png(p->context, path, &kinds[i], &err), &err, path)) continue;
+    if (!fuzz_memory_may_fail()) fuzz_fail("not written: %s", err.message);
+  }
+  (void)fuzz_ok(mcl_image_size(p->context, NULL, p->bytes, p->n, NULL, NULL, NULL, &err), &err);
+}
+
 void fuzz_image(mcl_context *context, const uint8_t *bytes, size_t n) {
   fuzz_bytes b = {bytes, n};
   mcl_image_options o;
   mcl_error err;
   int32_t h, w, c;
-  choose(&b, &o);
+  int wrong = choose(&b, &o);
   int64_t other_h = 1 + fuzz_below(&b, SIDES), other_w = 1 + fuzz_below(&b, SIDES);
   const picture p = {context, &o, b.at, b.n};
+  if (wrong) {
+    refuse_options(&p);
+    refuse_out(&p);
+    write_kinds(&p);
+  }
   if (!size_of(&p, &h, &w, &c)) return;
   uint8_t *pixels = decode(&p, MCL_U8, h, w, 3, &err);
   uint8_t *resized = decode(&p, MCL_U8, other_h, other_w, 3, &err);

@@ -19,7 +19,8 @@ static void put(const char *target, const char *name, const char *choices, const
 }
 
 // Options by their default, an output of 5 x 4; and ones in which all else is chosen: crop, box, truncation allowed.
-static const char plain[] = "\0\4\3", other[] = "\7\6\10", small[] = "\30\1\1", few[] = "\140\1\1";
+static const char plain[] = "\0\4\3", other[] = "\7\6\10", small[] = "\30\1\1", few[] = "\140\1\1",
+                  wrong[] = "\200\1\1";
 
 static uint32_t noise(uint32_t *state) {
   *state = *state * 1664525u + 1013904223u;
@@ -30,14 +31,14 @@ static uint32_t noise(uint32_t *state) {
 
 enum { WIDTH = 9, HEIGHT = 7 };
 
-static bytes png_of(int colour, int depth, int interlace, int trns) {
+static bytes png_of_size(int width, int height, int colour, int depth, int interlace, int trns) {
   static uint16_t samples[WIDTH * HEIGHT * 4];
   static png_color palette[256];
   static uint8_t alpha[256];
   uint32_t state = (uint32_t)(colour * 20 + depth);
   int entries = depth == 8 ? 60 : 1 << depth;
   png_color_16 key = {0};
-  png_spec s = {.width = WIDTH, .height = HEIGHT, .depth = depth, .colour = colour};
+  png_spec s = {.width = width, .height = height, .depth = depth, .colour = colour};
   s.interlace = interlace;
   s.samples = samples;
   for (int i = 0; i < WIDTH * HEIGHT * 4; i++)
@@ -54,6 +55,22 @@ static bytes png_of(int colour, int depth, int interlace, int trns) {
     s.key = &key;
   }
   return encode_png(&s);
+}
+
+static bytes png_of(int colour, int depth, int interlace, int trns) {
+  return png_of_size(WIDTH, HEIGHT, colour, depth, interlace, trns);
+}
+
+// Interlaced images so small that passes have no pixels.
+static void make_small(void) {
+  static const int sides[][2] = {{1, 1}, {1, 5}, {5, 1}, {2, 3}};
+  char name[64];
+  for (int i = 0; i < 4; i++) {
+    bytes b = png_of_size(sides[i][0], sides[i][1], 2, 8, 1, 0);
+    snprintf(name, sizeof name, "interlaced-%d-by-%d", sides[i][1], sides[i][0]);
+    put("png", name, plain, &b, b.n);
+    free(b.data);
+  }
 }
 
 static void make_pngs(void) {
@@ -82,9 +99,13 @@ static void make_pngs(void) {
   put("png", "cut-in-pixels", plain, &b, b.n - 60);
   put("png", "cut-in-pixels-allowed", other, &b, b.n - 60);
   put("png", "cut-in-header", plain, &b, 20);
+  b.data[13] = 'X'; // of IHDR
+  put("png", "no-header", plain, &b, b.n);
+  b.data[13] = 'H';
   put("png", "one-byte-of-exif-is-no-block", plain, &b, 7);
   put("png", "too-many-pixels", small, &b, b.n);
   put("png", "too-many-bytes", few, &b, b.n);
+  put("png", "wrong-calls", wrong, &b, b.n);
   png_add_chunk(&b, "zTXt", "a\0\0x", 4, 0x3fffffff);
   put("png", "text-chunk-claims-a-gigabyte", plain, &b, b.n);
   free(b.data);
@@ -163,6 +184,54 @@ static void make_damaged(void) {
   free(b.data);
 }
 
+// Blocks of EXIF that are damaged, or say nothing: a change of one byte of a good one, or fewer bytes.
+static void make_exifs(void) {
+  static const struct {
+    const char *name;
+    size_t at, n; // n: of the block
+    uint8_t byte;
+  } changes[] = {{"no-order", 6, 32, 'X'},
+                 {"no-42", 8, 32, 7},
+                 {"directory-beyond", 10, 32, 200},
+                 {"directory-at-the-end", 10, 32, 24},
+                 {"more-entries", 14, 32, 9},
+                 {"no-entries", 14, 32, 0},
+                 {"other-tag", 16, 32, 0},
+                 {"other-tag-byte", 17, 32, 9},
+                 {"a-long", 18, 32, 4},
+                 {"two-of-them", 20, 32, 2},
+                 {"value-0", 24, 32, 0},
+                 {"value-9", 24, 32, 9},
+                 {"short", 24, 13, 3},
+                 {"name-alone", 24, 6, 3},
+                 {"other-name", 0, 32, 'h'},
+                 {"five-bytes", 0, 5, 'E'},
+                 {"cut-entry", 24, 27, 3}};
+  char name[64];
+  uint8_t exif[32], fill = 0xFF;
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+    exif_block(exif, 6, 1);
+    exif[changes[i].at] = changes[i].byte;
+    bytes b = jpeg_of(&kinds[0], 5, 3, exif, (unsigned)changes[i].n);
+    snprintf(name, sizeof name, "exif-%s", changes[i].name);
+    put("jpeg", name, plain, &b, b.n);
+    free(b.data);
+  }
+  exif_block(exif, 6, 1);
+  bytes b = jpeg_of(&kinds[0], 5, 3, exif, 32);
+  bytes_insert(&b, 2, &fill, 1);
+  put("jpeg", "exif-behind-fill", plain, &b, b.n);
+  put("jpeg", "exif-length-beyond", plain, &b, 30);
+  bytes_insert(&b, 2, "\377\345\0", 4); // APP5 of length 0
+  put("jpeg", "exif-behind-a-segment-of-no-length", plain, &b, b.n);
+  bytes_insert(&b, 2, "x", 1);
+  put("jpeg", "exif-behind-a-stray-byte", plain, &b, b.n);
+  free(b.data);
+  b = jpeg_of(&kinds[1], 7, 6, NULL, 0);
+  put("jpeg", "one-scan-is-always-allowed", "\110\1\1", &b, b.n);
+  free(b.data);
+}
+
 static void make_jpegs(void) {
   char name[64];
   uint8_t exif[32];
@@ -179,12 +248,14 @@ static void make_jpegs(void) {
     free(b.data);
   }
   make_damaged();
+  make_exifs();
 }
 
 int main(int argc, char **argv) {
   if (argc != 2) return 1;
   root = argv[1];
   make_pngs();
+  make_small();
   make_jpegs();
   return 0;
 }

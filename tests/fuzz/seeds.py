@@ -56,6 +56,7 @@ def make_safetensors():
     add("five-dimensions", safetensors([("five", "F32", [1, 1, 1, 1, 2])]))
     add("nothing", safetensors([], text=b"{}"))
     add("no-bytes", b"")
+    add("wrong-calls", safetensors([("!wrong", "F32", [2, 3])], {"k": "v"}))
     add("shorter-than-a-length", b"\1\0\0")
     add("length-beyond-the-file", b"\xff" * 8 + b"{}")
     add("blanks-around", safetensors([], text=b' {\t"a" : { "dtype":"U8", "shape" : [ 2 ] ,"data_offsets":[0,2] } } \n') + b"ab")
@@ -93,6 +94,12 @@ def make_safetensors():
         "offset-is-no-number": b'"dtype":"F32","shape":[2],"data_offsets":["0",8]',
     }.items():
         add("tensor-" + name, one(fields))
+    for name, code in {"behind-9": rb"\u00:0", "behind-F": rb"\u00G0", "before-0": rb"\u00 0", "pair-is-letters": rb"\ud83dxx", "pair-is-an-escape": rb"\ud83d\n",
+                       "pair-of-no-digits": rb"\ud83d\uzzzz", "pair-beyond": rb"\ud83d\uffff", "letters-are-fine": rb"\uABCD\uFfFe\uabcd"}.items():
+        add("code-" + name, safetensors([], text=b'{"__metadata__":{"k":"' + code + b'"}}'))
+    for name, shape in {"letter": b"x", "large-exponent": b"2E5", "null": b"null"}.items():
+        add("tensor-size-" + name, one(b'"dtype":"F32","shape":[' + shape + b'],"data_offsets":[0,8]'))
+    add("all-blanks", safetensors([], text=b"\r\n\t {\r}\r"))
     two = b'{"%s":{"dtype":"F32","shape":[1],"data_offsets":[%d,%d]},"%s":{"dtype":"F32","shape":[1],"data_offsets":[%d,%d]}}'
     add("overlap", safetensors([], text=two % (b"a", 0, 4, b"b", 0, 4)) + bytes(4))
     add("twice", safetensors([], text=two % (b"a", 0, 4, b"a", 4, 8)) + bytes(8))
@@ -119,6 +126,7 @@ def make_npy():
     numbers = struct.pack("<6f", 1, -2.5, 1e30, float("nan"), float("inf"), 1e-40)
     for descr, size in {"<f4": 4, "<f8": 8, "<f2": 2, "<i4": 4, "<i8": 8, "|u1": 1, ">f4": 4, "=f4": 4, "|O": 8}.items():
         add("of-" + descr.strip("<|") .replace(">", "big-").replace("=", "native-"), npy(ordinary % (descr, "2, 3"), bytes(range(6 * size))))
+    add("empty-and-wrong-calls", b"")
     add("vector", npy(ordinary % ("<f4", "6,"), numbers))
     add("no-rows", npy(ordinary % ("<f4", "0, 3")))
     add("no-columns", npy(ordinary % ("<f4", "3, 0")))
@@ -127,6 +135,7 @@ def make_npy():
     add("fortran", npy((ordinary % ("<f4", "2, 3")).replace("False", "True"), numbers))
     add("version-2", npy(ordinary % ("<f4", "2, 3"), numbers, 2))
     add("version-3", npy(ordinary % ("<f4", "2, 3"), numbers, 3))
+    add("version-1.1", npy(ordinary % ("<f4", "2, 3"), numbers).replace(b"Y\1\0", b"Y\1\1"))
     add("version-4", npy(ordinary % ("<f4", "2, 3"), numbers, 4))
     add("version-2-of-ten-bytes", b"\x93NUMPY\2\0\0\0")
     add("not-a-npy", b"NUMPY is not here")
@@ -171,6 +180,7 @@ def make_idx():
     add("plain", 0, images)
     add("packed", 3, images)
     add("no-labels", 4, images)
+    add("wrong-calls", 8, images)
     add("colour", 4, idx(8, [2, 2, 1, 3], bytes(range(12))))
     add("gzip", 0, zipped, gzip.compress(labels, mtime=0))
     add("gzip-of-two-members", 0, gzip.compress(images[:9], mtime=0) + gzip.compress(images[9:], mtime=0))
@@ -223,6 +233,7 @@ def make_tokenizer():
     add("no-heading", NO_VOCABULARY, b"", b"t h\nth e</w>")
     add("full", NO_VOCABULARY, b"", b"t h\nt a\nt b\nt c\n", room=2)
     add("no-files", 0)
+    add("wrong-calls", LEARN | NO_VOCABULARY)
     add("another-saving", ALPHABET | MARKS, b"", b"#version: 0.2 libmcl 0123456789abcdef\n")
     add("bytes-by-their-names", NO_VOCABULARY, b"", "\u0120 t\n\u00c4 \u0122\n\u0142 \u0143</w>\n".encode())
     for name, text in {
@@ -280,6 +291,7 @@ def make_folder():
     add("odd-bytes", 8, entry(GREY, 0, 1, "\xff\n"), entry(GREY, 0, 1, "\x01%s"), entry(FOLDER, 0, 1, "\xe2\x82", ""), entry(GREY, 1, 2, "odd"))
     add("other-files", 8, entry(GREY, 0, 1, "a", ".txt"), entry(GREY, 0, 1, "b", ""))
     add("nothing", 8)
+    add("wrong-calls", 64, *two)
     add("empty-folders", 8, entry(FOLDER, 0, 1, "a", ""), entry(FOLDER, 1, 2, "b", ""))
     add("a-folder-by-an-image's-name", 8, entry(FOLDER, 0, 1, "a", ".png"), entry(GREY, 1, 2, "a"))
 
@@ -310,6 +322,7 @@ def make_pairs():
     add("json-heading", JSON | HEADING, objects)
     add("heading-alone", TSV | HEADING, b"image\tcaption")
     add("empty", TSV, b"\n\n")
+    add("wrong-calls", TSV, tsv, 8)
     add("ndjson", NDJSON | BY_NAME, objects)
     add("tsv-gzip", TSV, gzip.compress(tsv, mtime=0))
     add("tsv-gzip-cut", TSV, gzip.compress(tsv, mtime=0)[:-9])
@@ -333,7 +346,7 @@ def make_pairs():
         "not-json": b"a.png", "follows": b'{"image": "a.png", "caption": "y"} x', "word": b'{"a": nul}', "list-comma": b'{"a": [1 2]}',
     }.items():
         add("json-" + name, JSON, data)
-    for name, number in {"minus": b"-", "point": b"1.", "point-first": b".5", "exponent": b"1e", "exponent-sign": b"1e+"}.items():
+    for name, number in {"minus": b"-", "zeros": b"00", "point": b"1.", "point-first": b".5", "exponent": b"1e", "exponent-sign": b"1e+"}.items():
         add("json-number-" + name, JSON, b'{"a": ' + number + b', "image": "a.png", "caption": "y"}')
     own = b"a.png,b.png,the cat,the dog,animals\nb.png,a.png,x,y,others\na.png,a.png,z,w,animals\n"
     q = QUESTIONS

@@ -17,7 +17,7 @@
 const int fuzz_large = FUZZ_FINDING;
 
 enum { MOST_ENTRIES = 40, MOST_FOLDERS = 36, MOST_SIDE = 6, PATH = 512 };
-enum { CROP = 1, BOX = 2, FAIL = 4, KEEP = 8, SMALL = 16, TRUNCATED = 32 };
+enum { CROP = 1, BOX = 2, FAIL = 4, KEEP = 8, SMALL = 16, TRUNCATED = 32, WRONG = 64 };
 
 // ---- making it ----------------------------------------------------------------------------------
 
@@ -214,6 +214,27 @@ static void check(mcl_context *c, const tree *t, mcl_folder_options *o) {
   mcl_dataset_unref(other);
 }
 
+static void refuse(mcl_context *c, const char *root, const mcl_folder_options *o) {
+  mcl_folder_options wrong[9];
+  mcl_image_options image_options = *o->image;
+  mcl_dataset *d = NULL;
+  mcl_error err;
+  enum { N = sizeof wrong / sizeof *wrong };
+  for (int i = 0; i < N; i++) wrong[i] = *o;
+  wrong[0].cache_bytes = -1, wrong[1].height = 0, wrong[2].height = 16385, wrong[3].width = 0;
+  wrong[4].width = 16385, wrong[5].on_bad_file = 0, wrong[6].on_bad_file = 3, wrong[7].reserved = 1;
+  image_options.fit = 9, wrong[8].image = &image_options;
+  for (int i = 0; i < N; i++)
+    fuzz_refused(mcl_dataset_create_folder(c, root, &wrong[i], NULL, &d, &err), &err,
+                 MCL_E_INVALID);
+  fuzz_refused(mcl_dataset_create_folder(NULL, root, o, NULL, &d, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_dataset_create_folder(c, NULL, o, NULL, &d, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_dataset_create_folder(c, root, o, NULL, NULL, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_dataset_create_folder(c, fuzz_path("no-folder"), o, NULL, &d, &err), &err,
+               MCL_E_NOT_FOUND);
+  if (d) fuzz_fail("refused, and given");
+}
+
 void fuzz_target(mcl_context *context, const uint8_t *bytes, size_t n) {
   fuzz_bytes b = {bytes, n};
   mcl_folder_options o;
@@ -237,4 +258,5 @@ void fuzz_target(mcl_context *context, const uint8_t *bytes, size_t n) {
   t.root = root;
   for (int i = 0; i < MOST_ENTRIES && b.n; i++) add_entry(&t, &b);
   check(context, &t, &o);
+  if (how & WRONG) refuse(context, root, &o);
 }

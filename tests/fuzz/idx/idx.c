@@ -12,7 +12,7 @@
 
 const int fuzz_large = FUZZ_FINDING;
 
-enum { PACK_IMAGES = 1, PACK_LABELS = 2, NO_LABELS = 4 };
+enum { PACK_IMAGES = 1, PACK_LABELS = 2, NO_LABELS = 4, WRONG = 8 };
 
 static const char *put(const char *name, fuzz_bytes part, int pack) {
   return pack ? fuzz_put_packed(name, part.at, part.n) : fuzz_put(name, part.at, part.n);
@@ -78,6 +78,18 @@ static void check_labels(const mcl_dataset *d, int given) {
   free(labels);
 }
 
+static void refuse(mcl_context *c, const char *images) {
+  mcl_error err;
+  mcl_dataset *d = NULL;
+  fuzz_refused(mcl_dataset_create_idx(NULL, images, NULL, &d, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_dataset_create_idx(c, NULL, NULL, &d, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_dataset_create_idx(c, images, NULL, NULL, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_dataset_create_idx(c, fuzz_path("none"), NULL, &d, &err), &err, MCL_E_NOT_FOUND);
+  fuzz_refused(mcl_dataset_create_idx(c, images, fuzz_path("none"), &d, &err), &err,
+               MCL_E_NOT_FOUND);
+  if (d) fuzz_fail("refused, and given");
+}
+
 void fuzz_target(mcl_context *context, const uint8_t *bytes, size_t n) {
   fuzz_bytes b = {bytes, n};
   mcl_error err;
@@ -93,5 +105,6 @@ void fuzz_target(mcl_context *context, const uint8_t *bytes, size_t n) {
   } else if (d || (err.status != MCL_E_NOMEM && !strstr(err.message, ".idx"))) { // (1)
     fuzz_fail("%s: %s", d ? "refused, and given" : "no file is named", err.message);
   }
+  if (d && how & WRONG) refuse(context, at_images);
   mcl_dataset_unref(d);
 }

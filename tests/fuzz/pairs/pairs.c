@@ -26,7 +26,7 @@ enum {
   HEADING = 64,
   FAIL = 128
 };
-enum { SHORT_LINES = 1, SMALL_FILE = 2, KEEP = 4 };
+enum { SHORT_LINES = 1, SMALL_FILE = 2, KEEP = 4, WRONG = 8 };
 enum { SIDE = 2, ROW = SIDE * SIDE * 3, CONTEXT = 12, MOST_ROWS = 4096, TEXT = 8192 };
 
 static char folder[512];
@@ -209,6 +209,38 @@ static void check_packed(const choice *x, fuzz_bytes file, uint64_t fingerprint)
   mcl_dataset_unref(d);
 }
 
+static void refuse(const choice *x, const char *path) {
+  mcl_pairs_options wrong[7];
+  mcl_folder_options images = x->images;
+  mcl_dataset *d = NULL;
+  mcl_error err;
+  enum { N = sizeof wrong / sizeof *wrong };
+  for (int i = 0; i < N; i++) wrong[i] = x->options;
+  wrong[0].max_file_bytes = 0, wrong[1].max_line_bytes = 0, wrong[2].format = 4,
+  wrong[3].heading = 2;
+  wrong[4].format = MCL_PAIRS_JSON_LINES, wrong[4].heading = 1;
+  wrong[5].format = MCL_PAIRS_BY_NAME, images.height = 0, wrong[6].images = &images;
+  for (int i = 0; i < N; i++)
+    fuzz_refused(mcl_dataset_create_pairs(x->context, i == 5 ? "p.txt" : path, NULL, &wrong[i],
+                                          NULL, &d, &err),
+                 &err, MCL_E_INVALID);
+  fuzz_refused(mcl_dataset_create_pairs(NULL, path, NULL, NULL, NULL, &d, &err), &err,
+               MCL_E_INVALID);
+  fuzz_refused(mcl_dataset_create_pairs(x->context, NULL, NULL, NULL, NULL, &d, &err), &err,
+               MCL_E_INVALID);
+  fuzz_refused(mcl_dataset_create_pairs(x->context, path, NULL, &x->options, NULL, NULL, &err),
+               &err, MCL_E_INVALID);
+  fuzz_refused(mcl_dataset_create_pairs(x->context, "not-there.tsv", NULL, NULL, NULL, &d, &err),
+               &err, MCL_E_NOT_FOUND);
+  fuzz_refused(mcl_dataset_create_questions(NULL, path, NULL, NULL, NULL, &d, &err), &err,
+               MCL_E_INVALID);
+  fuzz_refused(mcl_dataset_create_questions(x->context, NULL, NULL, NULL, NULL, &d, &err), &err,
+               MCL_E_INVALID);
+  fuzz_refused(mcl_dataset_create_questions(x->context, path, NULL, NULL, NULL, &d, &err), &err,
+               MCL_E_INVALID);
+  if (d) fuzz_fail("refused, and given");
+}
+
 void fuzz_target(mcl_context *context, const uint8_t *bytes, size_t n) {
   fuzz_bytes b = {bytes, n};
   choice x = {.context = context};
@@ -216,7 +248,8 @@ void fuzz_target(mcl_context *context, const uint8_t *bytes, size_t n) {
   char name[64];
   uint64_t how = fuzz_bits(&b, 1);
   make_images();
-  choose(&x, how, fuzz_bits(&b, 1));
+  uint64_t more = fuzz_bits(&b, 1);
+  choose(&x, how, more);
   if (how & (TOKENS | QUESTIONS) && !(x.tokenizer = tokenizer(context))) return;
   int mmvp = how & QUESTIONS && (how & KIND) == MMVP;
   snprintf(name, sizeof name, "pairs/%s", mmvp ? "Questions.csv" : x.name);
@@ -225,6 +258,7 @@ void fuzz_target(mcl_context *context, const uint8_t *bytes, size_t n) {
   if (d) check(&x, d);
   if (d && how & PACK && !mmvp && !(b.n > 1 && b.at[0] == 0x1F))
     check_packed(&x, b, mcl_dataset_fingerprint(d));
+  if (more & WRONG) refuse(&x, path);
   mcl_dataset_unref(d);
   mcl_tokenizer_unref(x.tokenizer);
 }

@@ -125,6 +125,34 @@ static void write_again(mcl_context *context, const mcl_checkpoint *k) {
   mcl_checkpoint_writer_unref(w);
 }
 
+static void refuse(mcl_context *c, const mcl_checkpoint *k) {
+  mcl_error err;
+  mcl_checkpoint *never = NULL;
+  mcl_array a;
+  const char *name = mcli_checkpoint_name(k, 0);
+  const int64_t shape[4] = {7, 7, 7, 7};
+  uint8_t bytes[8];
+  fuzz_refused(mcl_checkpoint_open(NULL, "x", &never, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_checkpoint_open(c, NULL, &never, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_checkpoint_open(c, "x", NULL, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_checkpoint_open(c, fuzz_path("none"), &never, &err), &err, MCL_E_NOT_FOUND);
+  fuzz_refused(mcl_checkpoint_shape(NULL, "x", &a, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_checkpoint_shape(k, NULL, &a, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_checkpoint_shape(k, "x", NULL, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_checkpoint_shape(k, "not there", &a, &err), &err, MCL_E_NOT_FOUND);
+  fuzz_refused(mcl_checkpoint_meta(NULL, "x", NULL, 0, NULL, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_checkpoint_meta(k, NULL, NULL, 0, NULL, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_checkpoint_meta(k, "not there", NULL, 0, NULL, &err), &err, MCL_E_NOT_FOUND);
+  for (int i = 1; i <= 4; i++) {
+    mcl_array_init(&a, bytes, MCL_U8, i, shape);
+    fuzz_refused(mcl_checkpoint_read(k, name, &a, &err), &err, MCL_E_SHAPE);
+  }
+  fuzz_refused(mcl_checkpoint_read(k, name, NULL, &err), &err, MCL_E_INVALID);
+  mcl_checkpoint *same = mcl_checkpoint_ref((mcl_checkpoint *)(uintptr_t)k);
+  mcl_checkpoint_unref(same);
+  if (same != k || never || mcl_checkpoint_ref(NULL)) fuzz_fail("another reference");
+}
+
 void fuzz_target(mcl_context *context, const uint8_t *bytes, size_t n) {
   static const char *const keys[] = {"format", "k", "", "\xC3\xA4", "a\nb"};
   mcl_error err;
@@ -137,5 +165,8 @@ void fuzz_target(mcl_context *context, const uint8_t *bytes, size_t n) {
   for (int64_t i = 0; i < MOST && (name = mcli_checkpoint_name(k, i)); i++) read_tensor(k, name, n);
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) read_text(k, keys[i]);
   write_again(context, k);
+  mcl_array any;
+  // A file that asks for wrong calls: it has a tensor of this name, in the order of names the first.
+  if (mcl_checkpoint_shape(k, "!wrong", &any, &err) == MCL_OK) refuse(context, k);
   mcl_checkpoint_unref(k);
 }

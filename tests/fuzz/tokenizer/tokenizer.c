@@ -210,6 +210,26 @@ static void use(mcl_context *c, const mcl_tokenizer_options *o, const mcl_tokeni
   free(rows);
 }
 
+static void refuse(mcl_context *c, const mcl_tokenizer_options *o) {
+  mcl_error err;
+  mcl_tokenizer *t = NULL;
+  const char *merges = fuzz_put("merges.txt", "", 0);
+  fuzz_refused(mcl_tokenizer_load(NULL, o, NULL, merges, &t, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_tokenizer_load(c, o, NULL, NULL, &t, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_tokenizer_load(c, o, NULL, merges, NULL, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_tokenizer_load(c, o, fuzz_path("none"), merges, &t, &err), &err,
+               MCL_E_NOT_FOUND);
+  fuzz_refused(mcl_tokenizer_load(c, o, NULL, fuzz_path("none"), &t, &err), &err, MCL_E_NOT_FOUND);
+  fuzz_refused(mcl_tokenizer_save(NULL, NULL, merges, &err), &err, MCL_E_INVALID);
+  if (t) fuzz_fail("refused, and given");
+  if (!fuzz_ok(mcl_tokenizer_load(c, o, NULL, merges, &t, &err), &err)) return;
+  fuzz_refused(mcl_tokenizer_save(t, NULL, NULL, &err), &err, MCL_E_INVALID);
+  fuzz_refused(mcl_tokenizer_save(t, NULL, fuzz_path("no/merges"), &err), &err, MCL_E_NOT_FOUND);
+  fuzz_refused(mcl_tokenizer_save(t, fuzz_path("no/vocabulary"), merges, &err), &err,
+               MCL_E_NOT_FOUND);
+  mcl_tokenizer_unref(t);
+}
+
 void fuzz_target(mcl_context *context, const uint8_t *bytes, size_t n) {
   fuzz_bytes b = {bytes, n};
   mcl_error err;
@@ -227,6 +247,7 @@ void fuzz_target(mcl_context *context, const uint8_t *bytes, size_t n) {
                *second = put("merges.txt", merges.at, merges.n, how);
     t = load(context, &o, first, second, &err);
   }
+  if (how == (LEARN | NO_VOCABULARY)) refuse(context, &o);
   if (t) use(context, &o, t, &x);
   mcl_tokenizer_unref(t);
   free(x.all);
