@@ -202,7 +202,7 @@ static int64_t side_of(const reading *r, const mcl_array *ours) {
   if (mcl_checkpoint_shape(r->f, positions_name, &theirs, &ignored) < 0 || theirs.ndim != 3 ||
       theirs.shape[0] != 1 || theirs.shape[2] != ours->shape[2])
     return 0;
-  int64_t patches = theirs.shape[1] - 1, side = (int64_t)sqrt((double)patches);
+  int64_t patches = theirs.shape[1] - 1, side = patches > 0 ? (int64_t)sqrt((double)patches) : 0;
   return side * side == patches ? side : 0;
 }
 

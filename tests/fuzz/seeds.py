@@ -372,7 +372,7 @@ AS_IT_IS, RAW, CHANGED = range(3)
 DROP, REPEAT, NAME_OF, NAME, TYPE, SIZE, DEEPER, FLATTER, NUMBER = range(9)
 TEXT_DROP, TEXT_KEY, TEXT_VALUE, TEXT_VALUE_OF = range(4)
 # Tensors and texts of the good files.
-COUNTS = {MLP: (18, 4), PAIR: (33, 12), TORCH: (23, 1), CLUSTERER: (5, 19), INTEGRATOR: (3, 1), CLIP: (39, 0)}
+COUNTS = {MLP: (18, 4), PAIR: (33, 12), TORCH: (20, 1), CLUSTERER: (5, 19), INTEGRATOR: (3, 1), CLIP: (38, 0)}
 
 
 def changed(*changes):
@@ -389,12 +389,16 @@ def make_saved():
         add(name, what, bytes([AS_IT_IS]))
         for change, bits in {"drop": [DROP], "repeat": [REPEAT], "name": [NAME, 3], "half": [TYPE, 2], "double": [TYPE, 1], "integers": [TYPE, 6],
                              "longer": [SIZE, 0, 7], "deeper": [DEEPER], "nan": [NUMBER, 0, 0]}.items():
+            if name == "pair" and change in ("half", "double"):
+                continue # as in an MLP
             add(name + "-" + change, what, changed([n // 2] + bits))
         if texts:
             add(name + "-text-drop", what, changed([n, TEXT_DROP]))
             add(name + "-text-value", what, changed([n + texts - 1, TEXT_VALUE_OF, 1]))
         if n + texts < 128:
             add(name + "-cut", what, changed([n + texts, 3]))
+    for name, size in {"of-no-tokens": 0, "of-nine-patches": 10, "of-no-patches": 1, "of-no-square": 7}.items():
+        add("torch-positions-" + name, TORCH, changed([17, SIZE, 1, size]))
     add("not-a-file", MLP, bytes([RAW]) + part(b"not safetensors"))
     add("clip-locked", CLIP + 6, bytes([AS_IT_IS]))
     add("clip-locked-text", CLIP + 12, bytes([AS_IT_IS]))

@@ -100,7 +100,7 @@ static void resize(tensor *t) {
 static void take_text(fuzz_bytes *b, char to[TEXT]) {
   static const char *const usual[] = {
       "",    "-1", "0",  "1",   "2",   "9223372036854775807", "9223372036854775808",
-      "1e5", " 1", "1 ", "nan", "0x1", "2147483648"};
+      "1e5", " 1", "1 ", "nan", "0x1", "2147483648",          "16777216"};
   enum { USUAL = sizeof usual / sizeof *usual };
   int64_t which = fuzz_below(b, USUAL + 3);
   if (which < USUAL) {
