@@ -287,7 +287,6 @@ mcl_status mcl_dataset_create_questions(mcl_context *c, const char *path, const 
   mcli_watch watch;
   if (!c) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
   if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
-  if (!t) return mcli_fail(err, MCL_E_INVALID, "tokenizer is NULL");
   questions q = {.context = c, .file = {.context = c, .path = path}};
   int is_folder;
   mcl_status s = mcli_directory_is(path, &is_folder, err);

@@ -401,6 +401,19 @@ START_TEST(a_damaged_file_is_an_error_or_other_pairs) {
 }
 END_TEST
 
+START_TEST(without_a_tokenizer_captions_are_texts_alone) {
+  mcl_dataset *d = NULL;
+  mcl_pairs_options o = options();
+  char text[64];
+  start(1, "questions-texts");
+  CHECK_OK(mcl_dataset_create_questions(c, in("mmvp"), NULL, &o, NULL, &d, &err));
+  ck_assert_int_eq(mcl_dataset_modalities(d), 1);
+  CHECK_OK(mcl_dataset_caption(d, 0, text, sizeof text, NULL, &err));
+  ck_assert_str_eq(text, "a photo of one word");
+  stop(d);
+}
+END_TEST
+
 // ---- arguments ----------------------------------------------------------------------------------
 
 START_TEST(bad_arguments_are_named) {
@@ -411,8 +424,6 @@ START_TEST(bad_arguments_are_named) {
               mcl_dataset_create_questions(NULL, "x.csv", t, NULL, NULL, &d, &err));
   CHECK_FAILS(MCL_E_INVALID, "path is NULL",
               mcl_dataset_create_questions(c, NULL, t, NULL, NULL, &d, &err));
-  CHECK_FAILS(MCL_E_INVALID, "tokenizer is NULL",
-              mcl_dataset_create_questions(c, "x.csv", NULL, NULL, NULL, &d, &err));
   CHECK_FAILS(MCL_E_INVALID, "out is NULL",
               mcl_dataset_create_questions(c, in("mmvp"), t, NULL, NULL, NULL, &err));
   CHECK_FAILS(MCL_E_NOT_FOUND, "/nowhere.csv",
@@ -447,8 +458,8 @@ START_TEST(the_monitor_can_cancel) {
 }
 END_TEST
 
-RUN_TESTS("dataset", a_record_is_two_rows_with_their_category,
-          without_categories_there_are_no_labels,
+RUN_TESTS("dataset", without_a_tokenizer_captions_are_texts_alone,
+          a_record_is_two_rows_with_their_category, without_categories_there_are_no_labels,
           a_heading_is_passed_over_where_it_is_said_to_be_there,
           mmvps_folder_is_read_as_its_authors_read_it, rows_are_those_of_the_same_pairs,
           a_bad_record_is_named_with_its_line, a_bad_question_of_mmvp_is_named_with_its_line,

@@ -74,7 +74,7 @@ int fuzz_memory_may_fail(void) {
   return memory.refused || memory.refuse > 0;
 }
 
-mcl_context *fuzz_context(uint32_t threads) {
+mcl_context *fuzz_context(uint32_t n) {
   mcl_allocator a;
   mcl_context_options o;
   mcl_context *c = NULL;
@@ -83,7 +83,7 @@ mcl_context *fuzz_context(uint32_t threads) {
   a.alloc = give;
   a.free = take;
   mcl_context_options_init(&o, sizeof o);
-  o.threads = threads;
+  o.threads = n;
   o.allocator = &a;
   return fuzz_ok(mcl_context_create(&o, &c, &err), &err) ? c : NULL;
 }
@@ -268,6 +268,11 @@ static void free_structs(void) {
 // ---- a run --------------------------------------------------------------------------------------
 
 static mcl_context *context;
+static uint32_t threads = 1;
+
+void fuzz_threads(uint32_t n) {
+  threads = n;
+}
 
 static int lowest_descriptor(void) {
   int fd = dup(STDERR_FILENO);
@@ -296,7 +301,7 @@ static int64_t run_once(const uint8_t *bytes, size_t n, int64_t refuse_at, int f
 void fuzz_run(const uint8_t *bytes, size_t n, int refusals) {
   if (!context) {
     make_folder();
-    context = fuzz_context(1);
+    context = fuzz_context(threads);
   }
   int64_t requests = run_once(bytes, n, 0, 0);
   uint64_t hash = 14695981039346656037u; // FNV-1a: the same input, the same request
