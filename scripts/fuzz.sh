@@ -24,7 +24,7 @@ export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_leak
 if test "$keep"; then
   for t; do
     mkdir -p "build-fuzz/corpus/$t"
-    build-fuzz/tests/fuzz/"$t" -set_cover_merge=1 -max_len=4096 "tests/fuzz/$t/corpus" "build-fuzz/corpus/$t" 2>&1 | tail -n 1
+    build-fuzz/tests/fuzz/"$t" -set_cover_merge=1 -use_counters=0 -max_len=4096 "tests/fuzz/$t/corpus" "build-fuzz/corpus/$t" 2>&1 | tail -n 1
     find "tests/fuzz/$t/corpus" -size +8k -print # too large to keep
   done
   exit

@@ -6,6 +6,8 @@
 //   caller older (its size is smaller)   our newer fields keep their defaults               (1)
 //   caller newer (its size is larger)    accepted while what we do not know is zero         (2)
 //   output                               at most the caller's size is written               (3)
+//   refused for its tail                 what is known is there all the same, a table's
+//                                        `destroy` for one, which is due then               (4)
 #include "base/status.h"
 
 #include <stdarg.h>
@@ -192,7 +194,9 @@ mcl_status mcli_struct_in(void *to, size_t to_size, const void *from, const char
                           mcl_error *err) {
   memset(to, 0, to_size);
   if (!from) return mcli_fail(err, MCL_E_INVALID, "%s is NULL", name);
-  return mcli_options_copy(to, to_size, from, name, err);
+  mcl_status s = mcli_options_copy(to, to_size, from, name, err);
+  if (s == MCL_E_UNSUPPORTED) memcpy(to, from, to_size); // (4): only its tail is not known
+  return s;
 }
 
 mcl_status mcli_struct_out(void *to, const void *from, size_t from_size, const char *name,

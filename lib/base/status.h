@@ -33,7 +33,9 @@ mcl_status mcli_options_copy(void *to, size_t to_size, const void *from, const c
 mcl_status mcli_struct_out(void *to, const void *from, size_t from_size, const char *name,
                            mcl_error *err);
 
-// Reads an input struct (mcl_rows, mcl_inputs, host tables) into a zeroed one of ours; same rules as options_copy.
+// Reads an input struct (mcl_rows, mcl_inputs, host tables) into a zeroed one of ours; same rules as options_copy. Where it is
+// refused for an unknown tail the fields that are known are there all the same: a table's `destroy` is due then too. One whose
+// size was never set leaves zeros.
 mcl_status mcli_struct_in(void *to, size_t to_size, const void *from, const char *name,
                           mcl_error *err);
 

@@ -113,18 +113,15 @@ static const mcli_clusterer_kind host_kind = {
 
 mcl_status mcl_clusterer_create_host(mcl_context *c, const mcl_host_clusterer *host,
                                      mcl_clusterer **out, mcl_error *err) {
-  mcl_host_clusterer table = {0};
-  if (!host) return mcli_fail(err, MCL_E_INVALID, "host is NULL");
+  mcl_host_clusterer table;
   mcl_status s = mcli_struct_in(&table, sizeof table, host, "mcl_host_clusterer", err);
-  if (s < 0) return s;
   host_clusterer *h = NULL;
-  if (!c || !out || !table.fit || !table.assign)
+  if (s == MCL_OK && (!c || !out || !table.fit || !table.assign))
     s = mcli_fail(err, MCL_E_INVALID, "%s",
                   !c     ? "context is NULL"
                   : !out ? "out is NULL"
                          : "mcl_host_clusterer needs both fit and assign");
-  else if (!(h = MCLI_NEW(c, host_clusterer, 1)))
-    s = mcli_nomem(err, "a clusterer");
+  if (s == MCL_OK && !(h = MCLI_NEW(c, host_clusterer, 1))) s = mcli_nomem(err, "a clusterer");
   if (s < 0) {
     if (table.destroy) table.destroy(table.user);
     return s;

@@ -77,11 +77,9 @@ static mcl_status make(mcl_context *c, const mcl_host_comm *h, mcl_comm **out, m
 
 mcl_status mcl_comm_create_host(mcl_context *c, const mcl_host_comm *host, mcl_comm **out,
                                 mcl_error *err) {
-  mcl_host_comm table = {0};
-  if (!host) return mcli_fail(err, MCL_E_INVALID, "host is NULL");
+  mcl_host_comm table;
   mcl_status s = mcli_struct_in(&table, sizeof table, host, "mcl_host_comm", err);
-  if (s < 0) return s;
-  s = check_host(c, &table, out, err);
+  if (s == MCL_OK) s = check_host(c, &table, out, err);
   if (s == MCL_OK) s = make(c, &table, out, err);
   if (s < 0 && table.destroy) table.destroy(table.user);
   return s < 0 ? s : mcl_ok(err);

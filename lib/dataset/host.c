@@ -161,23 +161,14 @@ static mcl_status create(mcl_context *c, const mcl_host_dataset *h, mcl_dataset 
   return MCL_OK;
 }
 
-// The host's destroy, read from a struct of whatever age, also where the rest of it is refused.
-static void destroy_refused(const mcl_host_dataset *host) {
-  if (!host || host->struct_size < offsetof(mcl_host_dataset, destroy) + sizeof host->destroy ||
-      host->struct_size > 4096)
-    return;
-  if (host->destroy) host->destroy(host->user);
-}
-
 mcl_status mcl_dataset_create_host(mcl_context *c, const mcl_host_dataset *host, mcl_dataset **out,
                                    mcl_error *err) {
   mcl_host_dataset h;
-  mcl_status s = MCL_OK;
-  if (!c) s = mcli_fail(err, MCL_E_INVALID, "context is NULL");
-  if (s == MCL_OK) s = mcli_struct_in(&h, sizeof h, host, "mcl_host_dataset", err);
+  mcl_status s = mcli_struct_in(&h, sizeof h, host, "mcl_host_dataset", err);
+  if (s == MCL_OK && !c) s = mcli_fail(err, MCL_E_INVALID, "context is NULL");
   if (s == MCL_OK && !out) s = mcli_fail(err, MCL_E_INVALID, "out is NULL");
   if (s == MCL_OK) s = create(c, &h, out, err);
   if (s == MCL_OK) return mcl_ok(err);
-  destroy_refused(host);
+  if (h.destroy) h.destroy(h.user);
   return s;
 }

@@ -34,9 +34,6 @@ mcl_status mcl_encoder_create_host(mcl_context *context, const mcl_host_encoder 
                                    mcl_encoder **out, mcl_error *err) {
   mcl_host_encoder table;
   mcl_status s = mcli_struct_in(&table, sizeof table, host, "mcl_host_encoder", err);
-  // A table with an unknown tail is refused, but it owns `user` all the same. (One that was never initialised is
-  // MCL_E_INVALID: its pointers mean nothing.)
-  if (s == MCL_E_UNSUPPORTED) table = *host;
   if (s == MCL_OK) s = check(context, &table, out, err);
   if (s == MCL_OK) return mcli_encoder_create(context, "mcl_host_encoder", &table, out, err);
   if (table.destroy) table.destroy(table.user);

@@ -161,11 +161,19 @@ START_TEST(destroy_runs_once_also_when_create_fails) {
   t.assign = NULL;
   CHECK_FAILS(MCL_E_INVALID, "assign", mcl_clusterer_create_host(context, &t, &k, &err));
   ck_assert_int_eq(state.destroyed, 3);
+  struct {
+    mcl_host_clusterer table;
+    int64_t unknown;
+  } newer = {table_of(&state), 1};
+  newer.table.struct_size = sizeof newer;
+  CHECK_FAILS(MCL_E_UNSUPPORTED, "mcl_host_clusterer",
+              mcl_clusterer_create_host(context, &newer.table, &k, &err));
+  ck_assert_int_eq(state.destroyed, 4);
   t = table_of(&state);
   test_allocator a;
   test_allocator_init(&a);
   mcl_context *c = test_context_with(&a, 1);
-  int destroyed = 3;
+  int destroyed = 4;
   mcl_status s = MCL_E_NOMEM;
   for (int64_t n = 1; s == MCL_E_NOMEM; n++) {
     a.fail_at = n;

@@ -37,7 +37,7 @@ START_TEST(create_checks_its_table) {
   mcl_context *c = test_context(1);
   destroyed = 0;
   mcl_host_comm h = table(0, 2);
-  CHECK_FAILS(MCL_E_INVALID, "host is NULL", mcl_comm_create_host(c, NULL, &comm, &err));
+  CHECK_FAILS(MCL_E_INVALID, "mcl_host_comm is NULL", mcl_comm_create_host(c, NULL, &comm, &err));
   CHECK_FAILS(MCL_E_INVALID, "context is NULL", mcl_comm_create_host(NULL, &h, &comm, &err));
   CHECK_FAILS(MCL_E_INVALID, "out is NULL", mcl_comm_create_host(c, &h, NULL, &err));
   h = table(2, 2);
@@ -51,7 +51,14 @@ START_TEST(create_checks_its_table) {
   h = table(0, 2);
   h.allgather = NULL;
   CHECK_FAILS(MCL_E_INVALID, "allgather", mcl_comm_create_host(c, &h, &comm, &err));
-  ck_assert_int_eq(destroyed, 7); // each but for the NULL
+  struct {
+    mcl_host_comm table;
+    int64_t unknown;
+  } newer = {table(0, 2), 1};
+  newer.table.struct_size = sizeof newer;
+  CHECK_FAILS(MCL_E_UNSUPPORTED, "mcl_host_comm",
+              mcl_comm_create_host(c, &newer.table, &comm, &err));
+  ck_assert_int_eq(destroyed, 8); // each but for the NULL
   ck_assert_ptr_null(comm);
   h = table(1, 2);
   CHECK_OK(mcl_comm_create_host(c, &h, &comm, &err));
@@ -59,9 +66,9 @@ START_TEST(create_checks_its_table) {
   ck_assert_int_eq(mcl_comm_size(comm), 2);
   ck_assert_ptr_eq(mcl_comm_ref(comm), comm);
   mcl_comm_unref(comm);
-  ck_assert_int_eq(destroyed, 7);
-  mcl_comm_unref(comm);
   ck_assert_int_eq(destroyed, 8);
+  mcl_comm_unref(comm);
+  ck_assert_int_eq(destroyed, 9);
   h = table(0, 1);
   h.allgather = NULL; // never called
   CHECK_OK(mcl_comm_create_host(c, &h, &comm, &err));

@@ -74,14 +74,18 @@ int fuzz_memory_may_fail(void) {
   return memory.refused || memory.refuse > 0;
 }
 
+void fuzz_allocator(mcl_allocator *out) {
+  mcl_struct_init(out, sizeof *out);
+  out->alloc = give;
+  out->free = take;
+}
+
 mcl_context *fuzz_context(uint32_t n) {
   mcl_allocator a;
   mcl_context_options o;
   mcl_context *c = NULL;
   mcl_error err;
-  mcl_struct_init(&a, sizeof a);
-  a.alloc = give;
-  a.free = take;
+  fuzz_allocator(&a);
   mcl_context_options_init(&o, sizeof o);
   o.threads = n;
   o.allocator = &a;

@@ -57,6 +57,8 @@ void fuzz_untouched(const void *room, size_t n, const char *what);
 int fuzz_memory_may_fail(void);
 // Another context on the same memory, for targets that want threads.
 mcl_context *fuzz_context(uint32_t threads);
+// That memory, for a context whose other options are the target's own.
+void fuzz_allocator(mcl_allocator *out);
 
 // ---- bytes as choices ---------------------------------------------------------------------------
 
