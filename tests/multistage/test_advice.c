@@ -238,6 +238,30 @@ START_TEST(the_modality_with_the_most_news_advises_both) {
 }
 END_TEST
 
+static int32_t own_bit(int stage, int modality, int row) {
+  return row >> (2 * stage + modality) & 1;
+}
+
+// Two stages, two modalities: 16 cells of 9 rows. A loop that goes back or is resumed makes its cells anew, from the labels
+// that it kept.
+START_TEST(cells_made_anew_are_of_every_stage_and_every_modality) {
+  labelled p;
+  int64_t cell[ROWS];
+  start(&p, 3, 2, own_bit);
+  while (p.e.stage < 2 || p.e.kind != MCL_BEGIN_STAGE) next(&p);
+  for (int again = 0; again < 2; again++) {
+    mcl_sampler *s;
+    CHECK_OK(mcl_multistage_sampler(p.l, &s, &err));
+    CHECK_OK(mcl_sampler_cells(s, cell, ROWS, &err));
+    mcl_sampler_unref(s);
+    for (int i = 0; i < ROWS; i++)
+      for (int j = 0; j < i; j++) ck_assert_int_eq(cell[i] == cell[j], i % 16 == j % 16);
+    CHECK_OK(mcl_multistage_seek(p.l, 2, 0, 0, &err));
+  }
+  stop(&p);
+}
+END_TEST
+
 // ---- sizes of cells -----------------------------------------------------------------------------
 
 // Uneven cells, and a row in eleven left out.
@@ -304,6 +328,30 @@ START_TEST(sizes_of_the_cells_before_and_after_a_stage_are_those_counted) {
   ck_assert_int_eq(first.high_cell, ROWS);
   ck_assert(first.enough_negatives == 1);
   stop(&p);
+}
+END_TEST
+
+// Of 140 rows the smallest cell has 14, or the largest has.
+static int32_t smallest_is_a_tenth(int stage, int modality, int row) {
+  (void)stage, (void)modality;
+  return row >= 140 ? -1 : row < 14 ? 0 : row < 70 ? 1 : 2;
+}
+static int32_t largest_is_a_tenth(int stage, int modality, int row) {
+  (void)stage, (void)modality;
+  return row >= 140 ? -1 : row < 14 ? 0 : row < 23 ? 1 : 2 + (row - 23) / 13;
+}
+
+START_TEST(a_cell_of_exactly_a_tenth_is_a_tenth) {
+  const label_fn label[2] = {smallest_is_a_tenth, largest_is_a_tenth};
+  for (int i = 0; i < 2; i++) {
+    labelled p;
+    start(&p, 1, 1, label[i]);
+    finish(&p);
+    mcl_stage_report r = report_of(p.l, 0, 0);
+    ck_assert_int_eq(r.next_low_cell, i == 0 ? 14 : 13);
+    ck_assert_int_eq(r.next_high_cell, i == 0 ? 70 : 14);
+    stop(&p);
+  }
 }
 END_TEST
 
@@ -534,8 +582,9 @@ RUN_TESTS("multistage", clusters_equal_to_the_previous_ones_are_nothing_new,
           more_bits_than_two_stages_remove_ask_for_more_clusters,
           a_stage_that_tells_its_rows_hardly_better_than_those_before_found_nothing,
           every_advice_has_a_sentence, the_modality_with_the_most_news_advises_both,
+          cells_made_anew_are_of_every_stage_and_every_modality,
           sizes_of_the_cells_before_and_after_a_stage_are_those_counted,
-          what_needs_two_views_is_nan_in_pull_mode,
+          a_cell_of_exactly_a_tenth_is_a_tenth, what_needs_two_views_is_nan_in_pull_mode,
           a_loop_left_open_ends_where_the_advice_is_to_stop,
           a_loop_left_open_is_saved_and_resumed_at_its_end_too,
           a_stage_begun_in_spite_of_the_advice_is_resumed,

@@ -155,8 +155,10 @@ START_TEST(labels_that_are_refused_change_nothing) {
   labels[150] = -3, labels[77] = -2;
   CHECK_FAILS(MCL_E_INVALID, "labels[77]", mcl_sampler_add_labels(s, 0, labels, ROWS, &err));
   ck_assert_int_eq(err.row, 77);
+  labels[150] = -1; // -2 is the lowest then
+  CHECK_FAILS(MCL_E_INVALID, "labels[77]", mcl_sampler_add_labels(s, 0, labels, ROWS, &err));
   ck_assert_uint_eq(digest(s), before);
-  labels[150] = labels[77] = -1;
+  labels[77] = -1;
   CHECK_OK(mcl_sampler_add_labels(s, 0, labels, ROWS, &err));
   CHECK_OK(mcl_sampler_add_labels(s, 0, labels, ROWS, &err));
   CHECK_OK(mcl_sampler_add_labels(s, 1, labels, ROWS, &err));
