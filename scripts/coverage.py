@@ -9,7 +9,7 @@ import sys
 
 GROUPS = {
     "sampler": ["lib/sampler/", "lib/multistage/cells.c"],
-    "checkpoint": ["lib/store/", "lib/base/file.c"],
+    "checkpoint": ["lib/store/", "lib/base/file.c", "lib/base/writer.c", "lib/base/directory.c"],
     "parsers": ["lib/image/png.c", "lib/image/jpeg.c", "lib/image/exif.c", "lib/image/image.c", "lib/dataset/idx.c",
                 "lib/dataset/table.c", "lib/dataset/pairs_file.c", "lib/dataset/tokenizer_file.c",
                 "lib/dataset/vocabulary.c", "lib/dataset/walk.c", "lib/dataset/files.c", "lib/dataset/folder.c"],

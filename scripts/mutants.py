@@ -58,7 +58,7 @@ TESTS = {
         "lib/store/": "test_checkpoint test_json test_npy",
         "lib/image/png.c": "test_png",
         "lib/image/jpeg.c": "test_jpeg",
-        "lib/image/exif.c": "test_jpeg",
+        "lib/image/exif.c": "test_exif",
         "lib/image/image.c": "test_png test_jpeg test_resize",
         "lib/dataset/idx.c": "test_dataset_idx",
         "lib/dataset/table.c": "test_dataset_pairs test_questions",
