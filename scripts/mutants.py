@@ -22,7 +22,6 @@ import json
 import os
 import random
 import re
-import resource
 import shlex
 import shutil
 import signal
@@ -302,9 +301,26 @@ def must(command, folder):
     return output
 
 
-def processor_seconds():
-    r = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return r.ru_utime + r.ru_stime
+class Seconds:
+    """What each program takes without a mutant, measured when it is first wanted; known from the last run where no
+    source has changed."""
+
+    def __init__(self, worker):
+        self.path, self.worker, self.lock = os.path.join(WORK, "seconds.json"), worker, threading.Lock()
+        self.known = {"of": worker.compile_digest()}
+        if os.path.isfile(self.path):
+            with open(self.path, encoding="utf-8") as f:
+                before = json.load(f)
+            self.known = before if before["of"] == self.known["of"] else self.known
+
+    def of(self, program):
+        with self.lock:
+            if program not in self.known:
+                self.known[program] = self.worker.measure(program)
+                print(f"{program}: {self.known[program]:.1f} s without a mutant", file=sys.stderr, flush=True)
+                with open(self.path, "w", encoding="utf-8") as f:
+                    json.dump(self.known, f)
+            return self.known[program]
 
 
 class Judged:
@@ -337,7 +353,7 @@ class Worker:
     def __init__(self, number):
         self.top = os.path.join(WORK, f"worker{number}")
         self.build = os.path.join(self.top, "build")
-        self.commands, self.links, self.seconds, self.objects, self.names = {}, {}, {}, {}, []
+        self.commands, self.links, self.seconds, self.objects, self.names = {}, {}, None, {}, []
 
     def copy(self):
         names = subprocess.run(["git", "ls-files", "-z"], cwd=TOP, stdout=subprocess.PIPE, check=True).stdout
@@ -371,31 +387,23 @@ class Worker:
         self.env = dict(os.environ, MCL_TESTS=os.path.join(self.top, "tests"), CK_FORK="no", CK_DEFAULT_TIMEOUT="300",
                         MCL_SCRATCH=os.path.join(self.build, "scratch"), ASAN_OPTIONS="detect_leaks=1:hard_rss_limit_mb=3000")
 
-    def measure(self, programs):
-        """How long each program takes on the source as it is; known from the last run where no source has changed."""
-        path, digest = os.path.join(WORK, "seconds.json"), hashlib.sha256()
+    def compile_digest(self):
+        """Of everything that programs are built of."""
+        digest = hashlib.sha256()
         for name in sorted(self.names):
             if name.startswith(("lib/", "include/", "tests/")):
                 with open(os.path.join(self.top, name), "rb") as f:
                     digest.update(name.encode() + f.read())
-        known = {"of": digest.hexdigest()}
-        if os.path.isfile(path):
-            with open(path, encoding="utf-8") as f:
-                before = json.load(f)
-            known = before if before["of"] == known["of"] else known
-        for p in programs:
-            if p in known:
-                self.seconds[p] = known[p]
-                continue
-            begun = processor_seconds()
-            code, output = run([os.path.join(self.build, "tests", p)], self.build, 600, self.env)
-            if code != 0:
-                raise SystemExit(f"{p} fails without a mutant:\n{output[-3000:]}")
-            self.seconds[p] = processor_seconds() - begun
-            print(f"{p}: {self.seconds[p]:.1f} s without a mutant", file=sys.stderr, flush=True)
-            known[p] = self.seconds[p]
-            with open(path, "w", encoding="utf-8") as f:
-                json.dump(known, f)
+        return digest.hexdigest()
+
+    def measure(self, program):
+        """The seconds of a processor that it takes without a mutant."""
+        shown = 'code=0; "$@" || code=$?; times; exit $code'
+        code, output = run(["sh", "-c", shown, "sh", os.path.join(self.build, "tests", program)], self.build, 900, self.env)
+        if code != 0:
+            raise SystemExit(f"{program} fails without a mutant:\n{output[-3000:]}")
+        minutes = re.findall(r"(\d+)m([\d.]+)s", output.strip().split("\n")[-1])
+        return sum(60 * int(m) + float(s) for m, s in minutes)
 
     def compile(self, file, plain):
         """The object of the file as it stands: with the sanitizer, or `plain` at -O2; None where it does not compile."""
@@ -433,7 +441,7 @@ class Worker:
             m.state = "survived" if mutant else "does not compile"
             for p in group_of(m.file)[1] if mutant else []:
                 # Twice as long as without; the processor's time, whatever else the machine does.
-                code, _ = run([self.link(p, mutant)], self.build, int(3 + 2 * self.seconds[p]), self.env)
+                code, _ = run([self.link(p, mutant)], self.build, int(3 + 2 * self.seconds.of(p)), self.env)
                 if code != 0:
                     m.state, m.by = "caught", p + (" (time)" if code is None else "")
                     return
@@ -490,11 +498,11 @@ def main():
     workers = [Worker(i) for i in range(o.workers)]
     for w in workers:
         w.prepare(programs)
-    workers[0].measure(programs)
+    seconds = Seconds(workers[0])
     judged, lock, before = [], threading.Lock(), Judged()
 
     def work(w):
-        w.seconds = workers[0].seconds
+        w.seconds = seconds
         for s in samples:
             while True:
                 with lock:
