@@ -109,9 +109,10 @@ static mcl_status add_tensor(mcl_checkpoint_writer *w, const char *name, const m
   memcpy(t.shape, a->shape, sizeof t.shape);
   t.name = mcli_strdup(c, name);
   t.data = mcli_alloc(c, (size_t)t.bytes, 1);
-  tensor *tensors = mcli_grown(c, w->tensors, w->n, sizeof t);
+  // Last, so that a call that fails leaves the list as large as it was.
+  tensor *tensors = t.name && t.data ? mcli_grown(c, w->tensors, w->n, sizeof t) : NULL;
   if (tensors) w->tensors = tensors;
-  if (!t.name || !t.data || !tensors) {
+  if (!tensors) {
     mcli_free(c, t.name);
     mcli_free(c, t.data);
     return mcli_nomem(err, "a tensor");
@@ -140,9 +141,9 @@ static mcl_status add_text(mcl_checkpoint_writer *w, const char *key, const char
                            mcl_error *err) {
   mcl_context *c = w->context;
   text t = {mcli_strdup(c, key), mcli_strdup(c, value)};
-  text *texts = mcli_grown(c, w->texts, w->n_texts, sizeof t);
+  text *texts = t.key && t.value ? mcli_grown(c, w->texts, w->n_texts, sizeof t) : NULL;
   if (texts) w->texts = texts;
-  if (!t.key || !t.value || !texts) {
+  if (!texts) {
     mcli_free(c, t.key);
     mcli_free(c, t.value);
     return mcli_nomem(err, "a text");

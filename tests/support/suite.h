@@ -43,10 +43,10 @@ const char *test_directory(const char *name);
 const char *test_path(const char *relative);
 
 // Counts what it has given, in pieces and bytes, and the most bytes at once (`peak`, which who asks sets back); fails the
-// n-th request from now (fail_at = n, 0: never), and all later ones if `for_ever`.
+// n-th request from now (fail_at = n, 0: never), and all later ones if `for_ever`, or the fail_then-th after it.
 typedef struct test_allocator {
   mcl_allocator table;
-  int64_t live, requests, fail_at, bytes, peak;
+  int64_t live, requests, fail_at, fail_then, bytes, peak;
   int for_ever;
   pthread_mutex_t lock;
 } test_allocator;

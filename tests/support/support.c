@@ -58,7 +58,10 @@ static void *counting_alloc(void *user, size_t size, size_t alignment) {
   pthread_mutex_lock(&a->lock);
   a->requests++;
   int fail = a->fail_at > 0 && --a->fail_at == 0;
-  if (fail && a->for_ever) a->fail_at = 1;
+  if (fail) {
+    a->fail_at = a->for_ever ? 1 : a->fail_then;
+    a->fail_then = 0;
+  }
   if (!fail) a->live++, a->bytes += (int64_t)size;
   if (a->bytes > a->peak) a->peak = a->bytes;
   pthread_mutex_unlock(&a->lock);
