@@ -150,7 +150,6 @@ void mcl_multistage_unref(mcl_multistage *l) {
   mcli_free(c, l->embedding_directory);
   mcli_free(c, l->save_directory);
   mcli_free(c, l->resume_directory);
-  mcli_free(c, l->place_file);
   mcl_comm_unref(l->comm);
   mcli_free(c, l);
   mcl_context_unref(c);

@@ -74,7 +74,7 @@ struct mcl_multistage {
   mcli_tally tally;
   char *resume_directory; // where the encoders before `stage` lie that are not in memory
   int32_t stages_saved;   // encoders of finished stages that lie in save_directory
-  char *place_file; // the file of the last save within this stage, to be removed after the next
+  bool places_left;       // encoders saved within a stage may lie in save_directory
 };
 
 // multistage.c

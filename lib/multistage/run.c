@@ -1,6 +1,8 @@
 // Push: libmcl trains. Written on the same events a host would pull; what is added here is embedding, and keeping
 // encoders. train.c has the step, views.c loads ahead.
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -64,8 +66,37 @@ static bool writes(const mcl_multistage *l) {
   return mcl_comm_rank(l->comm) == 0;
 }
 
-static mcl_status remove_file(const mcl_multistage *l, const char *file, mcl_error *err) {
-  return writes(l) ? mcli_file_remove(file, err) : MCL_OK;
+// The path of a file that is named as encoders within a stage are, or NULL.
+static mcl_status place_of(const mcl_multistage *l, const char *name, char **path, mcl_error *err) {
+  int stage, epoch;
+  int64_t step;
+  *path = NULL;
+  if (sscanf(name, "stage-%d-epoch-%d-step-%" SCNd64, &stage, &epoch, &step) != 3 || epoch < 0)
+    return MCL_OK;
+  *path = mcli_encoder_path(l->context, l->save_directory, stage, epoch, step);
+  if (!*path) return mcli_nomem(err, "a path");
+  if (strcmp(*path + strlen(*path) - strlen(name), name) == 0) return MCL_OK;
+  mcli_free(l->context, *path);
+  *path = NULL;
+  return MCL_OK;
+}
+
+// Encoders that were saved within a stage go, but `keep` (NULL: all of them): those of the place before, and of a save that failed or
+// was killed between its encoder and its loop.safetensors, of which no loop knows.
+static mcl_status remove_places(mcl_multistage *l, const char *keep, mcl_error *err) {
+  mcli_listing files;
+  if (!writes(l)) return MCL_OK;
+  mcl_status s = mcli_directory_list(l->context, l->save_directory, &files, err);
+  if (s < 0) return s;
+  for (int64_t i = 0; i < files.n && s == MCL_OK; i++) {
+    char *path = NULL;
+    s = place_of(l, files.entries[i].name, &path, err);
+    if (path && !(keep && strcmp(path, keep) == 0)) s = mcli_file_remove(path, err);
+    mcli_free(l->context, path);
+  }
+  mcli_listing_free(l->context, &files);
+  if (s == MCL_OK) l->places_left = keep != NULL;
+  return s;
 }
 
 static mcl_status save(mcl_multistage *l, mcl_error *err) {
@@ -79,16 +110,11 @@ static mcl_status save_place(push *p, mcl_error *err) {
   mcl_multistage *l = p->l;
   char *file = mcli_encoder_path(l->context, l->save_directory, l->stage, l->epoch, l->step);
   if (!file) return mcli_nomem(err, "a path");
+  l->places_left = true;
   mcl_status s = save(l, err);
-  if (s == MCL_OK && l->place_file && strcmp(file, l->place_file) != 0)
-    s = remove_file(l, l->place_file, err);
-  if (s < 0) {
-    mcli_free(l->context, file);
-    return s;
-  }
-  mcli_free(l->context, l->place_file);
-  l->place_file = file;
-  return MCL_OK;
+  if (s == MCL_OK) s = remove_places(l, file, err);
+  mcli_free(l->context, file);
+  return s;
 }
 
 static mcl_status on_train(push *p, const mcl_event *e, const mcl_batch *batch, mcl_error *err) {
@@ -153,13 +179,6 @@ static mcl_status load_encoder(push *p, int32_t stage, int32_t epoch, int64_t st
   if (s == MCL_E_NOT_FOUND)
     s = mcli_fail(err, MCL_E_MISMATCH, "the encoder of stage %d is not in %s", (int)stage,
                   l->resume_directory);
-  // From here on this file is the one that the next save replaces.
-  if (s == MCL_OK && epoch >= 0 && l->save_directory &&
-      strcmp(l->save_directory, l->resume_directory) == 0) {
-    mcli_free(l->context, l->place_file);
-    l->place_file = path;
-    path = NULL;
-  }
   mcli_free(l->context, path);
   if (s < 0) {
     mcl_encoder_unref(l->encoders[stage]);
@@ -216,13 +235,9 @@ static mcl_status add_to_integrator(push *p, int32_t stage, mcl_error *err) {
 
 // Finished stages; what was saved within one is not needed any more.
 static mcl_status save_stages(mcl_multistage *l, mcl_error *err) {
+  l->places_left = true;
   mcl_status s = save(l, err);
-  if (s == MCL_OK && l->place_file) {
-    s = remove_file(l, l->place_file, err);
-    mcli_free(l->context, l->place_file);
-    l->place_file = NULL;
-  }
-  return s;
+  return s < 0 ? s : remove_places(l, NULL, err);
 }
 
 static mcl_status on_end_stage(push *p, int32_t stage, mcl_error *err) {
@@ -230,9 +245,11 @@ static mcl_status on_end_stage(push *p, int32_t stage, mcl_error *err) {
   return s < 0 || !p->l->save_directory ? s : save_stages(p->l, err);
 }
 
-// A run that could not write its last stage has another call to do so.
+// A run that could not write its last stage, or remove what is not needed any more, has another call to do so.
 static mcl_status on_done(mcl_multistage *l, mcl_error *err) {
-  return l->save_directory && l->stages_saved < l->stage ? save_stages(l, err) : MCL_OK;
+  if (!l->save_directory) return MCL_OK;
+  if (l->stages_saved < l->stage) return save_stages(l, err);
+  return l->places_left ? remove_places(l, NULL, err) : MCL_OK;
 }
 
 // ---- the run -------------------------------------------------------------------------------------------

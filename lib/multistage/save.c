@@ -388,8 +388,10 @@ static mcl_status resume(mcl_multistage *l, const char *directory, const char *p
     s = mcli_nomem(err, "a path");
   mcl_checkpoint_unref(k);
   if (s == MCL_OK) {
-    if (l->save_directory && strcmp(directory, l->save_directory) == 0)
+    if (l->save_directory && strcmp(directory, l->save_directory) == 0) {
       fresh->stages_saved = fresh->stage;
+      fresh->places_left = true;
+    }
     // References and the guard belong to the handles; everything else changes places.
     mcl_multistage was = *l;
     *l = *fresh;
