@@ -377,9 +377,10 @@ static mcl_status enlarge_tape(mcli_net *net, mcli_tape *tape, int64_t n, mcl_er
   if (!mcli_mul(net->row[tape->training], n, &size)) return mcli_nomem(err, "activations");
   if (!tape->figures) tape->figures = MCLI_NEW0(net->context, float, net->figures);
   if (!tape->gathered) tape->gathered = MCLI_NEW0(net->context, float, net->figures);
-  if (!tape->gathered_rows) tape->gathered_rows = MCLI_NEW0(net->context, int64_t, net->n_layers);
-  if (!tape->figures || !tape->gathered || !tape->gathered_rows)
-    return mcli_nomem(err, "figures of batch norms");
+  // Last, and by it all know whether the others are there.
+  if (tape->figures && tape->gathered && !tape->gathered_rows)
+    tape->gathered_rows = MCLI_NEW0(net->context, int64_t, net->n_layers);
+  if (!tape->gathered_rows) return mcli_nomem(err, "figures of batch norms");
   float *block = MCLI_NEW(net->context, float, size);
   if (!block) return mcli_nomem(err, "activations");
   mcli_free(net->context, tape->block);

@@ -82,10 +82,11 @@ typedef struct mcli_net {
 } mcli_net;
 
 typedef struct mcli_tape {
-  float *block;           // the values: one starts at capacity * its place
-  float *figures;         // of the batch norms
-  float *gathered;        // the mean of the figures of a batch's chunks
-  int64_t *gathered_rows; // [layers]: how many rows that mean is of
+  float *block;    // the values: one starts at capacity * its place
+  float *figures;  // of the batch norms
+  float *gathered; // the mean of the figures of a batch's chunks
+  int64_t
+      *gathered_rows; // [layers]: how many rows that mean is of; NULL where the tape was never used
   int64_t n, capacity;
   int training; // whether it holds what a backward pass needs
 } mcli_tape;
