@@ -131,31 +131,6 @@ START_TEST(all_memory_comes_from_the_hosts_allocator_and_goes_back) {
 }
 END_TEST
 
-START_TEST(creation_survives_every_failing_allocation) {
-  for (int for_ever = 0; for_ever < 2; for_ever++) {
-    for (int n = 1, done = 0; !done; n++) {
-      test_allocator a;
-      test_allocator_init(&a);
-      a.fail_at = n;
-      a.for_ever = for_ever;
-      mcl_context_options o;
-      mcl_context_options_init(&o, sizeof o);
-      o.allocator = &a.table;
-      o.threads = 3;
-      mcl_context *c = NULL;
-      mcl_error err;
-      mcl_status s = mcl_context_create(&o, &c, &err);
-      ck_assert(s == MCL_OK || s == MCL_E_NOMEM);
-      ck_assert((s == MCL_OK) == (c != NULL));
-      mcl_context_unref(c);
-      ck_assert_int_eq(a.live, 0);
-      done = s == MCL_OK && a.fail_at > 0 && !for_ever;
-      if (for_ever) done = s == MCL_OK;
-    }
-  }
-}
-END_TEST
-
 START_TEST(an_overflowing_allocation_is_refused) {
   mcl_context *c = test_context(1);
   ck_assert_ptr_null(mcli_alloc(c, SIZE_MAX / 2, 4));
@@ -241,7 +216,7 @@ RUN_TESTS("base", every_task_runs_once_for_any_number_of_threads, a_task_may_run
           a_forked_child_runs_alone_and_nothing_hangs, the_hosts_runner_runs_the_tasks,
           a_runner_that_fails_loses_a_task_or_invents_workers_is_found_out,
           all_memory_comes_from_the_hosts_allocator_and_goes_back,
-          creation_survives_every_failing_allocation, an_overflowing_allocation_is_refused,
-          bad_options_are_named, describe_names_the_kernel_and_says_how_much_room_it_wants,
+          an_overflowing_allocation_is_refused, bad_options_are_named,
+          describe_names_the_kernel_and_says_how_much_room_it_wants,
           a_monitor_is_told_and_can_cancel, work_ahead_is_done_after_the_wait,
           the_version_is_the_headers)

@@ -169,43 +169,12 @@ START_TEST(a_damaged_file_is_refused_by_what_is_wrong_with_it) {
 }
 END_TEST
 
-START_TEST(saving_and_loading_survive_failing_memory) {
-  char path[4200];
-  snprintf(path, sizeof path, "%s/k.safetensors", test_directory("clusterer"));
-  test_allocator a;
-  test_allocator_init(&a);
-  mcl_context *c = test_context_with(&a, 1);
-  mcl_clusterer *k = make(c, NULL), *loaded = NULL;
-  fit(k, x, N, DIM);
-  mcl_status s = MCL_E_NOMEM;
-  for (int64_t n = 1, live = a.live; s == MCL_E_NOMEM; n++) {
-    a.fail_at = n;
-    s = mcl_clusterer_save(k, path, &err);
-    ck_assert_int_eq(a.live, live);
-  }
-  ck_assert_int_eq(s, MCL_OK);
-  s = MCL_E_NOMEM;
-  for (int64_t n = 1, live = a.live; s == MCL_E_NOMEM; n++) {
-    a.fail_at = n;
-    s = mcl_clusterer_load(c, path, NULL, &loaded, &err);
-    if (s < 0) ck_assert(a.live == live && !loaded);
-  }
-  ck_assert_int_eq(s, MCL_OK);
-  a.fail_at = 0;
-  mcl_clusterer_unref(k);
-  mcl_clusterer_unref(loaded);
-  mcl_context_unref(c);
-  ck_assert_int_eq(a.live, 0);
-}
-END_TEST
-
 int main(void) {
   Suite *s = suite_create("saved_clusterer");
   TCase *t = tcase_create("saved_clusterer");
   tcase_add_checked_fixture(t, begin, end);
   const TTest *const tests[] = {a_saved_clusterer_answers_as_before,
-                                a_damaged_file_is_refused_by_what_is_wrong_with_it,
-                                saving_and_loading_survive_failing_memory};
+                                a_damaged_file_is_refused_by_what_is_wrong_with_it};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(t, tests[i]);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);

@@ -81,32 +81,6 @@ START_TEST(create_checks_its_table) {
 }
 END_TEST
 
-START_TEST(create_survives_every_failing_allocation) {
-  test_allocator a;
-  mcl_error err;
-  test_allocator_init(&a);
-  mcl_context *c = test_context_with(&a, 1);
-  int64_t live = a.live;
-  mcl_comm *comm = NULL;
-  for (int64_t n = 1;; n++) {
-    mcl_host_comm h = table(0, 2);
-    destroyed = 0;
-    a.requests = 0;
-    a.fail_at = n;
-    mcl_status s = mcl_comm_create_host(c, &h, &comm, &err);
-    a.fail_at = 0;
-    if (s == MCL_OK) break;
-    ck_assert_int_eq(s, MCL_E_NOMEM);
-    ck_assert_int_eq(destroyed, 1);
-    ck_assert_int_eq(a.live, live);
-    ck_assert_int_lt(n, 10);
-  }
-  mcl_comm_unref(comm);
-  ck_assert_int_eq(a.live, live);
-  mcl_context_unref(c);
-}
-END_TEST
-
 // ---- shares ---------------------------------------------------------------------------------------------------------
 
 static mcl_comm *comm_of(mcl_context *c, int32_t rank, int32_t size) {
@@ -405,9 +379,8 @@ START_TEST(an_allgather_that_does_nothing_is_found_out) {
 }
 END_TEST
 
-RUN_TESTS("comm", create_checks_its_table, create_survives_every_failing_allocation,
-          shares_hold_every_row_once_in_whole_blocks, numbers_arrive_in_the_order_of_ranks,
-          a_failure_is_the_same_on_all_ranks, a_failure_within_a_call_ends_both,
-          different_calls_are_told_apart, a_second_call_is_busy_and_exchanges_nothing,
-          calls_within_a_call_are_one_thread_s, a_lost_rank_loses_the_comm,
-          an_allgather_that_does_nothing_is_found_out)
+RUN_TESTS("comm", create_checks_its_table, shares_hold_every_row_once_in_whole_blocks,
+          numbers_arrive_in_the_order_of_ranks, a_failure_is_the_same_on_all_ranks,
+          a_failure_within_a_call_ends_both, different_calls_are_told_apart,
+          a_second_call_is_busy_and_exchanges_nothing, calls_within_a_call_are_one_thread_s,
+          a_lost_rank_loses_the_comm, an_allgather_that_does_nothing_is_found_out)

@@ -155,36 +155,6 @@ END_TEST
 
 // ---- memory, and the sort -----------------------------------------------------------------------
 
-START_TEST(every_failed_request_for_memory_is_an_error) {
-  test_allocator memory;
-  test_allocator_init(&memory);
-  c = test_context_with(&memory, 1);
-  mcl_dataset *of_tokens = NULL, *d = NULL;
-  mcl_array a;
-  mcl_array_init(&a, ids, MCL_I32, 2, (int64_t[]){N, CONTEXT});
-  CHECK_OK(mcl_dataset_create_tokens(c, &a, &of_tokens, &err));
-  CHECK_OK(mcl_dataset_create_subset(c, of_tokens, (int64_t[]){0, 2, 1}, 3, &d, &err));
-  int64_t live = memory.live;
-  for (int n = 1;; n++) {
-    int64_t out[3] = {-9, -9, -9};
-    memory.fail_at = n;
-    mcl_status s = mcl_dataset_groups(d, 0, out, 3, &err);
-    memory.fail_at = 0;
-    ck_assert_int_eq(memory.live, live);
-    if (s == MCL_OK) {
-      ck_assert_int_eq(n, 8);
-      ck_assert(out[0] == 0 && out[1] == 0 && out[2] == 2);
-      break;
-    }
-    ck_assert_int_eq(s, MCL_E_NOMEM);
-    for (int i = 0; i < 3; i++) ck_assert_int_eq(out[i], -9);
-  }
-  mcl_dataset_unref(d), mcl_dataset_unref(of_tokens);
-  mcl_context_unref(c);
-  ck_assert_int_eq(memory.live, 0);
-}
-END_TEST
-
 static int compare_bytes(const void *user, int64_t a, int64_t b) {
   const uint8_t *x = user;
   return x[a] < x[b] ? -1 : x[a] > x[b];
@@ -220,5 +190,4 @@ RUN_TESTS("dataset", images_of_an_array_are_all_different,
           a_subset_names_its_own_first_rows, bits_and_sizes_make_no_other_image,
           a_hosts_numbers_become_first_rows_and_negative_ones_share_with_none,
           what_is_not_known_or_fails_leaves_out_untouched,
-          every_failed_request_for_memory_is_an_error,
           items_of_equal_hash_are_told_apart_by_what_they_are)

@@ -278,79 +278,9 @@ START_TEST(files_that_cannot_be_read_are_named) {
 }
 END_TEST
 
-// ---- no memory ----------------------------------------------------------------------------------
-
-static test_allocator memory;
-
-static mcl_status make_learnt(mcl_tokenizer **out) {
-  return mcl_tokenizer_create(c, NULL, corpus, 3, NULL, out, &err);
-}
-static mcl_status make_loaded(mcl_tokenizer **out) {
-  return mcl_tokenizer_load(c, NULL, golden("vocab.json"), golden("merges.txt.gz"), out, &err);
-}
-static mcl_status make_of_merges(mcl_tokenizer **out) {
-  return mcl_tokenizer_load(c, NULL, NULL, golden("ordered.txt"), out, &err);
-}
-
-// What is done with it: each leaves its outputs as they were when it fails.
-static int32_t row[77];
-static char text[256];
-static mcl_status do_encode(const mcl_tokenizer *t) {
-  return mcl_tokenizer_encode(t, corpus, 1, row, NULL, &err);
-}
-static mcl_status do_decode(const mcl_tokenizer *t) {
-  return mcl_tokenizer_decode(t, (int32_t[]){300, 301}, 2, text, sizeof text, NULL, &err);
-}
-static mcl_status do_save(const mcl_tokenizer *t) {
-  return mcl_tokenizer_save(t, in("v.json"), in("m.txt"), &err);
-}
-
-START_TEST(every_failed_request_for_memory_is_survived) {
-  mcl_status (*const makers[])(mcl_tokenizer **) = {make_learnt, make_loaded, make_of_merges};
-  mcl_status (*const deeds[])(const mcl_tokenizer *) = {do_encode, do_decode, do_save};
-  test_allocator_init(&memory);
-  c = test_context_with(&memory, 1);
-  snprintf(directory, sizeof directory, "%s", test_directory("tokenizer_memory"));
-  for (int k = 0; k < 3; k++) {
-    int64_t live = memory.live;
-    for (int n = 1;; n++) {
-      mcl_tokenizer *t = NULL;
-      memory.fail_at = n, memory.for_ever = n % 2;
-      mcl_status s = makers[k](&t);
-      int64_t unspent = memory.fail_at;
-      memory.fail_at = 0, memory.for_ever = 0;
-      if (s == MCL_OK) {
-        ck_assert_int_gt(unspent, 0);
-        for (int d = 0; d < 3; d++) {
-          int64_t held = memory.live;
-          for (int m = 1;; m++) {
-            row[0] = -7, text[0] = '?';
-            memory.fail_at = m;
-            s = deeds[d](t);
-            memory.fail_at = 0;
-            ck_assert_int_eq(memory.live, held);
-            if (s == MCL_OK) break;
-            ck_assert_msg(s == MCL_E_NOMEM, "deed %d, request %d: %s", d, m, err.message);
-            ck_assert(row[0] == -7 && text[0] == '?');
-          }
-        }
-        mcl_tokenizer_unref(t);
-        ck_assert_int_eq(memory.live, live);
-        break;
-      }
-      ck_assert_msg(s == MCL_E_NOMEM, "request %d: %s: %s", n, mcl_status_name(s), err.message);
-      ck_assert_ptr_null(t);
-      ck_assert_int_eq(memory.live, live);
-    }
-  }
-  mcl_context_unref(c);
-  ck_assert_int_eq(memory.live, 0);
-}
-END_TEST
-
 RUN_TESTS("tokenizer_file", what_is_saved_is_loaded, what_is_learnt_is_spelt_as_the_twin_spells_it,
           files_of_two_savings_are_not_taken_for_a_pair,
           saving_that_fails_leaves_the_files_as_they_were,
           merges_that_are_wrong_are_named_by_their_line, a_result_that_is_there_gets_no_second_id,
           merges_beyond_the_vocabulary_are_not_read, vocabularies_that_are_wrong_are_refused,
-          files_that_cannot_be_read_are_named, every_failed_request_for_memory_is_survived)
+          files_that_cannot_be_read_are_named)

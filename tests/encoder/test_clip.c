@@ -398,32 +398,6 @@ START_TEST(bad_options_are_named) {
 }
 END_TEST
 
-START_TEST(running_out_of_memory_anywhere_fails_cleanly) {
-  begin(1);
-  write_clip(context, path, &(file_options){.dtype = MCL_F16});
-  mcl_context_unref(context);
-  test_allocator a;
-  test_allocator_init(&a);
-  context = test_context_with(&a, 1);
-  mcl_clip_options o = options();
-  int64_t before = a.live, at = 1;
-  for (;; at++) {
-    mcl_encoder *e = NULL;
-    a.fail_at = at;
-    mcl_status s = mcl_encoder_create_clip(context, &o, path, &e, &err);
-    int done = a.fail_at > 0;
-    a.fail_at = 0;
-    ck_assert_int_eq(s, done ? MCL_OK : MCL_E_NOMEM);
-    if (!done) ck_assert_ptr_null(e);
-    mcl_encoder_unref(e);
-    ck_assert_int_eq(a.live, before);
-    if (done) break;
-  }
-  ck_assert_int_ge(at, 100);
-  mcl_context_unref(context);
-}
-END_TEST
-
 RUN_TESTS("encoder", sizes_follow_from_the_shapes,
           float16_and_bfloat16_are_read_like_their_numbers_in_float32,
           sizes_that_openais_archives_carry_are_ignored,
@@ -436,5 +410,4 @@ RUN_TESTS("encoder", sizes_follow_from_the_shapes,
           each_tensor_of_another_size_than_the_others_say_is_refused_with_a_name,
           a_longer_context_or_vocabulary_is_read_as_it_is,
           names_that_are_not_openais_are_refused_with_a_reason,
-          a_file_cut_short_anywhere_is_refused, bad_options_are_named,
-          running_out_of_memory_anywhere_fails_cleanly)
+          a_file_cut_short_anywhere_is_refused, bad_options_are_named)

@@ -489,41 +489,6 @@ START_TEST(a_table_with_embed_only_can_embed_only) {
 }
 END_TEST
 
-START_TEST(running_out_of_memory_anywhere_fails_cleanly) {
-  test_allocator a;
-  test_allocator_init(&a);
-  mcl_context *c = test_context_with(&a, 1);
-  int64_t before = a.live;
-  int failures = 0;
-  for (int64_t at = 1;; at++) {
-    host h;
-    mcl_host_encoder t = table_of(&h);
-    mcl_encoder *e = NULL;
-    float z[12] = {7};
-    mcl_array out = mcl_matrix_f32(z, 4, 3);
-    mcl_inputs in = inputs(4, 0, 0);
-    a.fail_at = at;
-    mcl_status s = mcl_encoder_create_host(c, &t, &e, &err);
-    if (s == MCL_OK) s = mcl_encoder_embed(e, &in, &out, &err);
-    int done = a.fail_at > 0; // fewer requests than that
-    a.fail_at = 0;
-    if (done) CHECK_OK(s);
-    if (!done) {
-      failures++;
-      ck_assert_int_eq(s, MCL_E_NOMEM);
-      ck_assert_float_eq(z[0], 7);
-      if (e) CHECK_OK(mcl_encoder_embed(e, &in, &out, &err)); // the retry
-    }
-    mcl_encoder_unref(e);
-    ck_assert_int_eq(h.destroyed, 1);
-    ck_assert_int_eq(a.live, before);
-    if (done) break;
-  }
-  ck_assert_int_ge(failures, 3);
-  mcl_context_unref(c);
-}
-END_TEST
-
 // Two of a kind, by the function of their tables.
 START_TEST(a_host_starts_from_another_of_its_kind) {
   host h, other, third;
@@ -590,5 +555,4 @@ RUN_TESTS("encoder", embeddings_reach_an_array_of_any_float_type_and_stride,
           not_finite_results_and_gradients_name_the_row, a_callback_without_mcl_ok_has_failed,
           a_call_from_its_own_callback_is_busy, bad_arguments_are_named,
           a_table_with_embed_only_can_embed_only, a_host_starts_from_another_of_its_kind,
-          embeddings_held_are_asked_of_the_host_once_it_has_them,
-          running_out_of_memory_anywhere_fails_cleanly)
+          embeddings_held_are_asked_of_the_host_once_it_has_them)

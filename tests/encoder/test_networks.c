@@ -657,81 +657,6 @@ END_TEST
 
 // ---- memory ----------------------------------------------------------------------------------------
 
-// Everything an encoder does, once; stops at the first failure. z gets the embedding at the end.
-static mcl_status whole_life(mcl_context *c, const char *path, float *z) {
-  mcl_encoder *e = NULL;
-  float y[ROWS * PROJECTION];
-  mcl_cnn_options o = cnn_options(1);
-  o.layers = 1; // every layer's kind is there, and few tensors: each round waits for the disk
-  mcl_status s = mcl_encoder_create_cnn(c, &o, &e, &err);
-  if (s == MCL_OK) s = forward(e, 0, ROWS, y);
-  if (s == MCL_OK) s = backward(e, 0, ROWS);
-  if (s == MCL_OK) s = step(e, 1e-2);
-  if (s == MCL_OK) s = mcl_encoder_save(e, path, &err);
-  if (s == MCL_OK) s = mcl_encoder_load(e, path, &err);
-  if (s == MCL_OK) s = embed(e, images[0], ROWS, z);
-  mcl_encoder_unref(e);
-  return s;
-}
-
-START_TEST(running_out_of_memory_anywhere_fails_cleanly) {
-  make_data();
-  test_allocator a;
-  test_allocator_init(&a);
-  mcl_context *c = test_context_with(&a, 1);
-  const char *path = file_in(test_directory("networks-memory"), "e.safetensors");
-  float wanted[ROWS * DIM], z[ROWS * DIM];
-  CHECK_OK(whole_life(c, path, wanted));
-  int64_t before = a.live, at = 1;
-  for (;; at++) {
-    memset(z, 0, sizeof z);
-    a.fail_at = at;
-    mcl_status s = whole_life(c, path, z);
-    int done = a.fail_at > 0;
-    a.fail_at = 0;
-    ck_assert_int_eq(a.live, before);
-    if (done) break;
-    ck_assert_int_eq(s, MCL_E_NOMEM);
-    ck_assert_int_eq(err.status, MCL_E_NOMEM);
-    for (int i = 0; i < ROWS * DIM; i++) ck_assert_float_eq(z[i], 0);
-  }
-  ck_assert_int_ge(at, 50);
-  ck_assert_mem_eq(z, wanted, sizeof z);
-  mcl_context_unref(c);
-}
-END_TEST
-
-START_TEST(a_failed_allocation_can_be_tried_again) {
-  make_data();
-  test_allocator a;
-  test_allocator_init(&a);
-  mcl_context *c = test_context_with(&a, 1);
-  mcl_encoder *e = cnn(c, 1), *other = cnn(c, 1);
-  float y[ROWS * PROJECTION], wanted[ROWS * DIM], got[ROWS * DIM];
-  int failures = 0;
-  for (int64_t at = 1;; at++, failures++) {
-    a.fail_at = at;
-    mcl_status s = forward(e, 0, ROWS, y);
-    a.fail_at = 0;
-    if (s == MCL_OK) break;
-    ck_assert_int_eq(s, MCL_E_NOMEM);
-  }
-  ck_assert_int_ge(failures, 3);
-  train(e, 2);
-  train(other, 2);
-  int64_t requests = a.requests;
-  train(e, 1); // buffers are kept: a step allocates nothing
-  ck_assert_int_eq(a.requests, requests);
-  train(other, 1);
-  CHECK_OK(embed(e, images[0], ROWS, got));
-  CHECK_OK(embed(other, images[0], ROWS, wanted));
-  ck_assert_mem_eq(got, wanted, sizeof got);
-  mcl_encoder_unref(e);
-  mcl_encoder_unref(other);
-  mcl_context_unref(c);
-}
-END_TEST
-
 // ---- what an online probe is given ------------------------------------------------------------------
 
 static mcl_status held(mcl_encoder *e, int32_t view, int64_t n, float *z) {
@@ -813,7 +738,6 @@ RUN_TESTS("encoder", a_row_embeds_alike_alone_and_among_others, bytes_stand_for_
           a_file_with_one_thing_wrong_changes_nothing, bad_options_of_a_cnn_are_named,
           with_glorots_weights_biases_begin_at_0, bad_options_of_an_mlp_are_named,
           layers_beyond_the_defaults_have_defaults_too,
-          running_out_of_memory_anywhere_fails_cleanly, a_failed_allocation_can_be_tried_again,
           without_batch_norm_the_held_embedding_is_the_embedding,
           with_batch_norm_the_held_embedding_is_that_of_training,
           embeddings_are_held_from_forward_until_the_step)

@@ -882,89 +882,6 @@ START_TEST(training_gives_the_same_bits_for_any_number_of_threads) {
 }
 END_TEST
 
-// Stops at the first failure. z gets embeddings at the end.
-static mcl_status whole_life(mcl_context *c, const char *path, float z[2][ROWS * DIM]) {
-  mcl_bag_options text;
-  mcl_mlp_options image;
-  mcl_bag_options_init(&text, sizeof text);
-  text.vocabulary = VOCABULARY, text.context = CONTEXT, text.layers = 0, text.dim = WIDE;
-  mcl_mlp_options_init(&image, sizeof image);
-  image.inputs = INPUTS, image.layers = 0, image.dim = DIM, image.projection_dim = 0;
-  mcl_pair_options o = options_of(DIM, 1);
-  mcl_encoder *a = NULL, *b = NULL, *e = NULL;
-  mcl_status s = mcl_encoder_create_mlp(c, &image, &a, &err);
-  if (s == MCL_OK) s = mcl_encoder_create_bag(c, &text, &b, &err);
-  if (s == MCL_OK) s = mcl_encoder_create_pair(c, &o, a, b, &e, &err);
-  if (s == MCL_OK) s = train_once(e, 0.5);
-  if (s == MCL_OK) s = mcl_encoder_save(e, path, &err);
-  if (s == MCL_OK) s = mcl_encoder_load(e, path, &err);
-  for (int m = 0; s == MCL_OK && m < 2; m++) s = embed(e, m, z[m]);
-  mcl_encoder_unref(a);
-  mcl_encoder_unref(b);
-  mcl_encoder_unref(e);
-  return s;
-}
-
-START_TEST(running_out_of_memory_anywhere_fails_cleanly) {
-  make_data();
-  test_allocator a;
-  test_allocator_init(&a);
-  mcl_context *c = test_context_with(&a, 1);
-  const char *path = file_in(test_directory("pair-memory"));
-  float wanted[2][ROWS * DIM], z[2][ROWS * DIM];
-  CHECK_OK(whole_life(c, path, wanted));
-  int64_t before = a.live, at = 1;
-  for (;; at++) {
-    memset(z, 0, sizeof z);
-    a.fail_at = at;
-    mcl_status s = whole_life(c, path, z);
-    int done = a.fail_at > 0;
-    a.fail_at = 0;
-    ck_assert_int_eq(a.live, before);
-    if (done) break;
-    ck_assert_int_eq(s, MCL_E_NOMEM);
-    ck_assert_int_eq(err.status, MCL_E_NOMEM);
-    for (int i = 0; i < ROWS * DIM; i++) ck_assert_float_eq(z[1][i], 0);
-  }
-  ck_assert_int_ge(at, 60);
-  ck_assert_mem_eq(z, wanted, sizeof z);
-  mcl_context_unref(c);
-}
-END_TEST
-
-// Files of hosts' towers on top of it: save and load under memory that runs out.
-START_TEST(a_hosts_file_without_memory_leaves_nothing_beside) {
-  make_data();
-  test_allocator a;
-  test_allocator_init(&a);
-  mcl_context *c = test_context_with(&a, 1);
-  char directory[4096];
-  strcpy(directory, test_directory("pair-host-memory"));
-  const char *path = file_in(directory);
-  host h = {.weight = 0.1F};
-  mcl_host_encoder t = table_of(&h, DIM);
-  mcl_pair_options o = options_of(0, 0);
-  mcl_encoder *e = pair_of(c, &o, image_tower(c, DIM), host_tower(c, &t));
-  CHECK_OK(mcl_encoder_save(e, path, &err));
-  for (int load = 0; load < 2; load++) {
-    int64_t live = a.live, at = 1;
-    for (;; at++) {
-      a.fail_at = at;
-      mcl_status s = load ? mcl_encoder_load(e, path, &err) : mcl_encoder_save(e, path, &err);
-      int done = a.fail_at > 0;
-      a.fail_at = 0;
-      ck_assert_int_eq(a.live, live);
-      check_alone(directory);
-      if (done) break;
-      ck_assert_int_eq(s, MCL_E_NOMEM);
-    }
-    ck_assert_int_ge(at, 10);
-  }
-  mcl_encoder_unref(e);
-  mcl_context_unref(c);
-}
-END_TEST
-
 RUN_TESTS("encoder", a_pair_without_projections_is_its_towers,
           with_projections_what_forward_gives_is_held,
           a_batch_of_no_rows_and_of_one_modality_trains,
@@ -981,6 +898,4 @@ RUN_TESTS("encoder", a_pair_without_projections_is_its_towers,
           a_host_that_cannot_start_may_be_locked, a_pair_does_not_start_from_another_kind_of_pair,
           a_resumed_run_goes_on_bit_for_bit, a_hosts_file_lies_within_the_pairs,
           files_of_other_pairs_are_refused, bad_options_of_a_pair_are_named,
-          training_gives_the_same_bits_for_any_number_of_threads,
-          running_out_of_memory_anywhere_fails_cleanly,
-          a_hosts_file_without_memory_leaves_nothing_beside)
+          training_gives_the_same_bits_for_any_number_of_threads)

@@ -392,45 +392,6 @@ END_TEST
 
 // ---- memory ----------------------------------------------------------------------------------------
 
-static mcl_status whole_life(mcl_context *c, int kind, float *z) {
-  mcl_encoder *e = NULL;
-  float y[ROWS * PROJECTION];
-  mcl_status s = create(c, kind, &e);
-  if (s == MCL_OK) s = forward(e, 0, y);
-  if (s == MCL_OK) s = backward(e, 0);
-  if (s == MCL_OK) s = step(e);
-  if (s == MCL_OK) s = embed(e, texts[0], ROWS, z);
-  mcl_encoder_unref(e);
-  return s;
-}
-
-START_TEST(running_out_of_memory_anywhere_fails_cleanly) {
-  make_data();
-  test_allocator a;
-  test_allocator_init(&a);
-  mcl_context *c = test_context_with(&a, 1);
-  for (int kind = 0; kind < KINDS; kind++) {
-    float wanted[ROWS * DIM], z[ROWS * DIM];
-    CHECK_OK(whole_life(c, kind, wanted));
-    int64_t before = a.live, at = 1;
-    for (;; at++) {
-      memset(z, 0, sizeof z);
-      a.fail_at = at;
-      mcl_status s = whole_life(c, kind, z);
-      int done = a.fail_at > 0;
-      a.fail_at = 0;
-      ck_assert_int_eq(a.live, before);
-      if (done) break;
-      ck_assert_int_eq(s, MCL_E_NOMEM);
-      for (int i = 0; i < ROWS * DIM; i++) ck_assert_float_eq(z[i], 0);
-    }
-    ck_assert_int_ge(at, 15);
-    ck_assert_mem_eq(z, wanted, sizeof z);
-  }
-  mcl_context_unref(c);
-}
-END_TEST
-
 RUN_TESTS("encoder", a_row_embeds_alike_alone_and_among_others,
           a_row_too_long_for_a_tape_embeds_alike_alone_and_beside_another,
           tokens_behind_the_end_are_not_seen_by_a_transformer,
@@ -439,5 +400,4 @@ RUN_TESTS("encoder", a_row_embeds_alike_alone_and_among_others,
           training_gives_the_same_bits_for_any_number_of_threads,
           it_starts_from_the_weights_of_another_with_an_optimiser_anew,
           a_resumed_run_goes_on_bit_for_bit, initial_weights_are_clips,
-          bad_options_of_a_bag_are_named, bad_options_of_a_transformer_are_named,
-          running_out_of_memory_anywhere_fails_cleanly)
+          bad_options_of_a_bag_are_named, bad_options_of_a_transformer_are_named)

@@ -408,45 +408,6 @@ START_TEST(bad_options_are_named) {
 }
 END_TEST
 
-static mcl_status whole_life(mcl_context *c, int kind, float *z) {
-  mcl_encoder *e = NULL;
-  float y[ROWS * PROJECTION];
-  mcl_status s = create(c, kind, &e);
-  if (s == MCL_OK) s = forward(e, 0, y);
-  if (s == MCL_OK) s = backward(e, 0);
-  if (s == MCL_OK) s = step(e);
-  if (s == MCL_OK) s = embed(e, images[0], ROWS, z);
-  mcl_encoder_unref(e);
-  return s;
-}
-
-START_TEST(running_out_of_memory_anywhere_fails_cleanly) {
-  make_data();
-  test_allocator a;
-  test_allocator_init(&a);
-  mcl_context *c = test_context_with(&a, 1);
-  for (int kind = 0; kind < KINDS; kind++) {
-    float wanted[ROWS * DIM], z[ROWS * DIM];
-    CHECK_OK(whole_life(c, kind, wanted));
-    int64_t before = a.live, at = 1;
-    for (;; at++) {
-      memset(z, 0, sizeof z);
-      a.fail_at = at;
-      mcl_status s = whole_life(c, kind, z);
-      int done = a.fail_at > 0;
-      a.fail_at = 0;
-      ck_assert_int_eq(a.live, before);
-      if (done) break;
-      ck_assert_int_eq(s, MCL_E_NOMEM);
-      for (int i = 0; i < ROWS * DIM; i++) ck_assert_float_eq(z[i], 0);
-    }
-    ck_assert_int_ge(at, 15);
-    ck_assert_mem_eq(z, wanted, sizeof z);
-  }
-  mcl_context_unref(c);
-}
-END_TEST
-
 RUN_TESTS("encoder", a_row_embeds_alike_alone_and_among_others,
           bytes_are_divided_by_255_before_they_are_brought_to_scale,
           an_image_of_another_shape_is_refused,
@@ -458,5 +419,4 @@ RUN_TESTS("encoder", a_row_embeds_alike_alone_and_among_others,
           mean_and_deviation_are_in_the_file_and_training_leaves_them,
           gradients_of_what_is_trained_are_those_of_the_whole_network,
           weights_that_are_not_trained_keep_their_bits_and_the_others_move,
-          a_file_has_no_moments_of_what_is_not_trained, bad_options_are_named,
-          running_out_of_memory_anywhere_fails_cleanly)
+          a_file_has_no_moments_of_what_is_not_trained, bad_options_are_named)

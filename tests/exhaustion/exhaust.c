@@ -264,6 +264,6 @@ void exhaust(const exhaust_case *e) {
     ck_assert_int_eq(memory.live, 0);
     if (i == 1) check_same(&wanted[0], &wanted[1], "on two threads");
   }
-  printf("%s %s: %lld failures\n", e->name, e->of, (long long)sites);
+  if (!e->run) printf("%s %s: %lld failures\n", e->name, e->of, (long long)sites);
   free(before.bytes), free(wanted[0].bytes), free(wanted[1].bytes);
 }

@@ -90,7 +90,7 @@ typedef struct exhaust_part {
 } exhaust_part;
 extern const exhaust_part base_part, store_part, text_part, image_part, dataset_part, loss_part,
     clusterer_part, sampler_part, probe_part, encoder_part, training_part, integrator_part,
-    pull_part, push_part, rank_part;
+    pull_part, push_part, rank_part, thread_part;
 extern const char *const takes_none[];
 extern const int n_takes_none;
 void check_takes_none(void);

@@ -3,9 +3,9 @@
 #include "exhaustion/exhaust.h"
 
 static const exhaust_part *const parts[] = {
-    &base_part,     &store_part,      &text_part,    &image_part, &dataset_part,
-    &loss_part,     &clusterer_part,  &sampler_part, &probe_part, &encoder_part,
-    &training_part, &integrator_part, &pull_part,    &push_part,  &rank_part};
+    &base_part,      &store_part,   &text_part,  &image_part,   &dataset_part,  &loss_part,
+    &clusterer_part, &sampler_part, &probe_part, &encoder_part, &training_part, &integrator_part,
+    &pull_part,      &push_part,    &rank_part,  &thread_part};
 enum { PARTS = sizeof parts / sizeof *parts };
 static const exhaust_part *part;
 

@@ -127,7 +127,7 @@ static void run_case(rank_case *k) {
   begin_case(1);
   test_fill_normal(x, N * WIDTH, 3);
   for (int i = 0; i < N * WIDTH; i++) x[i] = 0.1F * x[i] + (float)(i / WIDTH % WIDTH == i % WIDTH);
-  if (!k->sites) k->sites = 100;
+  if (!k->sites) k->sites = 60;
   for (int i = 0; i < RANKS; i++) {
     test_allocator_init(&k->memory[i]);
     w.allocators[i] = &k->memory[i];
@@ -318,11 +318,11 @@ static void look_at_loop(part *p, seen *s) {
 }
 
 static void next_to_end(void) {
-  static rank_case k = {open_at_end, next, look_at_loop, .sites = 60};
+  static rank_case k = {open_at_end, next, look_at_loop, .sites = 30};
   run_case(&k);
 }
 static void next_to_second(void) {
-  static rank_case k = {open_at_end, next_stage, look_at_loop, .advances = 1, .sites = 60};
+  static rank_case k = {open_at_end, next_stage, look_at_loop, .advances = 1, .sites = 30};
   run_case(&k);
 }
 
@@ -365,7 +365,7 @@ static mcl_status run(part *p) {
 }
 
 static void run_loop(void) {
-  static rank_case k = {open_run, run, look_at_loop, .advances = 1, .sites = 40};
+  static rank_case k = {open_run, run, look_at_loop, .advances = 1, .sites = 20};
   run_case(&k);
 }
 

@@ -284,31 +284,6 @@ START_TEST(a_monitor_that_stops_the_search_leaves_the_weights) {
 }
 END_TEST
 
-START_TEST(every_failed_allocation_is_survived) {
-  test_allocator t;
-  test_allocator_init(&t);
-  mcl_context *c = test_context_with(&t, 2);
-  problem *p = new_problem(9);
-  mcl_integrator *g = integrator(c, STAGES);
-  mcl_array a = mcl_matrix_f32(p->rows, ROWS, WIDTH);
-  for (int n = 1;; n++) {
-    ck_assert_int_lt(n, 100);
-    t.fail_at = n;
-    mcl_status s = mcl_integrator_fit_weights(g, NULL, &a, p->labels[1], NULL, NULL, &err);
-    int hit = t.fail_at == 0;
-    t.fail_at = 0;
-    if (s == MCL_OK && !hit) break;
-    ck_assert_int_eq(s, MCL_E_NOMEM);
-    for (int32_t i = 0; i < STAGES; i++) ck_assert(weight_of(g, i) == 1);
-  }
-  ck_assert(weight_of(g, 1) == 1 && weight_of(g, 0) < 1);
-  mcl_integrator_unref(g);
-  mcl_context_unref(c);
-  ck_assert_int_eq(t.live, 0);
-  free(p);
-}
-END_TEST
-
 RUN_TESTS("fit", the_stage_that_shows_the_label_gets_the_weight,
           without_a_penalty_a_useless_stage_goes_to_the_floor_and_no_further,
           a_large_penalty_keeps_weights_equal,
@@ -317,4 +292,4 @@ RUN_TESTS("fit", the_stage_that_shows_the_label_gets_the_weight,
           the_report_compares_with_the_weights_before_at_their_best_scale,
           one_stage_and_zero_embeddings_are_fine,
           what_cannot_be_fitted_is_named_and_changes_nothing,
-          a_monitor_that_stops_the_search_leaves_the_weights, every_failed_allocation_is_survived)
+          a_monitor_that_stops_the_search_leaves_the_weights)

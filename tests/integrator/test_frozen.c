@@ -295,43 +295,8 @@ START_TEST(what_cannot_be_one_is_named) {
 }
 END_TEST
 
-START_TEST(every_failed_allocation_is_survived) {
-  test_allocator t;
-  test_allocator_init(&t);
-  mcl_context *c = test_context_with(&t, 1);
-  mcl_integrator *g = integrator(c);
-  mcl_encoder *head = mlp(c, WIDTH, DIM, PROJECTION), *e = NULL;
-  for (int n = 1; !e; n++) {
-    ck_assert_int_lt(n, 30);
-    t.fail_at = n;
-    mcl_status s = mcl_integrator_encoder(g, head, &e, &err);
-    t.fail_at = 0;
-    ck_assert(s == MCL_OK ? e != NULL && n > 3 : s == MCL_E_NOMEM && e == NULL);
-  }
-  batch b;
-  fill(&b, 7, -1);
-  float z[ROWS * DIM];
-  mcl_array out = mcl_matrix_f32(z, ROWS, DIM);
-  for (int n = 1;; n++) {
-    ck_assert_int_lt(n, 60);
-    t.fail_at = n;
-    mcl_status s = mcl_encoder_embed(e, &b.in, &out, &err);
-    int hit = t.fail_at == 0;
-    t.fail_at = 0;
-    if (s == MCL_OK && !hit) break;
-    ck_assert_int_eq(s, MCL_E_NOMEM);
-  }
-  mcl_encoder_unref(e);
-  mcl_encoder_unref(head);
-  mcl_integrator_unref(g);
-  mcl_context_unref(c);
-  ck_assert_int_eq(t.live, 0);
-}
-END_TEST
-
 RUN_TESTS("frozen", without_a_head_the_embedding_is_the_representation,
           with_a_head_the_embedding_is_the_heads_of_the_representation,
           a_head_takes_chunks_through_its_stages, the_temperature_is_the_heads,
           training_moves_the_head_and_nothing_of_the_stages, a_trained_head_is_saved_and_loaded,
-          a_head_starts_from_the_head_of_another, what_cannot_be_one_is_named,
-          every_failed_allocation_is_survived)
+          a_head_starts_from_the_head_of_another, what_cannot_be_one_is_named)

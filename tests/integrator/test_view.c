@@ -208,29 +208,9 @@ START_TEST(bad_views_are_named_and_out_is_untouched) {
 }
 END_TEST
 
-START_TEST(every_failed_allocation_is_survived) {
-  test_allocator t;
-  test_allocator_init(&t);
-  mcl_context *c = test_context_with(&t, 1);
-  host h[STAGES];
-  mcl_integrator *g = integrator(c, h), *v = NULL;
-  for (int n = 1; !v; n++) {
-    ck_assert_int_lt(n, 20);
-    t.fail_at = n;
-    mcl_status s = mcl_integrator_view(g, (const int32_t[]){0, 2}, 2, &v, &err);
-    t.fail_at = 0;
-    ck_assert(s == MCL_OK ? v != NULL && n > 2 : s == MCL_E_NOMEM && v == NULL);
-  }
-  mcl_integrator_unref(v);
-  mcl_integrator_unref(g);
-  mcl_context_unref(c);
-  ck_assert_int_eq(t.live, 0);
-}
-END_TEST
-
 RUN_TESTS("view", a_view_is_the_named_stages_columns_in_the_order_named,
           encoders_are_told_their_number_in_the_whole_also_in_a_view_of_a_view,
           weights_are_copied_and_encoders_shared,
           a_view_is_saved_as_its_own_stages_and_loaded_into_such_a_view,
           of_two_calls_that_use_one_encoder_the_second_is_busy,
-          bad_views_are_named_and_out_is_untouched, every_failed_allocation_is_survived)
+          bad_views_are_named_and_out_is_untouched)

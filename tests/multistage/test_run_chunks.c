@@ -507,30 +507,6 @@ START_TEST(a_batch_that_fails_between_its_chunks_comes_again) {
 }
 END_TEST
 
-START_TEST(running_out_of_memory_leaves_a_run_that_goes_on) {
-  static outcome whole, again;
-  settings w = {.kind = MLP, .threads = 1, .chunk_rows = 15};
-  run_whole(&w, &whole);
-  for (int64_t at = 1;; at += 11) {
-    test_allocator a;
-    test_allocator_init(&a);
-    job j;
-    start_with(&j, &w, test_context_with(&a, 1));
-    a.fail_at = at;
-    mcl_status s = run(&j);
-    int failed = a.fail_at == 0;
-    a.fail_at = 0;
-    if (failed) ck_assert_int_eq(s, MCL_E_NOMEM);
-    CHECK_OK(run(&j));
-    take(&j, &again);
-    ck_assert_mem_eq(&whole, &again, sizeof whole);
-    stop(&j);
-    ck_assert_int_eq(a.live, 0);
-    if (!failed) break;
-  }
-}
-END_TEST
-
 START_TEST(rows_that_are_drawn_anew_for_the_second_pass_are_told) {
   settings w = {.kind = PAIR, .threads = 1, .chunk_rows = 15};
   job j;
@@ -709,7 +685,6 @@ RUN_TESTS("multistage", chunks_come_to_the_training_of_whole_batches,
           a_cancelled_run_goes_on_from_its_files_to_the_same_bits,
           a_host_that_pulls_comes_to_the_same_bits,
           a_batch_that_fails_between_its_chunks_comes_again,
-          running_out_of_memory_leaves_a_run_that_goes_on,
           rows_that_are_drawn_anew_for_the_second_pass_are_told,
           an_encoder_that_takes_batches_whole_is_refused_before_it_is_trained,
           a_negative_number_of_rows_is_refused,

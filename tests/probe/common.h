@@ -45,43 +45,4 @@ static inline mcl_probe_result new_result(void) {
   return r;
 }
 
-// call(context, out, err) with its n-th allocation failing, n = 1, 2, ... until it succeeds: the right error, nothing
-// written, nothing leaked, and then the same as without failures.
-typedef mcl_status (*failing_call)(mcl_context *c, void *out, mcl_error *err);
-static inline void check_every_allocation(failing_call call, size_t out_size) {
-  test_allocator a;
-  test_allocator_init(&a);
-  mcl_context *c = test_context_with(&a, 2);
-  unsigned char out[512], before[512];
-  mcl_error err;
-  ck_assert_uint_le(out_size, sizeof out);
-  int64_t live = a.live;
-  int n = 1;
-  for (; n < 1000; n++) {
-    memset(out, 0, sizeof out);
-    mcl_struct_init(out, out_size);
-    memcpy(before, out, sizeof out);
-    a.fail_at = n;
-    mcl_status s = call(c, out, &err);
-    int hit = a.fail_at == 0;
-    a.fail_at = 0;
-    ck_assert_int_eq(a.live, live);
-    if (s == MCL_OK) {
-      ck_assert(!hit);
-      break;
-    }
-    ck_assert_int_eq(s, MCL_E_NOMEM);
-    ck_assert_int_eq(err.status, MCL_E_NOMEM);
-    ck_assert_mem_eq(out, before, sizeof out);
-  }
-  ck_assert_int_gt(n, 1);
-  ck_assert_int_lt(n, 1000);
-  memset(before, 0, sizeof before);
-  mcl_struct_init(before, out_size);
-  CHECK_OK(call(c, before, &err));
-  ck_assert_mem_eq(out, before, sizeof out);
-  mcl_context_unref(c);
-  ck_assert_int_eq(a.live, 0);
-}
-
 #endif

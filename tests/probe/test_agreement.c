@@ -153,18 +153,6 @@ typedef struct agreement_out {
   double nmi, ari, purity;
 } agreement_out;
 
-static mcl_status small_agreement(mcl_context *c, void *out, mcl_error *e) {
-  agreement_out *o = out;
-  int32_t a[5] = {0, 0, 1, 1, 2}, b[5] = {3, 3, 3, 0, 0};
-  return mcl_probe_agreement(c, a, b, 5, &o->nmi, &o->ari, &o->purity, e);
-}
-
-START_TEST(every_failed_allocation_is_survived) {
-  check_every_allocation(small_agreement, sizeof(agreement_out));
-}
-END_TEST
-
 RUN_TESTS("probe", scores_are_those_of_the_plain_twin, names_of_labels_do_not_matter,
           independent_labels_have_no_nmi_and_a_textbook_ari, purity_asks_in_one_direction,
-          outputs_may_be_missing, bad_input_is_named_and_writes_nothing,
-          every_failed_allocation_is_survived)
+          outputs_may_be_missing, bad_input_is_named_and_writes_nothing)

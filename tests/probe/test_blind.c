@@ -191,20 +191,7 @@ typedef struct blind_out {
   int64_t pairs[4], got;
 } blind_out;
 
-static mcl_status small_blind(mcl_context *c, void *out, mcl_error *e) {
-  blind_out *o = out;
-  float before[4] = {1, 1, 1, 1}, after[8] = {1, 0, 0, 1, -1, 0, 0, 3};
-  mcl_array b = mcl_matrix_f32(before, 4, 1), a = mcl_matrix_f32(after, 4, 2);
-  return mcl_probe_blind_pairs(c, &b, &a, 0.95, o->pairs, 2, &o->got, e);
-}
-
-START_TEST(every_failed_allocation_is_survived) {
-  check_every_allocation(small_blind, sizeof(blind_out));
-}
-END_TEST
-
 RUN_TESTS("probe", pairs_are_the_greedy_ones_of_the_plain_twin,
           a_few_rows_that_are_everyones_farthest_do_not_hide_the_rest, copies_are_alike_at_one,
           every_copy_is_found_however_its_length_was_rounded, equal_cosines_go_by_row_number,
-          no_pair_is_no_error, the_same_pairs_for_any_number_of_threads, bad_input_is_named,
-          every_failed_allocation_is_survived)
+          no_pair_is_no_error, the_same_pairs_for_any_number_of_threads, bad_input_is_named)

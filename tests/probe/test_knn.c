@@ -231,24 +231,9 @@ START_TEST(bad_input_is_named) {
 }
 END_TEST
 
-static mcl_status small_vote(mcl_context *c, void *out, mcl_error *e) {
-  int32_t *y;
-  float *z = class_rows(200, 5, 4, 0.5F, 8, &y);
-  mcl_array a = mcl_matrix_f32(z, 200, 5);
-  mcl_status s = mcl_probe_knn(c, NULL, &a, y, &a, y, NULL, out, e);
-  free(z), free(y);
-  return s;
-}
-
-START_TEST(every_failed_allocation_is_survived) {
-  check_every_allocation(small_vote, sizeof(mcl_probe_result));
-}
-END_TEST
-
 RUN_TESTS("probe", votes_are_those_of_the_plain_twin_at_odd_sizes,
           any_type_and_stride_gives_the_same_votes,
           equal_rows_go_by_number_and_equal_votes_by_the_nearest_voter,
           a_zero_row_is_nobodys_neighbour_but_breaks_nothing, fewer_rows_than_neighbours_all_vote,
           the_same_result_for_any_number_of_threads_and_the_monitor_sees_the_end,
-          wilsons_interval_is_the_textbooks, bad_input_is_named,
-          every_failed_allocation_is_survived)
+          wilsons_interval_is_the_textbooks, bad_input_is_named)

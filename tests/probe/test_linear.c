@@ -416,20 +416,6 @@ START_TEST(options_out_of_range_are_named) {
 }
 END_TEST
 
-static mcl_status small_fit(mcl_context *c, void *out, mcl_error *e) {
-  int32_t *y;
-  float *z = class_rows(600, 5, 4, 0.5F, 8, &y);
-  mcl_array a = mcl_matrix_f32(z, 600, 5);
-  mcl_status s = mcl_probe_linear(c, NULL, &a, y, &a, y, NULL, out, e);
-  free(z), free(y);
-  return s;
-}
-
-START_TEST(every_failed_allocation_is_survived) {
-  check_every_allocation(small_fit, sizeof(mcl_probe_result));
-}
-END_TEST
-
 RUN_TESTS("probe", lbfgs_finds_the_end_of_rosenbrocks_valley,
           lbfgs_converges_where_the_value_is_lost_in_float_noise,
           lbfgs_gives_up_where_nothing_descends, lbfgs_passes_a_failed_evaluation_on,
@@ -438,4 +424,4 @@ RUN_TESTS("probe", lbfgs_finds_the_end_of_rosenbrocks_valley,
           scale_offset_and_constant_features_change_nothing,
           labels_need_not_be_dense_and_one_that_is_only_tested_is_wrong,
           a_single_class_is_always_guessed, too_few_iterations_are_owned_up_to, the_monitor_cancels,
-          bad_input_is_named, options_out_of_range_are_named, every_failed_allocation_is_survived)
+          bad_input_is_named, options_out_of_range_are_named)

@@ -122,12 +122,6 @@ START_TEST(bad_pairs_are_named) {
 }
 END_TEST
 
-static mcl_status small_pairs(mcl_context *c, void *out, mcl_error *e) {
-  float z[8] = {1, 0, 0, 1, 1, 1, 2, 1};
-  mcl_array a = mcl_matrix_f32(z, 4, 2);
-  return mcl_probe_pairs(c, NULL, &a, &a, NULL, out, 0, e);
-}
-
 // ---- recall ----------------------------------------------------------------------------------------------
 
 static int64_t twin_recall(const float *q, int64_t n, const float *g, int64_t m, int64_t dim,
@@ -236,23 +230,9 @@ START_TEST(bad_queries_are_named) {
 }
 END_TEST
 
-static mcl_status small_recall(mcl_context *c, void *out, mcl_error *e) {
-  float z[8] = {1, 0, 0, 1, 1, 1, 2, 1};
-  int64_t match[4] = {0, 1, 2, 3};
-  mcl_array a = mcl_matrix_f32(z, 4, 2);
-  return mcl_probe_recall(c, NULL, &a, &a, match, 1, out, e);
-}
-
-START_TEST(every_failed_allocation_is_survived) {
-  check_every_allocation(small_pairs, sizeof(mcl_probe_result));
-  check_every_allocation(small_recall, sizeof(mcl_probe_result));
-}
-END_TEST
-
 RUN_TESTS("probe", a_pair_counts_when_both_images_prefer_their_own_caption,
           swapped_arrays_ask_the_captions, equal_captions_tie_exactly_and_a_tie_is_wrong,
           random_pairs_come_out_at_a_quarter, an_older_callers_smaller_results_are_not_overrun,
           bad_pairs_are_named, recall_is_the_plain_twins_at_odd_sizes,
           a_collapsed_gallery_is_never_right_until_k_takes_it_all,
-          recall_is_the_same_for_any_number_of_threads, bad_queries_are_named,
-          every_failed_allocation_is_survived)
+          recall_is_the_same_for_any_number_of_threads, bad_queries_are_named)

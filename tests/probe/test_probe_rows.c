@@ -524,40 +524,6 @@ START_TEST(a_host_may_cancel_within_a_pass) {
 }
 END_TEST
 
-// Each allocation in turn, with callbacks of another type on both sides: all buffers there are.
-static mcl_status small(mcl_context *c, int which, void *out, mcl_error *e) {
-  double x[600 * 4];
-  int32_t y[600];
-  int64_t match[600];
-  for (int i = 0; i < 2400; i++) x[i] = (i * 37 % 101) / 16.0 - 3;
-  for (int i = 0; i < 600; i++) y[i] = i % 3, match[i] = 599 - i;
-  reader r[2];
-  mcl_rows z = rows_by(&r[0], x, MCL_F64, 600, 4, 0);
-  mcl_rows t = rows_by(&r[1], x, MCL_F64, 600, 4, MCL_ROWS_ANY_THREAD);
-  mcl_probe_options o;
-  mcl_probe_options_init(&o, sizeof o);
-  o.max_iterations = 3;
-  if (which == 0) return mcl_probe_linear_rows(c, &o, &z, y, &t, y, NULL, out, e);
-  if (which == 1) return mcl_probe_knn_rows(c, &o, &z, y, &t, y, NULL, out, e);
-  return mcl_probe_recall_rows(c, &o, &z, &t, match, 1, out, e);
-}
-static mcl_status small_linear(mcl_context *c, void *out, mcl_error *e) {
-  return small(c, 0, out, e);
-}
-static mcl_status small_knn(mcl_context *c, void *out, mcl_error *e) {
-  return small(c, 1, out, e);
-}
-static mcl_status small_recall(mcl_context *c, void *out, mcl_error *e) {
-  return small(c, 2, out, e);
-}
-
-START_TEST(every_failed_allocation_is_survived) {
-  check_every_allocation(small_linear, sizeof(mcl_probe_result));
-  check_every_allocation(small_knn, sizeof(mcl_probe_result));
-  check_every_allocation(small_recall, sizeof(mcl_probe_result));
-}
-END_TEST
-
 RUN_TESTS("probe_rows", every_probe_gives_the_same_however_its_rows_come,
           slabs_are_one_gallery_to_the_plain_twins,
           the_linear_probe_adds_up_alike_however_its_rows_come,
@@ -568,4 +534,4 @@ RUN_TESTS("probe_rows", every_probe_gives_the_same_however_its_rows_come,
           the_first_row_that_is_not_finite_is_named, a_file_cut_short_is_an_error_and_not_a_signal,
           bad_rows_are_named_as_arrays_are,
           two_hundred_thousand_rows_stay_within_the_memory_that_is_stated,
-          a_host_may_cancel_within_a_pass, every_failed_allocation_is_survived)
+          a_host_may_cancel_within_a_pass)

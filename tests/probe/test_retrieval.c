@@ -269,28 +269,7 @@ START_TEST(bad_prompts_are_named) {
 }
 END_TEST
 
-static mcl_status small_retrieval(mcl_context *c, void *out, mcl_error *e) {
-  float z[8] = {1, 0, 0, 1, 1, 1, 2, 1};
-  int64_t groups[4] = {3, 3, 1, 0};
-  mcl_array a = mcl_matrix_f32(z, 4, 2);
-  return mcl_probe_retrieval(c, NULL, &a, groups, &a, groups, 1, out, e);
-}
-
-static mcl_status small_zero_shot(mcl_context *c, void *out, mcl_error *e) {
-  float z[8] = {1, 0, 0, 1, 1, 1, 2, 1};
-  int32_t y[4] = {3, 3, 1, 0};
-  mcl_array a = mcl_matrix_f32(z, 4, 2);
-  return mcl_probe_zero_shot(c, NULL, &a, y, &a, y, out, e);
-}
-
-START_TEST(every_failed_allocation_is_survived) {
-  check_every_allocation(small_retrieval, sizeof(mcl_probe_result));
-  check_every_allocation(small_zero_shot, sizeof(mcl_probe_result));
-}
-END_TEST
-
 RUN_TESTS("probe", retrieval_is_the_plain_twins_in_both_directions, groups_of_one_row_are_recall,
           any_row_of_the_group_is_right_and_others_stand_in_the_way, bad_groups_are_named,
           zero_shot_is_the_plain_twins, prompts_count_alike_whatever_their_length,
-          a_stage_whose_prompts_contradict_one_another_says_little, bad_prompts_are_named,
-          every_failed_allocation_is_survived)
+          a_stage_whose_prompts_contradict_one_another_says_little, bad_prompts_are_named)

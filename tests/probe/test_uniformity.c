@@ -117,20 +117,7 @@ typedef struct uniformity_out {
   double alignment, uniformity;
 } uniformity_out;
 
-static mcl_status small_uniformity(mcl_context *c, void *out, mcl_error *e) {
-  uniformity_out *o = out;
-  float z[6] = {1, 0, 0, 1, 1, 1}, w[6] = {1, 1, 0, 1, 0, 1};
-  mcl_array a = mcl_matrix_f32(z, 3, 2), b = mcl_matrix_f32(w, 3, 2);
-  return mcl_probe_alignment_uniformity(c, &a, &b, &o->alignment, &o->uniformity, e);
-}
-
-START_TEST(every_failed_allocation_is_survived) {
-  check_every_allocation(small_uniformity, sizeof(uniformity_out));
-}
-END_TEST
-
 RUN_TESTS("probe", both_are_the_plain_twins_at_odd_sizes,
           collapsed_rows_have_uniformity_zero_and_copies_alignment_zero,
           two_opposite_rows_are_at_minus_eight, one_row_has_an_alignment_but_no_uniformity,
-          the_same_bits_for_any_number_of_threads, bad_input_is_named,
-          every_failed_allocation_is_survived)
+          the_same_bits_for_any_number_of_threads, bad_input_is_named)

@@ -685,32 +685,6 @@ START_TEST(a_write_that_fails_leaves_the_old_file_and_nothing_beside_it) {
 }
 END_TEST
 
-static mcl_status read_all(mcl_context *c, const char *path, mcl_error *e) {
-  mcl_checkpoint *k = NULL;
-  double x[RAMP] = {7};
-  mcl_array a = matrix(x, MCL_F64, 4, 3);
-  mcl_status s = mcl_checkpoint_open(c, path, &k, e);
-  ck_assert((k != NULL) == (s == MCL_OK));
-  if (s == MCL_OK) s = mcl_checkpoint_read(k, "f32", &a, e);
-  ck_assert((x[0] == ramp(0)) == (s == MCL_OK));
-  mcl_checkpoint_unref(k);
-  return s;
-}
-
-START_TEST(memory_that_runs_out_is_an_error_and_no_leak) {
-  test_allocator a;
-  test_allocator_init(&a);
-  mcl_context *c = test_context_with(&a, 1);
-  const char *directory = test_directory("checkpoint-memory"),
-             *path = in(directory, "x.safetensors");
-  FOR_EVERY_ALLOCATION(&a, write_all(c, path, &err));
-  FOR_EVERY_ALLOCATION(&a, read_all(c, path, &err));
-  ck_assert_int_eq(count_files(directory), 1);
-  mcl_context_unref(c);
-  ck_assert_int_eq(a.live, 0);
-}
-END_TEST
-
 START_TEST(an_addition_that_found_no_memory_can_be_made_again) {
   test_allocator t;
   test_allocator_init(&t);
@@ -756,5 +730,4 @@ RUN_TESTS("checkpoint", files_of_others_are_read,
           a_header_that_could_not_be_read_is_not_written,
           a_commit_that_failed_leaves_the_old_file_and_can_be_tried_again,
           a_write_that_fails_leaves_the_old_file_and_nothing_beside_it,
-          memory_that_runs_out_is_an_error_and_no_leak,
           an_addition_that_found_no_memory_can_be_made_again)
