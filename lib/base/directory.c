@@ -85,18 +85,27 @@ mcl_status mcli_directory_make(mcl_context *c, const char *path, mcl_error *err)
   return s;
 }
 
+// None of these says that the disk could not be asked. Links may lead nowhere, or in circles.
+static int is_absence(int code) {
+  return code == ENOENT || code == ENOTDIR || code == ELOOP || code == EACCES;
+}
+
 mcl_status mcli_directory_is(const char *path, int *answer, mcl_error *err) {
   struct stat st;
   int code = stat(path, &st);
   *answer = code == 0 && S_ISDIR(st.st_mode);
-  // None of these says that the disk could not be asked. Links may lead nowhere, or in circles.
-  if (code == 0 || errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES)
-    return MCL_OK;
+  if (code == 0 || is_absence(errno)) return MCL_OK;
   return mcli_fail_errno(err, "look at", path);
 }
 
 int mcli_file_exists(const char *path) {
   return access(path, F_OK) == 0;
+}
+
+int mcli_file_may_have(const char *path, int64_t bytes) {
+  struct stat st;
+  if (stat(path, &st) != 0) return !is_absence(errno);
+  return S_ISREG(st.st_mode) && (int64_t)st.st_size >= bytes;
 }
 
 mcl_status mcli_file_remove(const char *path, mcl_error *err) {
@@ -116,6 +125,14 @@ char *mcli_path_join(mcl_context *c, const char *directory, const char *name) {
   if (n && directory[n - 1] != '/') path[n++] = '/';
   memcpy(path + n, name, m + 1);
   return path;
+}
+
+mcl_status mcli_directory_identity(const char *path, uint64_t identity[2], mcl_error *err) {
+  struct stat st;
+  if (stat(path, &st) != 0) return mcli_fail_errno(err, "open", path);
+  identity[0] = (uint64_t)st.st_dev;
+  identity[1] = (uint64_t)st.st_ino;
+  return MCL_OK;
 }
 
 static int by_name(const void *a, const void *b) {
@@ -152,12 +169,7 @@ mcl_status mcli_directory_list(mcl_context *c, const char *path, mcli_listing *o
   mcli_listing l = {0};
   DIR *directory = opendir(path);
   if (!directory) return mcli_fail_errno(err, "open", path);
-  struct stat st;
   mcl_status s = MCL_OK;
-  if (fstat(dirfd(directory), &st) != 0)
-    s = mcli_fail_errno(err, "read", path);
-  else
-    l.identity[0] = (uint64_t)st.st_dev, l.identity[1] = (uint64_t)st.st_ino;
   while (s == MCL_OK) {
     errno = 0;
     struct dirent *e = readdir(directory); // NOLINT(concurrency-mt-unsafe): nobody else has it

@@ -11,7 +11,8 @@
 // All of a file, NUL-terminated one byte past *size, to be freed with mcli_free. MCL_E_LIMIT when larger than `limit`.
 mcl_status mcli_file_read_all(mcl_context *c, const char *path, int64_t limit,
                               unsigned char **bytes, int64_t *size, mcl_error *err);
-// The same, of a file that may be gzip'ed; `limit` bounds the unpacked size too.
+// The same, of a file that may be gzip'ed; `limit` bounds the unpacked size too. Over 64 MiB, and over 64 times what it was
+// packed into, is MCL_E_LIMIT as well.
 mcl_status mcli_file_read_all_gz(mcl_context *c, const char *path, int64_t limit,
                                  unsigned char **bytes, int64_t *size, mcl_error *err);
 
@@ -55,6 +56,8 @@ mcl_status mcli_file_write_all(mcl_context *c, const char *path, const void *byt
 mcl_status mcli_directory_make(mcl_context *c, const char *path,
                                mcl_error *err); // parents too; fine when it is there
 int mcli_file_exists(const char *path);
+// 0: it is known to have fewer bytes, to be no regular file, or not to be there.
+int mcli_file_may_have(const char *path, int64_t bytes);
 // Whether there is a directory, or a link to one. MCL_E_IO: nobody can tell.
 mcl_status mcli_directory_is(const char *path, int *answer, mcl_error *err);
 mcl_status mcli_file_remove(const char *path, mcl_error *err); // fine when it is not there
@@ -80,9 +83,10 @@ typedef struct mcli_entry {
 typedef struct mcli_listing {
   mcli_entry *entries;
   int64_t n;
-  uint64_t identity[2]; // of the directory itself, whatever path led to it
 } mcli_listing;
 mcl_status mcli_directory_list(mcl_context *c, const char *path, mcli_listing *out, mcl_error *err);
 void mcli_listing_free(mcl_context *c, mcli_listing *l);
+// What tells a directory from others, whatever path leads to it.
+mcl_status mcli_directory_identity(const char *path, uint64_t identity[2], mcl_error *err);
 
 #endif

@@ -11,12 +11,27 @@
 
 #include <math.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 static uint64_t mix(uint64_t x) { // the finaliser of splitmix64
   x += 0x9E3779B97F4A7C15u;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
   return x ^ (x >> 31);
+}
+
+uint64_t mcli_rng_mix(uint64_t x) {
+  return mix(x);
+}
+
+// Where the system gives none: a place in memory, which is another one in each process, and the time.
+uint64_t mcli_unpredictable(void) {
+  uint64_t drawn;
+  struct timespec now = {0};
+  if (getentropy(&drawn, sizeof drawn) == 0) return drawn;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return mix(mix((uint64_t)(uintptr_t)&drawn) ^ (uint64_t)now.tv_nsec);
 }
 
 void mcli_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {

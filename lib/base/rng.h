@@ -37,6 +37,13 @@ uint64_t mcli_rng_derive(uint64_t seed, uint32_t domain, uint64_t a);
 // Ten rounds of Philox4x32 (Salmon et al. 2011), the generator under all of the above.
 void mcli_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
+// 64 bits mixed, one to one: the last step of SplitMix64.
+uint64_t mcli_rng_mix(uint64_t x);
+
+// A number that nobody can know before: for hash tables of what a file names, which could else be made to
+// collide. No result may depend on it.
+uint64_t mcli_unpredictable(void);
+
 // A 64-bit hash of bytes, for fingerprints; chain by passing the last result as `seed`.
 uint64_t mcli_hash(const void *bytes, uint64_t n, uint64_t seed);
 

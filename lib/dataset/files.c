@@ -2,7 +2,9 @@
 //
 // Every file is decoded when the dataset is made. That costs one pass over the files, which
 // training would pay anyway, and finds the damaged one among thousands before hours are spent.
-// Where the rows fit in `cache_bytes` they are kept, so that nothing is decoded twice.
+// Where the rows fit in `cache_bytes` they are kept, so that nothing is decoded twice. A file that is not
+// there, or is too short to be an image, gets no place among them: a list of a million names must
+// not cost 12 GB for images that are not there.
 //
 // Files are decoded in batches, one task a file. After each batch, in the order of the files, bad
 // ones are logged and left out and the monitor is told; so neither the rows nor the log depend on
@@ -80,22 +82,37 @@ typedef struct decode_job {
   const int64_t *indices; // rows to decode; NULL: first, first + 1, ...
   int64_t first;
   uint8_t *to;       // [n, row]
+  int64_t *places;   // [n]: of each file in `to`, -1: it cannot be an image; NULL: 0, 1, ...
   int64_t *sizes;    // [n] bytes of each file; NULL: not wanted
   mcl_error *errors; // [n]
 } decode_job;
 
+// The shortest PNG has 67 bytes, the shortest JPEG some 120.
+enum { LEAST_IMAGE = 64 };
+
+static char *path_of(const files_dataset *f, const char *name) {
+  mcl_context *c = f->base.context;
+  return name[0] == '/' ? mcli_strdup(c, name) : mcli_path_join(c, f->root, name);
+}
+
+// `to` NULL: there was no image when the files were counted.
 static mcl_status decode(const files_dataset *f, const char *name, uint8_t *to, int64_t *size,
                          mcl_error *err) {
   mcl_context *c = f->base.context;
   unsigned char *bytes = NULL;
   mcl_array out;
-  char *path = name[0] == '/' ? mcli_strdup(c, name) : mcli_path_join(c, f->root, name);
+  char *path = path_of(f, name);
   if (!path) return mcli_nomem(err, "a path");
   mcl_status s = mcli_file_read_all(c, path, f->image.max_bytes, &bytes, size, err);
   mcli_free(c, path);
   if (s < 0) return s;
-  mcl_array_init(&out, to, MCL_U8, 3, f->base.shapes[0].shape);
-  s = mcl_image_decode(c, &f->image, bytes, (size_t)*size, &out, err);
+  if (to) {
+    mcl_array_init(&out, to, MCL_U8, 3, f->base.shapes[0].shape);
+    s = mcl_image_decode(c, &f->image, bytes, (size_t)*size, &out, err);
+  } else { // says what it is instead
+    s = mcl_image_size(c, &f->image, bytes, (size_t)*size, NULL, NULL, NULL, err);
+    if (s == MCL_OK) s = mcli_fail(err, MCL_E_FORMAT, "the file was too short for an image");
+  }
   mcli_free(c, bytes);
   return s;
 }
@@ -103,10 +120,10 @@ static mcl_status decode(const files_dataset *f, const char *name, uint8_t *to, 
 static void decode_file(void *job, uint32_t task, uint32_t worker) {
   const decode_job *j = job;
   int64_t row = j->indices ? j->indices[task] : j->first + task, size = 0;
+  int64_t place = j->places ? j->places[task] : (int64_t)task;
+  uint8_t *to = place < 0 ? NULL : j->to + place * mcli_array_row_size(&j->files->images);
   (void)worker;
-  mcl_status s =
-      decode(j->files, j->files->names[row], j->to + task * mcli_array_row_size(&j->files->images),
-             &size, &j->errors[task]);
+  mcl_status s = decode(j->files, j->files->names[row], to, &size, &j->errors[task]);
   j->errors[task].status = s;
   if (j->sizes) j->sizes[task] = size;
 }
@@ -120,6 +137,8 @@ typedef struct first_pass {
   int64_t *places;  // [files]: the row of each file, -1 for one left out
   uint8_t *staging; // [batch, row]; NULL: rows are decoded to their place
   int64_t *sizes;   // [files]; of good files, closed up
+  char *possible;   // [files]: 1 where there is something that may be an image
+  int64_t taken;    // places among kept rows that were given to the files before
   mcl_error *errors;
   mcl_error first_bad; // of the first bad file
   int64_t good;
@@ -164,14 +183,16 @@ static mcl_status leave_out(first_pass *p, int64_t file, const mcl_error *why, m
 
 static mcl_status pass_batch(first_pass *p, int64_t first, int64_t n, mcl_error *err) {
   files_dataset *f = p->dataset;
-  int64_t row = mcli_array_row_size(&f->images);
-  uint8_t *to = p->staging ? p->staging : f->pixels + first * row;
-  int64_t sizes[BATCH_FILES];
-  decode_job j = {f, NULL, first, to, sizes, p->errors};
+  int64_t row = mcli_array_row_size(&f->images), sizes[BATCH_FILES], places[BATCH_FILES],
+          n_places = 0;
+  uint8_t *to = p->staging ? p->staging : f->pixels + p->taken * row;
+  for (int64_t i = 0; i < n; i++) places[i] = p->possible[first + i] ? n_places++ : -1;
+  decode_job j = {f, NULL, first, to, places, sizes, p->errors};
   mcl_status s = mcli_parallel(f->base.context, (uint32_t)n, decode_file, &j, err);
+  p->taken += n_places;
   for (int64_t i = 0; s == MCL_OK && i < n; i++) {
     if (p->errors[i].status == MCL_OK)
-      keep_row(p, first + i, to + i * row, sizes[i]);
+      keep_row(p, first + i, to + places[i] * row, sizes[i]);
     else
       s = leave_out(p, first + i, &p->errors[i], err);
   }
@@ -217,17 +238,35 @@ static uint64_t fingerprint(const files_dataset *f, const int64_t *sizes, int64_
   return h;
 }
 
+// Looks for every file; *n = those that may be images.
+static mcl_status find_possible(first_pass *p, int64_t *n, mcl_error *err) {
+  const files_dataset *f = p->dataset;
+  mcl_context *c = f->base.context;
+  p->possible = mcli_alloc(c, (size_t)p->list->n, 1);
+  if (!p->possible) return mcli_nomem(err, "file names");
+  *n = 0;
+  for (int64_t i = 0; i < p->list->n; i++) {
+    char *path = path_of(f, f->names[i]);
+    if (!path) return mcli_nomem(err, "a path");
+    p->possible[i] = (char)mcli_file_may_have(path, LEAST_IMAGE);
+    *n += p->possible[i];
+    mcli_free(c, path);
+  }
+  return MCL_OK;
+}
+
 static mcl_status decode_all(files_dataset *f, const mcli_file_list *list,
                              const mcl_folder_options *o, mcli_watch *watch, int64_t *places,
                              mcl_error *err) {
   mcl_context *c = f->base.context;
   first_pass p = {.dataset = f, .list = list, .options = o, .places = places};
-  int64_t files = list->n, row = mcli_array_row_size(&f->images), bytes;
-  if (mcli_mul(files, row, &bytes) && bytes <= o->cache_bytes) {
+  int64_t files = list->n, row = mcli_array_row_size(&f->images), possible = 0, bytes;
+  mcl_status s = find_possible(&p, &possible, err);
+  if (s == MCL_OK && mcli_mul(possible, row, &bytes) && bytes <= o->cache_bytes) {
     f->pixels = mcli_alloc(c, (size_t)bytes, 1);
-    if (!f->pixels) return mcli_nomem(err, "the decoded rows; lower cache_bytes");
+    if (!f->pixels) s = mcli_nomem(err, "the decoded rows; lower cache_bytes");
   }
-  mcl_status s = pass_all(&p, watch, err);
+  if (s == MCL_OK) s = pass_all(&p, watch, err);
   if (s == MCL_OK) {
     f->base.rows = p.good;
     f->base.files = files;
@@ -239,6 +278,7 @@ static mcl_status decode_all(files_dataset *f, const mcli_file_list *list,
   mcli_free(c, p.staging);
   mcli_free(c, p.errors);
   mcli_free(c, p.sizes);
+  mcli_free(c, p.possible);
   return s;
 }
 
@@ -253,7 +293,7 @@ static mcl_status decode_again(const files_dataset *f, const int64_t *indices, i
   mcl_status s = errors ? MCL_OK : mcli_nomem(err, "a batch");
   for (int64_t first = 0; s == MCL_OK && first < n; first += BATCH_FILES) {
     int64_t m = n - first < BATCH_FILES ? n - first : BATCH_FILES;
-    decode_job j = {f, indices + first, 0, to + first * row, NULL, errors};
+    decode_job j = {f, indices + first, 0, to + first * row, NULL, NULL, errors};
     s = mcli_parallel(c, (uint32_t)m, decode_file, &j, err);
     for (int64_t i = 0; s == MCL_OK && i < m; i++)
       if (errors[i].status < 0) {

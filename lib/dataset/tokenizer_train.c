@@ -62,6 +62,7 @@ typedef struct trainer {
   int64_t *grown; // pairs whose count the merge at hand has made grow
   int64_t n_grown, grown_room;
   int32_t merge; // number of the merge at hand
+  uint64_t seed; // of hashes: texts could else be made to collide
 } trainer;
 
 static void trainer_free(trainer *t) {
@@ -97,7 +98,7 @@ static int has_room(mcl_context *c, void *items, int64_t n, int64_t *room, size_
 // ---- words --------------------------------------------------------------------------------------
 
 static int64_t word_slot(const trainer *t, const void *bytes, int64_t n) {
-  uint64_t i = mcli_hash(bytes, (uint64_t)n, 0);
+  uint64_t i = mcli_hash(bytes, (uint64_t)n, t->seed);
   for (;; i++) {
     i &= (uint64_t)t->word_room - 1;
     int64_t at = t->word_slots[i] - 1;
@@ -170,7 +171,7 @@ static mcl_status count_words(trainer *t, const char *const *texts, int64_t n, m
 
 static int64_t pair_slot(const trainer *t, int32_t left, int32_t right) {
   int32_t key[2] = {left, right};
-  uint64_t i = mcli_hash(key, sizeof key, 0);
+  uint64_t i = mcli_hash(key, sizeof key, t->seed);
   for (;; i++) {
     i &= (uint64_t)t->pair_room - 1;
     int64_t at = t->pair_slots[i] - 1;
@@ -331,7 +332,7 @@ static mcl_status merge_all(trainer *t, mcli_watch *watch, mcl_error *err) {
 
 static mcl_status train(mcl_tokenizer *tokenizer, const char *const *texts, int64_t n,
                         mcli_watch *watch, mcl_error *err) {
-  trainer t = {.context = tokenizer->context, .tokenizer = tokenizer};
+  trainer t = {.context = tokenizer->context, .tokenizer = tokenizer, .seed = mcli_unpredictable()};
   mcli_vocabulary *v = &tokenizer->vocabulary;
   mcl_status s = mcli_vocabulary_add_alphabet(v, err);
   if (s == MCL_OK) s = count_words(&t, texts, n, watch, err);

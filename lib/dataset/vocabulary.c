@@ -7,8 +7,11 @@
 //   left to right wherever it stands                                                             (1)
 //
 // The ranks of all neighbours are kept, and only those beside a join are looked up anew: the rest
-// of a round is a search for the smallest number. Rejected: a heap of pairs, which is faster for words of
-// thousands of bytes only, and differs from (1) where a file has a merge before those of its pieces.
+// of a round is a search for the smallest number. Of long words, where that would be the square of
+// their length, long_word.c keeps a heap.
+//
+// Whoever makes a vocabulary's files may choose its ids and bytes, and so all of a table's hashes were
+// these known: tables are hashed with a number drawn for each. Nothing depends on their order.
 #include "dataset/vocabulary.h"
 
 #include <string.h>
@@ -18,7 +21,7 @@
 #include "store/utf8.h"
 
 static const char WORD_END[] = "</w>";
-enum { WORD_END_LENGTH = 4, NO_MERGE = INT32_MAX };
+enum { WORD_END_LENGTH = 4 };
 
 void mcli_vocabulary_free(mcli_vocabulary *v) {
   mcl_context *c = v->context;
@@ -33,13 +36,13 @@ void mcli_vocabulary_free(mcli_vocabulary *v) {
 
 // ---- tokens -------------------------------------------------------------------------------------
 
-static uint64_t token_hash(const void *bytes, int64_t length, int ends) {
-  return mcli_hash(bytes, (uint64_t)length, (uint64_t)ends);
+static uint64_t token_hash(const mcli_vocabulary *v, const void *bytes, int64_t length, int ends) {
+  return mcli_hash(bytes, (uint64_t)length, v->seed + (uint64_t)ends);
 }
 
 // The slot of a token, or the free one where it belongs.
 static int64_t token_slot(const mcli_vocabulary *v, const void *bytes, int64_t length, int ends) {
-  uint64_t i = token_hash(bytes, length, ends);
+  uint64_t i = token_hash(v, bytes, length, ends);
   for (;; i++) {
     i &= (uint64_t)v->token_room - 1;
     int32_t id = v->token_slots[i] - 1;
@@ -59,6 +62,7 @@ int32_t mcli_vocabulary_find(const mcli_vocabulary *v, const void *bytes, int64_
 
 static int grow_token_slots(mcli_vocabulary *v) {
   if (2 * ((int64_t)v->n + 1) <= v->token_room) return 1;
+  if (!v->token_room) v->seed = mcli_unpredictable();
   int64_t room = v->token_room ? 2 * v->token_room : 2048;
   int32_t *slots = MCLI_NEW0(v->context, int32_t, room);
   if (!slots) return 0;
@@ -103,9 +107,7 @@ mcl_status mcli_vocabulary_add(mcli_vocabulary *v, const void *bytes, int64_t le
 // ---- merges -------------------------------------------------------------------------------------
 
 static int64_t merge_slot(const mcli_vocabulary *v, int32_t left, int32_t right) {
-  // Multiplication by an odd constant (2^64 over the golden ratio), of which the upper bits count.
-  uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-  uint64_t i = (key ^ key >> 29) * 0x9E3779B97F4A7C15u >> 20;
+  uint64_t i = mcli_rng_mix(v->seed ^ ((uint64_t)(uint32_t)left << 32 | (uint32_t)right));
   for (;; i++) {
     i &= (uint64_t)v->merge_room - 1;
     int32_t rank = v->merge_slots[i] - 1;
@@ -158,9 +160,9 @@ mcl_status mcli_vocabulary_join(mcli_vocabulary *v, int32_t left, int32_t right,
   return s;
 }
 
-static int32_t rank_of(const mcli_vocabulary *v, const int32_t *pair) {
+int32_t mcli_vocabulary_pair_rank(const mcli_vocabulary *v, const int32_t *pair) {
   int32_t rank = mcli_vocabulary_rank(v, pair[0], pair[1]);
-  return rank < 0 ? NO_MERGE : rank;
+  return rank < 0 ? MCLI_NO_MERGE : rank;
 }
 
 // One round of (1): joins the pair of merge m wherever it stands, and closes up.
@@ -173,24 +175,33 @@ static int64_t join_all(const mcli_vocabulary *v, const mcli_merge *m, int32_t b
     int32_t rank = ranks[here ? i + 1 : i];
     pieces[to] = here ? m->result : pieces[i];
     ranks[to] = rank;
-    if (to > 0 && (here || joined)) ranks[to - 1] = rank_of(v, &pieces[to - 1]);
+    if (to > 0 && (here || joined)) ranks[to - 1] = mcli_vocabulary_pair_rank(v, &pieces[to - 1]);
     joined = here;
     i += here ? 2 : 1;
   }
   return to;
 }
 
-int64_t mcli_vocabulary_merge(const mcli_vocabulary *v, int32_t *pieces, int64_t n,
-                              int32_t *ranks) {
-  for (int64_t i = 0; i + 1 < n; i++) ranks[i] = rank_of(v, &pieces[i]);
+int64_t mcli_vocabulary_merge_short(const mcli_vocabulary *v, int32_t *pieces, int64_t n,
+                                    int32_t *ranks) {
+  for (int64_t i = 0; i + 1 < n; i++) ranks[i] = mcli_vocabulary_pair_rank(v, &pieces[i]);
   while (n > 1) {
-    int32_t best = NO_MERGE;
+    int32_t best = MCLI_NO_MERGE;
     for (int64_t i = 0; i + 1 < n; i++)
       if (ranks[i] < best) best = ranks[i];
-    if (best == NO_MERGE) break;
+    if (best == MCLI_NO_MERGE) break;
     n = join_all(v, &v->merges[best], best, pieces, n, ranks);
   }
   return n;
+}
+
+// Pieces of a word that is long: more than any language's words have. At this length both ways take
+// as long.
+enum { LONG_WORD = 128 };
+
+int64_t mcli_vocabulary_merge(const mcli_vocabulary *v, int32_t *pieces, int64_t n, int32_t *room) {
+  return n < LONG_WORD ? mcli_vocabulary_merge_short(v, pieces, n, room)
+                       : mcli_vocabulary_merge_long(v, pieces, n, room);
 }
 
 // ---- bytes as characters ------------------------------------------------------------------------
@@ -208,12 +219,13 @@ static uint32_t character_of(int byte) {
   return code;
 }
 
-static int byte_of(uint32_t code) {
-  if (code < 0x100) return is_printed((int)code) ? (int)code : -1;
-  code -= 0x100;
-  for (int b = 0; b < MCLI_BYTES; b++)
-    if (!is_printed(b) && code-- == 0) return b;
-  return -1;
+enum { MOST_CODE = 0x100 + MCLI_BYTES };
+
+// The byte that each character stands for, -1: none. Looked up, since a file has millions of them.
+static void list_bytes(int16_t bytes[MOST_CODE]) {
+  uint32_t code = 0x100;
+  for (int i = 0; i < MOST_CODE; i++) bytes[i] = -1;
+  for (int b = 0; b < MCLI_BYTES; b++) bytes[is_printed(b) ? (uint32_t)b : code++] = (int16_t)b;
 }
 
 mcl_status mcli_vocabulary_add_alphabet(mcli_vocabulary *v, mcl_error *err) {
@@ -243,14 +255,16 @@ void mcli_token_spell(const mcli_vocabulary *v, int32_t id, char *out) {
 
 int64_t mcli_token_read(const char *text, int64_t n, unsigned char *out, int *ends) {
   int64_t count = 0;
+  int16_t bytes[MOST_CODE];
+  list_bytes(bytes);
   *ends =
       n >= WORD_END_LENGTH && memcmp(text + n - WORD_END_LENGTH, WORD_END, WORD_END_LENGTH) == 0;
   if (*ends) n -= WORD_END_LENGTH;
   for (int64_t i = 0; i < n;) {
     int64_t length = mcli_utf8_length(text + i, n - i);
-    int byte = length ? byte_of(mcli_utf8_code(text + i, length)) : -1;
-    if (byte < 0) return 0;
-    out[count++] = (unsigned char)byte;
+    uint32_t code = length ? mcli_utf8_code(text + i, length) : MOST_CODE;
+    if (code >= MOST_CODE || bytes[code] < 0) return 0;
+    out[count++] = (unsigned char)bytes[code];
     i += length;
   }
   return count;

@@ -36,6 +36,7 @@ typedef struct mcli_vocabulary {
   int32_t merged;
   int32_t *token_slots, *merge_slots; // id + 1 and rank + 1 by hash; 0: free
   int64_t token_room, merge_room;     // slots: powers of two, or 0
+  uint64_t seed;                      // of their hashes
 } mcli_vocabulary;
 
 // Room for `wanted` bytes, doubled until they fit; what is there stays. 0 without memory.
@@ -64,8 +65,18 @@ mcl_status mcli_vocabulary_add_merge(mcli_vocabulary *v, int32_t left, int32_t r
 mcl_status mcli_vocabulary_join(mcli_vocabulary *v, int32_t left, int32_t right, int may_add,
                                 int32_t *id, mcl_error *err);
 
-// Merges a word's n pieces where they stand; the number that is left. `ranks` has room for n.
-int64_t mcli_vocabulary_merge(const mcli_vocabulary *v, int32_t *pieces, int64_t n, int32_t *ranks);
+enum { MCLI_NO_MERGE = INT32_MAX };
+// The rank of two neighbours' merge, MCLI_NO_MERGE where they have none.
+int32_t mcli_vocabulary_pair_rank(const mcli_vocabulary *v, const int32_t *pair);
+
+// Merges a word's n pieces where they stand; the number that is left. `room` is for MCLI_MERGE_ROOM n
+// numbers, on a boundary of 8 bytes. Both ways give the same; the long word's takes n log n time.
+enum { MCLI_MERGE_ROOM = 9 };
+int64_t mcli_vocabulary_merge(const mcli_vocabulary *v, int32_t *pieces, int64_t n, int32_t *room);
+int64_t mcli_vocabulary_merge_short(const mcli_vocabulary *v, int32_t *pieces, int64_t n,
+                                    int32_t *ranks);
+int64_t mcli_vocabulary_merge_long(const mcli_vocabulary *v, int32_t *pieces, int64_t n,
+                                   int32_t *room);
 
 uint64_t mcli_vocabulary_hash(const mcli_vocabulary *v);
 

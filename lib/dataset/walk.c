@@ -3,8 +3,8 @@
 //
 // Symbolic links are followed: data sets are often put together from them. A folder is known by its
 // identity (device and inode), whatever path leads to it, and is read the first time only; so a
-// loop of links ends, and k folders that all link to one another are k folders, not k! paths. The
-// depth is bounded besides, since the walk recurses.
+// loop of links ends, k folders that all link to one another are k folders, not k! paths, and k links
+// to a folder of k files are k files. The depth is bounded besides, since the walk recurses.
 #include "dataset/walk.h"
 
 #include <string.h>
@@ -122,16 +122,18 @@ static mcl_status take_entry(walker *w, const char *relative, const mcli_entry *
 static mcl_status walk(walker *w, const char *relative, int depth, mcl_error *err) {
   mcl_context *c = w->context;
   mcli_listing list = {0};
+  uint64_t identity[2];
   int first = 0;
   if (depth > MOST_DEPTH)
     return mcli_fail(err, MCL_E_LIMIT, "folders are over %d deep: %s", MOST_DEPTH,
                      mcli_path_tail(relative));
   char *path = mcli_path_join(c, w->root, relative);
   if (!path) return mcli_nomem(err, "a path");
-  mcl_status s = mcli_directory_list(c, path, &list, err);
+  mcl_status s = mcli_directory_identity(path, identity, err);
+  if (s == MCL_OK) s = see(w, identity, &first, err);
+  if (s == MCL_OK && first) s = mcli_directory_list(c, path, &list, err);
   mcli_free(c, path);
-  if (s == MCL_OK) s = see(w, list.identity, &first, err);
-  for (int64_t i = 0; s == MCL_OK && first && i < list.n; i++)
+  for (int64_t i = 0; s == MCL_OK && i < list.n; i++)
     s = take_entry(w, relative, &list.entries[i], depth, err);
   mcli_listing_free(c, &list);
   return s;

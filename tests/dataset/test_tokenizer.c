@@ -2,6 +2,7 @@
 
 #include "base/rng.h"
 #include "dataset/texts.h"
+#include "dataset/vocabulary.h"
 #include "dataset/words.h"
 #include "golden/tokenizer.h"
 #include "store/utf8.h"
@@ -519,6 +520,68 @@ START_TEST(learning_can_be_watched_and_cancelled) {
 }
 END_TEST
 
+// ---- long words ---------------------------------------------------------------------------------
+
+enum { MERGES = 200, LONGEST = 700 };
+
+// Pieces of a and b, joined at random; the merges stand in any order, also before those of their pieces.
+static void make_vocabulary(mcli_vocabulary *v, uint64_t seed) {
+  mcli_rng r = mcli_rng_make(seed, MCLI_RNG_DATA, 0, 0);
+  int32_t pairs[MERGES][3];
+  for (int i = 0; i < 2; i++)
+    CHECK_OK(mcli_vocabulary_add(
+        v, &"ab" [i], 1, 0, &(int32_t) { 0 }, &err));
+  for (int i = 0; i < MERGES; i++) {
+    do
+      for (int k = 0; k < 2; k++) pairs[i][k] = (int32_t)mcli_rng_below(&r, (uint64_t)v->n);
+    while (v->tokens[pairs[i][0]].length + v->tokens[pairs[i][1]].length > 16);
+    CHECK_OK(mcli_vocabulary_join(v, pairs[i][0], pairs[i][1], 1, &pairs[i][2], &err));
+  }
+  for (int i = MERGES; i-- > 0;) {
+    int32_t *p = pairs[mcli_rng_below(&r, 2) ? i : (int)mcli_rng_below(&r, MERGES)];
+    if (mcli_vocabulary_rank(v, p[0], p[1]) < 0)
+      CHECK_OK(mcli_vocabulary_add_merge(v, p[0], p[1], p[2], &err));
+  }
+}
+
+START_TEST(a_long_word_is_merged_as_a_short_one) { // long_word.c (1), against vocabulary.c (1)
+  c = test_context(1);
+  static int32_t word[LONGEST], other[LONGEST], ranks[LONGEST], room[LONGEST * MCLI_MERGE_ROOM];
+  int joined = 0;
+  for (uint64_t seed = 0; seed < 40; seed++) {
+    mcli_vocabulary v = {.context = c};
+    make_vocabulary(&v, seed);
+    mcli_rng r = mcli_rng_make(seed, MCLI_RNG_DATA, 1, 0);
+    for (int64_t n = 0; n <= LONGEST; n += n < 20 ? 1 : 34) {
+      // Every other word of one letter, whose pairs all overlap.
+      for (int64_t i = 0; i < n; i++) word[i] = n % 2 ? (int32_t)mcli_rng_below(&r, 2) : 0;
+      memcpy(other, word, sizeof word);
+      int64_t left = mcli_vocabulary_merge_short(&v, word, n, ranks);
+      ck_assert_int_eq(mcli_vocabulary_merge_long(&v, other, n, room), left);
+      ck_assert_mem_eq(other, word, (size_t)left * sizeof *word);
+      joined += left < n;
+    }
+    mcli_vocabulary_free(&v);
+  }
+  ck_assert_int_gt(joined, 800);
+  mcl_context_unref(c);
+}
+END_TEST
+
+// A file could else be made whose tokens all have one hash.
+START_TEST(no_two_vocabularies_hash_alike) {
+  c = test_context(1);
+  mcli_vocabulary a = {.context = c}, b = {.context = c};
+  CHECK_OK(mcli_vocabulary_add_alphabet(&a, &err));
+  CHECK_OK(mcli_vocabulary_add_alphabet(&b, &err));
+  ck_assert_uint_ne(a.seed, b.seed);
+  ck_assert_uint_eq(mcli_vocabulary_hash(&a), mcli_vocabulary_hash(&b)); // and are the same
+  mcli_vocabulary_free(&a);
+  mcli_vocabulary_free(&b);
+  mcl_context_unref(c);
+}
+END_TEST
+
 RUN_TESTS("tokenizer", words_are_those_of_the_plain_twin, ids_are_those_of_the_plain_twin,
           a_row_is_start_pieces_end_and_padding, a_long_text_is_cut_before_its_end_token_or_fails,
           a_caption_cannot_end_its_row, rows_do_not_depend_on_threads_or_company,
@@ -530,4 +593,5 @@ RUN_TESTS("tokenizer", words_are_those_of_the_plain_twin, ids_are_those_of_the_p
           templates_become_prompts_name_by_name, templates_that_cannot_be_filled_are_named,
           options_out_of_range_are_named, equal_counts_go_to_the_smaller_ids,
           neighbours_that_overlap_are_both_counted, rare_pairs_are_not_merged,
-          the_order_of_the_texts_plays_no_part, learning_can_be_watched_and_cancelled)
+          the_order_of_the_texts_plays_no_part, learning_can_be_watched_and_cancelled,
+          a_long_word_is_merged_as_a_short_one, no_two_vocabularies_hash_alike)

@@ -101,7 +101,8 @@ MCL_API MCL_CHECK mcl_status mcl_dataset_create_tokens(mcl_context *context,
 
 /** Images and labels from IDX files, the format of MNIST (LeCun, Cortes & Burges, "The MNIST
  * database", section "File formats"), plain or gzip'ed. Both are read whole into memory, 16 GiB at
- * most.
+ * most; beyond 64 MiB a gzip'ed one is unpacked to at most 64 times what it was packed into, and
+ * MCL_E_LIMIT otherwise: unpack such a file first.
  * `images`: uint8 of 3 dimensions [n, height, width] or 4 [n, height, width, channels].
  * `labels`: one dimension, n values of uint8, int8, int16 or int32, none negative; NULL: no labels.
  * The fingerprint is that of the same images given to mcl_dataset_create_array().
@@ -126,7 +127,8 @@ typedef struct mcl_folder_options {
   /** Limits and fit of the decoder; NULL, the default: its defaults. */
   const mcl_image_options *image;
   /** The decoded rows are kept where all of them fit in so many bytes, else decoded again at each
-   * load. Default 4 GiB: a quarter of a laptop's memory. 0: never kept. */
+   * load. Default 4 GiB: a quarter of a laptop's memory. 0: never kept. A file that is not there, or is
+   * shorter than any image, takes no room. */
   int64_t cache_bytes;
   int32_t height;      /**< of each row, 1..16384; default 64 */
   int32_t width;       /**< of each row, 1..16384; default 64 */
@@ -182,7 +184,9 @@ typedef struct mcl_pairs_options {
   /** How the images are decoded and kept, and what becomes of bad ones, as in a folder; NULL, the
    * default: the defaults of mcl_folder_options. */
   const mcl_folder_options *images;
-  int64_t max_file_bytes; /**< of the file of pairs, unpacked too, 1 .. 2^34; default 2^30 */
+  /** Of the file of pairs, unpacked too, 1 .. 2^34; default 2^30. Beyond 64 MiB a gzip'ed one is
+   * unpacked to at most 64 times what it was packed into. */
+  int64_t max_file_bytes;
   /** Of one record, its quoted line ends included, 1 .. 2^30; default 1 MiB. */
   int64_t max_line_bytes;
   int32_t format;  /**< MCL_PAIRS_BY_NAME, the default, ... */
@@ -222,6 +226,8 @@ MCL_API void mcl_pairs_options_init(mcl_pairs_options *options, size_t struct_si
  * and mcl_dataset_create_joined() the rows with those of mcl_dataset_create_tokens().
  * The fingerprint is a hash of the images' (mcl_dataset_create_folder()), of which row has which,
  * and of the tokens; without a tokenizer, of the captions.
+ * Costs, beside the file's bytes: some 64 a caption while it is read, a row of tokens, and for each
+ * different image a name and its row (cache_bytes); an image that is not there takes 5 microseconds.
  * Monitor: phases "read" and "decode" (images).
  *
  * Errors, the file's with its name, the line's number, and what is wrong: MCL_E_INVALID (an option,

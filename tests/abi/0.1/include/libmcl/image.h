@@ -31,7 +31,8 @@ enum { MCL_FILTER_TRIANGLE = 1, MCL_FILTER_BOX };
 typedef struct mcl_image_options {
   size_t struct_size;
   int64_t max_pixels; /**< height x width of the encoded image; default 2^24, 1 .. 2^31 - 1 */
-  int64_t max_bytes;  /**< of the encoded file; default 64 MiB, 1 .. 2^40 */
+  int64_t max_bytes;  /**< of the encoded file; default 64 MiB, 1 .. 2^40. Of a JPEG of arithmetic
+                       *   codes, which take ten times as long, a fifth of it. */
   int32_t max_side;   /**< of the encoded image; default 16384, 1 .. 65535 */
   /** Scans of a progressive JPEG; default 100, at least 1. An image of max_pixels gets a fifth of
    *  them, and one of a fifth of max_pixels or less gets all: the work is bounded, not the count
@@ -46,6 +47,9 @@ typedef struct mcl_image_options {
 } mcl_image_options;
 
 MCL_API void mcl_image_options_init(mcl_image_options *options, size_t struct_size);
+
+/* By the defaults a file costs at most 256 MB beside its own bytes and about 2 seconds of one
+ * processor, whatever is in it (tests/hostile). */
 
 /** Reads the size of an encoded PNG or JPEG, as it is seen: EXIF orientation applied. `channels`
  *  gets 1 for a grey image, 3 for one in colour, transparent or not. Each of the three outputs may
