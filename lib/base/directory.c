@@ -80,7 +80,8 @@ mcl_status mcli_directory_make(mcl_context *c, const char *path, mcl_error *err)
     if (was == 0) break;
   }
   if (s == MCL_OK) s = mcli_directory_is(path, &there, err);
-  if (s == MCL_OK && !there) s = mcli_fail(err, MCL_E_IO, "%s is not a directory", path);
+  if (s == MCL_OK && !there)
+    s = mcli_fail(err, MCL_E_IO, "%s is not a directory", mcli_path_tail(path));
   mcli_free(c, prefix);
   return s;
 }

@@ -13,12 +13,12 @@ mcl_status mcli_fail_errno(mcl_error *err, const char *verb, const char *path) {
   char why[128];
   const char *text = strerror_r(code, why, sizeof why);
   mcl_status status = code == ENOENT ? MCL_E_NOT_FOUND : MCL_E_IO;
-  return mcli_fail(err, status, "cannot %s %s: %s", verb, path, text);
+  return mcli_fail(err, status, "cannot %s %s: %s", verb, mcli_path_tail(path), text);
 }
 
 static mcl_status fail_short(mcl_error *err, const char *path, int64_t wanted, int64_t offset) {
-  return mcli_fail(err, MCL_E_IO, "%s is cut short: no %lld bytes at %lld", path, (long long)wanted,
-                   (long long)offset);
+  return mcli_fail(err, MCL_E_IO, "%s is cut short: no %lld bytes at %lld", mcli_path_tail(path),
+                   (long long)wanted, (long long)offset);
 }
 
 // ---- reading ---------------------------------------------------------------------------------------
@@ -40,8 +40,8 @@ mcl_status mcli_reader_open(mcl_context *c, const char *path, mcli_reader *r, mc
   if (fstat(fd, &st) != 0)
     s = mcli_fail_errno(err, "read", path);
   else if (!S_ISREG(st.st_mode))
-    s = mcli_fail(err, MCL_E_IO, "%s is not a regular file", path);
-  else if (!(r->path = mcli_strdup(c, path)))
+    s = mcli_fail(err, MCL_E_IO, "%s is not a regular file", mcli_path_tail(path));
+  else if (!(r->path = mcli_strdup(c, mcli_path_tail(path))))
     s = mcli_nomem(err, "a path");
   if (s < 0) {
     close(fd);
@@ -85,8 +85,8 @@ mcl_status mcli_file_read_all(mcl_context *c, const char *path, int64_t limit,
   mcl_status s = mcli_reader_open(c, path, &r, err);
   if (s < 0) return s;
   if (r.size > limit)
-    s = mcli_fail(err, MCL_E_LIMIT, "%s has %lld bytes, the limit is %lld", path, (long long)r.size,
-                  (long long)limit);
+    s = mcli_fail(err, MCL_E_LIMIT, "%s has %lld bytes, the limit is %lld", mcli_path_tail(path),
+                  (long long)r.size, (long long)limit);
   else if (!(buffer = mcli_alloc(c, (size_t)r.size + 1, 1)))
     s = mcli_nomem(err, "a file's bytes");
   else
@@ -119,7 +119,7 @@ static mcl_status grow_unpacked(mcl_context *c, const char *path, int64_t limit,
                                 unsigned char **buffer, int64_t *capacity, mcl_error *err) {
   if (*capacity >= UNPACKED_FREELY && *capacity / MOST_UNPACKED > packed)
     return mcli_fail(err, MCL_E_LIMIT, "%s unpacks to over %d times its size: unpack it first",
-                     path, MOST_UNPACKED);
+                     mcli_path_tail(path), MOST_UNPACKED);
   int64_t wanted = 2 * *capacity <= limit ? 2 * *capacity : limit + 1;
   unsigned char *larger = mcli_realloc(c, *buffer, (size_t)wanted + 1, 1);
   if (!larger) return mcli_nomem(err, "an unpacked file");
@@ -146,11 +146,12 @@ static mcl_status unpack(mcl_context *c, z_stream *z, const char *path, int64_t 
     code = inflate(z, Z_NO_FLUSH);
     have += asked - z->avail_out;
     if (have > limit)
-      s = mcli_fail(err, MCL_E_LIMIT, "%s unpacks to more than %lld bytes", path, (long long)limit);
+      s = mcli_fail(err, MCL_E_LIMIT, "%s unpacks to more than %lld bytes", mcli_path_tail(path),
+                    (long long)limit);
     else if (code == Z_MEM_ERROR)
       s = mcli_nomem(err, "an unpacked file");
     else if (code != Z_OK && code != Z_STREAM_END)
-      s = mcli_fail(err, MCL_E_FORMAT, "%s is a damaged gzip file: %s", path,
+      s = mcli_fail(err, MCL_E_FORMAT, "%s is a damaged gzip file: %s", mcli_path_tail(path),
                     z->msg ? z->msg : "it ends too soon");
     // A gzip file may be several members, one after the other.
     if (s == MCL_OK && code == Z_STREAM_END && z->avail_in > 0 && inflateReset(z) == Z_OK)
@@ -181,7 +182,7 @@ mcl_status mcli_file_read_all_gz(mcl_context *c, const char *path, int64_t limit
   z.next_in = packed;
   z.avail_in = (unsigned)n;
   if (n > UINT32_MAX)
-    s = mcli_fail(err, MCL_E_LIMIT, "%s is over 4 GB packed", path);
+    s = mcli_fail(err, MCL_E_LIMIT, "%s is over 4 GB packed", mcli_path_tail(path));
   else if (inflateInit2(&z, 15 + 16) != Z_OK)
     s = mcli_nomem(err, "unpacking"); // 16: gzip's wrapping
   else {

@@ -19,7 +19,7 @@ mcl_status mcli_file_read_all_gz(mcl_context *c, const char *path, int64_t limit
 typedef struct mcli_reader {
   int fd;
   int64_t size;
-  char *path;
+  char *path; // its last part, for messages
   mcl_context *context;
 } mcli_reader;
 mcl_status mcli_reader_open(mcl_context *c, const char *path, mcli_reader *r, mcl_error *err);

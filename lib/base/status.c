@@ -87,6 +87,20 @@ static mcl_status fail(mcl_error *err, mcl_status status, int64_t row, const cha
   return status;
 }
 
+const char *mcli_path_end(const char *path, size_t room) {
+  size_t n = strlen(path);
+  if (n <= room) return path;
+  path += n - room;
+  while ((*path & 0xC0) == 0x80) path++; // not in the middle of a character of UTF-8
+  return path;
+}
+
+const char *mcli_path_tail(const char *path) {
+  // A message has 223 bytes. 120 of them name any file in practice, and the last ones tell files
+  // apart.
+  return mcli_path_end(path, 120);
+}
+
 mcl_status mcli_fail(mcl_error *err, mcl_status status, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);

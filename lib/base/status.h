@@ -46,4 +46,9 @@ void mcli_options_init(void *to, size_t struct_size, const void *defaults, size_
 mcl_status mcli_text_out(const char *text, char *buffer, size_t capacity, size_t *wanted,
                          mcl_error *err);
 
+// The last part of a path or name, `room` bytes at most: of one that a file gives, which may be a megabyte.
+const char *mcli_path_end(const char *path, size_t room);
+// The last part of a path that leaves room in a message for what is wrong with it.
+const char *mcli_path_tail(const char *path);
+
 #endif

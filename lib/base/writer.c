@@ -60,7 +60,8 @@ static mcl_status look_at_target(mcli_writer *w, mcl_error *err) {
   if (stat(w->target, &st) != 0)
     return errno == ENOENT ? MCL_OK : mcli_fail_errno(err, "look at", w->path);
   if (!S_ISREG(st.st_mode)) // a device would be replaced by a file
-    return mcli_fail(err, MCL_E_IO, "%s is there and is not a regular file", w->path);
+    return mcli_fail(err, MCL_E_IO, "%s is there and is not a regular file",
+                     mcli_path_tail(w->path));
   w->mode = st.st_mode & 0777;
   return MCL_OK;
 }

@@ -275,7 +275,7 @@ mcl_status mcl_clusterer_load(mcl_context *c, const char *path, mcl_comm *comm, 
   if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
   mcl_status s = mcl_checkpoint_open(c, path, &file, err);
   if (s < 0) return s;
-  s = load(c, file, path, comm, out, err);
+  s = load(c, file, mcli_path_tail(path), comm, out, err);
   mcl_checkpoint_unref(file);
   return s < 0 ? s : mcl_ok(err);
 }

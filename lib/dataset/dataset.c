@@ -258,17 +258,3 @@ mcl_status mcl_dataset_get_report(const mcl_dataset *d, mcl_dataset_report *out,
   mcl_status s = mcli_struct_out(out, &r, sizeof r, "mcl_dataset_report", err);
   return s < 0 ? s : mcl_ok(err);
 }
-
-const char *mcli_path_end(const char *path, size_t room) {
-  size_t n = strlen(path);
-  if (n <= room) return path;
-  path += n - room;
-  while ((*path & 0xC0) == 0x80) path++; // not in the middle of a character of UTF-8
-  return path;
-}
-
-const char *mcli_path_tail(const char *path) {
-  // A message has 223 bytes. 120 of them name any file in practice, and the last ones tell files
-  // apart.
-  return mcli_path_end(path, 120);
-}

@@ -76,9 +76,4 @@ mcl_status mcli_dataset_raw_groups(mcl_dataset *d, int32_t modality, int64_t *ou
 // As kind->row_name, for a wrapper too.
 const char *mcli_dataset_row_name(const mcl_dataset *d, int64_t *row);
 
-// The last part of a path, `room` bytes at most.
-const char *mcli_path_end(const char *path, size_t room);
-// The last part of a path that leaves room in a message for what is wrong with it.
-const char *mcli_path_tail(const char *path);
-
 #endif

@@ -77,7 +77,7 @@ mcl_status mcl_encoder_create_clip(mcl_context *context, const mcl_clip_options 
   if (!context) return mcli_fail(err, MCL_E_INVALID, "context is NULL");
   if (!path) return mcli_fail(err, MCL_E_INVALID, "path is NULL");
   if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
-  mcli_clip c = {.context = context, .path = path, .o = defaults};
+  mcli_clip c = {.context = context, .path = mcli_path_tail(path), .o = defaults};
   mcl_status s = mcli_options_copy(&c.o, sizeof c.o, options, "mcl_clip_options", err);
   if (s == MCL_OK) s = mcli_network_range(c.o.gelu, MCL_GELU, MCL_GELU_QUICK, "gelu", err);
   if (s == MCL_OK) s = mcli_network_range(c.o.locked, 0, 3, "locked", err);

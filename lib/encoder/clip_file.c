@@ -55,12 +55,12 @@ static mcl_status check_kind(const mcli_clip *c, mcl_error *err) {
     if (strncmp(name, "vision_model.", 13) == 0 || strncmp(name, "text_model.", 11) == 0)
       return mcli_fail(err, MCL_E_UNSUPPORTED,
                        "%s has a tensor %s: these are Hugging Face's names, and OpenAI's are read",
-                       c->path, name);
+                       c->path, mcli_path_end(name, 60));
     if (strncmp(name, "visual.layer1.", 14) == 0)
       return mcli_fail(err, MCL_E_UNSUPPORTED,
                        "%s has a tensor %s: its image tower is a ResNet, and vision transformers "
                        "are read",
-                       c->path, name);
+                       c->path, mcli_path_end(name, 60));
   }
   return MCL_OK;
 }
@@ -83,7 +83,7 @@ static mcl_status check_extra(const mcli_clip *c, mcl_error *err) {
   for (int64_t i = 0; (name = mcli_checkpoint_name(c->file, i)); i++)
     if (!is_known(c, name))
       return mcli_fail(err, MCL_E_FORMAT, "%s has a tensor %s that OpenAI's CLIP has not", c->path,
-                       name);
+                       mcli_path_end(name, 60));
   return MCL_OK;
 }
 

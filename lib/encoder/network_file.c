@@ -147,7 +147,7 @@ static mcl_status check_extra(const mcli_network *w, const mcl_checkpoint *f, co
   for (int64_t i = 0; (name = mcli_checkpoint_name(f, i)); i++)
     if (!mcli_network_owns(w, "", name))
       return mcli_fail(err, MCL_E_MISMATCH, "%s has a tensor %s that the network has not", path,
-                       name);
+                       mcli_path_end(name, 60));
   return MCL_OK;
 }
 
@@ -210,8 +210,8 @@ mcl_status mcli_network_load(void *network, const char *path, mcl_error *err) {
   mcl_checkpoint *f = NULL;
   mcli_network_state state = {0};
   mcl_status s = mcl_checkpoint_open(w->context, path, &f, err);
-  if (s == MCL_OK) s = mcli_network_read(w, f, path, "", &state, err);
-  if (s == MCL_OK) s = check_extra(w, f, path, err);
+  if (s == MCL_OK) s = mcli_network_read(w, f, mcli_path_tail(path), "", &state, err);
+  if (s == MCL_OK) s = check_extra(w, f, mcli_path_tail(path), err);
   if (s == MCL_OK) mcli_network_take(w, &state);
   mcli_network_state_free(w, &state);
   mcl_checkpoint_unref(f);

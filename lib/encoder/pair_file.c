@@ -108,7 +108,8 @@ static mcl_status check_names(const mcli_pair *p, const mcl_checkpoint *f, const
   for (int64_t i = 0; (name = mcli_checkpoint_name(f, i)); i++)
     if (!mcli_network_owns(p->own, "", name) && !owns(&p->towers[0], name) &&
         !owns(&p->towers[1], name))
-      return mcli_fail(err, MCL_E_MISMATCH, "%s has a tensor %s that the pair has not", path, name);
+      return mcli_fail(err, MCL_E_MISMATCH, "%s has a tensor %s that the pair has not", path,
+                       mcli_path_end(name, 60));
   return MCL_OK;
 }
 
@@ -152,14 +153,15 @@ static mcl_status load_host(mcl_context *c, const mcl_checkpoint *f, const char 
 // The states of own, image, text, and then the hosts' towers.
 static mcl_status read_all(mcli_pair *p, const mcl_checkpoint *f, const char *path,
                            mcli_network_state states[3], mcl_error *err) {
-  mcl_status s = mcli_network_read(p->own, f, path, "", &states[0], err);
+  mcl_status s = mcli_network_read(p->own, f, mcli_path_tail(path), "", &states[0], err);
   for (int m = 0; s == MCL_OK && m < 2; m++) {
     char prefix[PREFIX_SIZE];
     prefix_of(&p->towers[m], prefix);
     if (p->towers[m].network)
-      s = mcli_network_read(p->towers[m].network, f, path, prefix, &states[1 + m], err);
+      s = mcli_network_read(p->towers[m].network, f, mcli_path_tail(path), prefix, &states[1 + m],
+                            err);
   }
-  if (s == MCL_OK) s = check_names(p, f, path, err);
+  if (s == MCL_OK) s = check_names(p, f, mcli_path_tail(path), err);
   for (int m = 0; s == MCL_OK && m < 2; m++)
     if (!p->towers[m].network && !is_left_out(&p->towers[m]))
       s = load_host(p->context, f, path, &p->towers[m], err);

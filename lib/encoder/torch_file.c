@@ -179,7 +179,7 @@ static mcl_status check_extra(const reading *r, mcl_error *err) {
   for (int64_t i = 0; (name = mcli_checkpoint_name(r->f, i)); i++)
     if (!is_known(r, name))
       return mcli_fail(err, MCL_E_MISMATCH, "%s has a tensor %s that the network has not", r->path,
-                       name);
+                       mcli_path_end(name, 60));
   return MCL_OK;
 }
 
@@ -258,7 +258,7 @@ static mcl_status load(mcli_network *w, const char *path, mcl_error *err) {
   mcl_status s = mcl_checkpoint_open(w->context, path, &f, err);
   if (s == MCL_OK) s = mcli_network_state_new(w, &state, err);
   if (s == MCL_OK) {
-    reading r = {.w = w, .f = f, .path = path, .values = state.blocks[0]};
+    reading r = {.w = w, .f = f, .path = mcli_path_tail(path), .values = state.blocks[0]};
     memcpy(r.values, p->values, (size_t)p->n * sizeof *r.values);
     r.has_head = has_head(&r);
     for (int32_t i = 0; s == MCL_OK && i < p->n_tensors; i++) s = read_tensor(&r, i, err);

@@ -380,10 +380,10 @@ static mcl_status resume(mcl_multistage *l, const char *directory, const char *p
   o.embedding_directory = l->embedding_directory;
   o.save_directory = l->save_directory;
   mcl_status s = mcl_checkpoint_open(l->context, path, &k, err);
-  if (s == MCL_OK) s = check_facts(l, k, path, err);
-  if (s == MCL_OK) s = read_place(l, k, path, place, err);
+  if (s == MCL_OK) s = check_facts(l, k, mcli_path_tail(path), err);
+  if (s == MCL_OK) s = read_place(l, k, mcli_path_tail(path), place, err);
   if (s == MCL_OK) s = mcl_multistage_create(l->context, &o, l->rows, l->comm, &fresh, err);
-  if (s == MCL_OK) s = read_results(fresh, k, path, place, err);
+  if (s == MCL_OK) s = read_results(fresh, k, mcli_path_tail(path), place, err);
   if (s == MCL_OK && !(fresh->resume_directory = mcli_strdup(l->context, directory)))
     s = mcli_nomem(err, "a path");
   mcl_checkpoint_unref(k);

@@ -98,7 +98,7 @@ static mcl_status find(const mcl_checkpoint *k, const char *name, const mcli_ten
   if (!t) return mcli_fail(err, MCL_E_NOT_FOUND, "%s has no tensor %s", k->reader.path, name);
   if (!t->dtype)
     return mcli_fail(err, MCL_E_UNSUPPORTED, "%s: tensor %s is of type %s, which is not read here",
-                     k->reader.path, name, t->type);
+                     k->reader.path, name, mcli_path_end(t->type, 20));
   if (t->ndim > 4)
     return mcli_fail(err, MCL_E_UNSUPPORTED, "%s: tensor %s has %d dimensions, at most 4 are read",
                      k->reader.path, name, (int)t->ndim);

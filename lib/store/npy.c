@@ -139,7 +139,7 @@ mcl_status mcl_npy_open(mcl_context *c, const char *path, mcl_npy **out, mcl_err
   if (s != MCL_OK) return s;
   mcl_npy *f = NULL;
   if (!mcli_dtype_is_float(h.dtype))
-    s = mcli_fail(err, MCL_E_UNSUPPORTED, "%s holds integers, not floats", path);
+    s = mcli_fail(err, MCL_E_UNSUPPORTED, "%s holds integers, not floats", reader.path);
   else if (!(f = npy_new(c)))
     s = mcli_nomem(err, "a .npy file");
   if (s < 0) {
@@ -194,7 +194,7 @@ mcl_status mcli_npy_load_i32(mcl_context *c, const char *path, int32_t **values,
   int32_t *buffer = NULL;
   int64_t n = h.shape[0] * h.shape[1];
   if (h.dtype != MCL_I32)
-    s = mcli_fail(err, MCL_E_UNSUPPORTED, "%s does not hold int32", path);
+    s = mcli_fail(err, MCL_E_UNSUPPORTED, "%s does not hold int32", r.path);
   else if (!(buffer = MCLI_NEW(c, int32_t, n)))
     s = mcli_nomem(err, "a .npy file's numbers");
   else

@@ -18,6 +18,9 @@
 // More dimensions than any framework has, as in numpy.
 enum { MOST_DIMENSIONS = 32 };
 
+// Bytes of a name that a message has: a name may have a megabyte, and the reason stands behind it.
+enum { MOST_NAME = 60 };
+
 typedef struct reading {
   mcl_context *context;
   const char *path;
@@ -87,7 +90,8 @@ static void read_fields(mcli_json *j, mcli_tensor *t, int *overflow) {
 }
 
 static mcl_status fail_tensor(const reading *r, const char *name, const char *what) {
-  return mcli_fail(r->err, MCL_E_FORMAT, "%s is damaged: tensor %s %s", r->path, name, what);
+  return mcli_fail(r->err, MCL_E_FORMAT, "%s is damaged: tensor %s %s", r->path,
+                   mcli_path_end(name, MOST_NAME), what);
 }
 
 static mcl_status read_tensor(reading *r, const char *name) {
@@ -98,7 +102,7 @@ static mcl_status read_tensor(reading *r, const char *name) {
   if (r->json.problem) // where the text was spoilt the name is still whole
     return mcli_fail(r->err, MCL_E_FORMAT,
                      "%s is damaged: %s, in tensor %s at byte %lld of the header", r->path,
-                     r->json.problem, name, (long long)r->json.place);
+                     r->json.problem, mcli_path_end(name, MOST_NAME), (long long)r->json.place);
   t.dtype = dtype_of(t.type);
   if (t.begin > t.end || t.end > r->bytes)
     return fail_tensor(r, name, "lies outside the file");                     // (3)
@@ -198,7 +202,7 @@ static mcl_status check_names(const reading *r) {
   for (int64_t i = 1; i < t->n_meta; i++)
     if (by_key(t->meta + i - 1, t->meta + i) == 0)
       return mcli_fail(r->err, MCL_E_FORMAT, "%s is damaged: key %s stands there twice", r->path,
-                       t->meta[i].key);
+                       mcli_path_end(t->meta[i].key, MOST_NAME));
   return MCL_OK;
 }
 
