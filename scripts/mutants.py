@@ -368,15 +368,31 @@ class Worker:
                     if f.read() == content:
                         continue
             os.makedirs(os.path.dirname(target), exist_ok=True)
+            if os.path.exists(target):
+                os.unlink(target)
             shutil.copy(source, target)
         self.names = [n for n in names.decode().split("\0") if os.path.isfile(os.path.join(self.top, n))]
+
+    def clone(self, first):
+        """The tree and the build of another worker, by links; all commands are relative to it."""
+        shutil.rmtree(self.top, ignore_errors=True)
+        must(["cp", "-al", first.top, self.top], TOP)
+        shutil.rmtree(os.path.join(self.build, "scratch"), ignore_errors=True)
+        for name in os.listdir(self.build):
+            if name.startswith(("mutant", "plain.o")):
+                os.unlink(os.path.join(self.build, name))
+        self.commands, self.links, self.names = first.commands, first.links, first.names
+        self.set_environment()
 
     def prepare(self, programs):
         self.copy()
         if not os.path.isfile(os.path.join(self.build, "build.ninja")):
             must(["meson", "setup", self.build, "-Dmpi=disabled", "-Dexamples=false", "-Dbenchmarks=false",
                   "-Db_sanitize=address", "-Db_lundef=false", "-Doptimization=1", "-Ddebug=false"], self.top)
-        must(["ninja", "-j1"] + [f"tests/{p}" for p in programs], self.build)
+        must(["ninja", "-j2"] + [f"tests/{p}" for p in programs], self.build)
+        self.read_commands(programs)
+
+    def read_commands(self, programs):
         with open(os.path.join(self.build, "compile_commands.json"), encoding="utf-8") as f:
             for entry in json.load(f):
                 path = os.path.relpath(os.path.join(entry["directory"], entry["file"]), self.top)
@@ -384,6 +400,9 @@ class Worker:
         for p in programs:
             lines = must(["ninja", "-t", "commands", "-s", f"tests/{p}"], self.build).strip().split("\n")
             self.links[p] = shlex.split(lines[-1])
+        self.set_environment()
+
+    def set_environment(self):
         self.env = dict(os.environ, MCL_TESTS=os.path.join(self.top, "tests"), CK_FORK="no", CK_DEFAULT_TIMEOUT="300",
                         MCL_SCRATCH=os.path.join(self.build, "scratch"), ASAN_OPTIONS="detect_leaks=1:hard_rss_limit_mb=3000")
 
@@ -422,8 +441,11 @@ class Worker:
             return f.read()
 
     def write(self, file, text):
-        with open(os.path.join(self.top, file), "w", encoding="utf-8") as f:
+        """A file of its own: what was there may be another worker's too."""
+        path = os.path.join(self.top, file)
+        with open(path + ".new", "w", encoding="utf-8") as f:
             f.write(text)
+        os.replace(path + ".new", path)
 
     def link(self, program, object_file):
         command = list(self.links[program])
@@ -496,8 +518,9 @@ def main():
     samples.append(Sample(by_hand, len(by_hand)))
     programs = list(dict.fromkeys(p for f in files for p in group_of(f)[1]))
     workers = [Worker(i) for i in range(o.workers)]
-    for w in workers:
-        w.prepare(programs)
+    workers[0].prepare(programs)
+    for w in workers[1:]:
+        w.clone(workers[0])
     seconds = Seconds(workers[0])
     judged, lock, before = [], threading.Lock(), Judged()
 
