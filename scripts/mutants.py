@@ -34,58 +34,59 @@ WORK = os.path.join(TOP, "build", "mutants")
 WANTED = 0.90
 
 # Group -> files -> programs, in the order of likelihood. A name that ends in / stands for the files of a folder that
-# have no entry of their own.
+# have no entry of their own. A program's argument stands behind a colon, % for the folder of tests.
 TESTS = {
     "sampler": {
-        "lib/sampler/permutation.c": "test_permutation test_batches",
-        "lib/sampler/split.c": "test_split test_batches test_sampler",
-        "lib/sampler/plan.c": "test_batches test_sampler test_split test_cells",
-        "lib/sampler/sampler.c": "test_sampler test_batches test_cells test_split",
-        "lib/sampler/": "test_cells test_sampler test_batches test_split",
+        "lib/sampler/permutation.c": "test_permutation test_batches exhaustion/exhaustion:sampler",
+        "lib/sampler/split.c": "test_split test_batches test_sampler exhaustion/exhaustion:sampler",
+        "lib/sampler/plan.c": "test_batches test_sampler test_split test_cells exhaustion/exhaustion:sampler",
+        "lib/sampler/sampler.c": "test_sampler test_batches test_cells test_split exhaustion/exhaustion:sampler",
+        "lib/sampler/": "test_cells test_sampler test_batches test_split exhaustion/exhaustion:sampler",
         "lib/multistage/cells.c": "test_pull test_advice test_told",
         "lib/multistage/multistage.c": "test_pull test_advice test_run test_run_pair",
     },
     "checkpoint and parsers": {
-        "lib/base/file.c": "test_file test_dataset_idx test_checkpoint",
-        "lib/base/writer.c": "test_file test_checkpoint",
-        "lib/base/directory.c": "test_file test_dataset_folder test_run",
-        "lib/store/npy.c": "test_npy test_rows_read test_tokenizer_file",
-        "lib/store/npy_header.c": "test_npy",
-        "lib/store/json.c": "test_json test_checkpoint",
-        "lib/store/copy.c": "test_copy test_checkpoint",
-        "lib/store/rows.c": "test_rows_read test_npy",
-        "lib/store/": "test_checkpoint test_json test_npy",
-        "lib/image/png.c": "test_png",
-        "lib/image/jpeg.c": "test_jpeg",
+        "lib/base/file.c": "test_file test_dataset_idx test_checkpoint exhaustion/exhaustion:store",
+        "lib/base/writer.c": "test_file test_checkpoint exhaustion/exhaustion:store",
+        "lib/base/directory.c": "test_file test_dataset_folder test_run exhaustion/exhaustion:store",
+        "lib/store/npy.c": "test_npy test_rows_read test_tokenizer_file exhaustion/exhaustion:store",
+        "lib/store/npy_header.c": "test_npy exhaustion/exhaustion:store",
+        "lib/store/json.c": "test_json test_checkpoint exhaustion/exhaustion:store",
+        "lib/store/copy.c": "test_copy test_checkpoint exhaustion/exhaustion:store",
+        "lib/store/rows.c": "test_rows_read test_npy exhaustion/exhaustion:store",
+        "lib/store/": "test_checkpoint test_json test_npy exhaustion/exhaustion:store",
+        "lib/image/png.c": "test_png exhaustion/exhaustion:image fuzz/fuzz_png:%/fuzz/png/corpus",
+        "lib/image/jpeg.c": "test_jpeg exhaustion/exhaustion:image fuzz/fuzz_jpeg:%/fuzz/jpeg/corpus",
         "lib/image/exif.c": "test_exif",
-        "lib/image/image.c": "test_png test_jpeg test_resize",
-        "lib/dataset/idx.c": "test_dataset_idx",
-        "lib/dataset/table.c": "test_dataset_pairs test_questions",
-        "lib/dataset/pairs_file.c": "test_dataset_pairs test_questions",
-        "lib/dataset/tokenizer_file.c": "test_tokenizer_file test_tokenizer",
-        "lib/dataset/vocabulary.c": "test_tokenizer test_tokenizer_file",
-        "lib/dataset/walk.c": "test_dataset_folder",
-        "lib/dataset/files.c": "test_dataset_folder test_dataset_pairs",
-        "lib/dataset/folder.c": "test_dataset_folder",
+        "lib/image/image.c": "test_png test_jpeg test_resize exhaustion/exhaustion:image",
+        "lib/dataset/idx.c": "test_dataset_idx exhaustion/exhaustion:dataset fuzz/fuzz_idx:%/fuzz/idx/corpus",
+        "lib/dataset/table.c": "test_dataset_pairs test_questions exhaustion/exhaustion:dataset",
+        "lib/dataset/pairs_file.c": "test_dataset_pairs test_questions exhaustion/exhaustion:dataset",
+        "lib/dataset/tokenizer_file.c": "test_tokenizer_file test_tokenizer exhaustion/exhaustion:text",
+        "lib/dataset/vocabulary.c": "test_tokenizer test_tokenizer_file exhaustion/exhaustion:text",
+        "lib/dataset/walk.c": "test_dataset_folder exhaustion/exhaustion:dataset",
+        "lib/dataset/files.c": "test_dataset_folder test_dataset_pairs exhaustion/exhaustion:dataset",
+        "lib/dataset/folder.c": "test_dataset_folder exhaustion/exhaustion:dataset",
     },
     "k-means": {
-        "lib/clusterer/assign.c": "test_assign test_kmeans",
-        "lib/clusterer/bounds.c": "test_bounds test_kmeans",
-        "lib/clusterer/feed.c": "test_feed test_large_rows",
-        "lib/clusterer/host.c": "test_host_clusterer",
-        "lib/clusterer/saved.c": "test_saved_clusterer",
-        "lib/clusterer/tree.c": "test_tree test_ranks",
-        "lib/clusterer/sweep.c": "test_large_rows test_feed test_clusterer test_ranks",
-        "lib/clusterer/": "test_kmeans test_kmeans_edges test_clusterer test_bounds test_large_rows test_ranks",
+        "lib/clusterer/assign.c": "test_assign test_kmeans exhaustion/exhaustion:clusterer",
+        "lib/clusterer/bounds.c": "test_bounds test_kmeans exhaustion/exhaustion:clusterer",
+        "lib/clusterer/feed.c": "test_feed test_large_rows exhaustion/exhaustion:clusterer",
+        "lib/clusterer/host.c": "test_host_clusterer exhaustion/exhaustion:clusterer",
+        "lib/clusterer/saved.c": "test_saved_clusterer exhaustion/exhaustion:clusterer",
+        "lib/clusterer/tree.c": "test_tree test_ranks exhaustion/exhaustion:clusterer",
+        "lib/clusterer/sweep.c": 
+            "test_large_rows test_feed test_clusterer test_ranks exhaustion/exhaustion:clusterer",
+        "lib/clusterer/": 
+            "test_kmeans test_kmeans_edges test_clusterer test_bounds test_large_rows test_ranks "
+            "exhaustion/exhaustion:clusterer",
     },
     "losses": {
-        "lib/loss/": "test_golden_loss test_loss test_loss_inputs test_loss_anchors",
+        "lib/loss/": "test_golden_loss test_loss test_loss_inputs test_loss_anchors exhaustion/exhaustion:loss",
     },
 }
 # Of these only what is written by hand: they belong to no group as a whole.
 ONLY_WRITTEN = ["lib/multistage/multistage.c"]
-# Programs of whole folders, after the file's own, where the tree has them.
-EVERYWHERE = []
 
 
 # ---- C text -----------------------------------------------------------------------------------------------------------
@@ -255,7 +256,7 @@ def group_of(file):
     for group, files in TESTS.items():
         for name in (file, os.path.dirname(file) + "/"):
             if name in files:
-                return group, files[name].split() + EVERYWHERE
+                return group, files[name].split()
     raise SystemExit(f"no tests are named for {file}")
 
 
@@ -321,6 +322,10 @@ class Seconds:
                 with open(self.path, "w", encoding="utf-8") as f:
                     json.dump(self.known, f)
             return self.known[program]
+
+
+def target_of(program):
+    return "tests/" + program.split(":")[0]
 
 
 class Judged:
@@ -389,7 +394,7 @@ class Worker:
         if not os.path.isfile(os.path.join(self.build, "build.ninja")):
             must(["meson", "setup", self.build, "-Dmpi=disabled", "-Dexamples=false", "-Dbenchmarks=false",
                   "-Db_sanitize=address", "-Db_lundef=false", "-Doptimization=1", "-Ddebug=false"], self.top)
-        must(["ninja", "-j2"] + [f"tests/{p}" for p in programs], self.build)
+        must(["ninja", "-j2"] + sorted({target_of(p) for p in programs}), self.build)
         self.read_commands(programs)
 
     def read_commands(self, programs):
@@ -398,12 +403,13 @@ class Worker:
                 path = os.path.relpath(os.path.join(entry["directory"], entry["file"]), self.top)
                 self.commands.setdefault(path, shlex.split(entry["command"]))
         for p in programs:
-            lines = must(["ninja", "-t", "commands", "-s", f"tests/{p}"], self.build).strip().split("\n")
+            lines = must(["ninja", "-t", "commands", "-s", target_of(p)], self.build).strip().split("\n")
             self.links[p] = shlex.split(lines[-1])
         self.set_environment()
 
     def set_environment(self):
-        self.env = dict(os.environ, MCL_TESTS=os.path.join(self.top, "tests"), CK_FORK="no", CK_DEFAULT_TIMEOUT="300",
+        self.env = dict(os.environ, MCL_TESTS=os.path.join(self.top, "tests"),
+                        MCL_MAP=os.path.join(self.top, "lib/libmcl.map"), CK_FORK="no", CK_DEFAULT_TIMEOUT="300",
                         MCL_SCRATCH=os.path.join(self.build, "scratch"), ASAN_OPTIONS="detect_leaks=1:hard_rss_limit_mb=3000")
 
     def compile_digest(self):
@@ -418,7 +424,8 @@ class Worker:
     def measure(self, program):
         """The seconds of a processor that it takes without a mutant."""
         shown = 'code=0; "$@" || code=$?; times; exit $code'
-        code, output = run(["sh", "-c", shown, "sh", os.path.join(self.build, "tests", program)], self.build, 900, self.env)
+        code, output = run(["sh", "-c", shown, "sh", os.path.join(self.build, target_of(program))] + self.arguments(program),
+                           self.build, 900, self.env)
         if code != 0:
             raise SystemExit(f"{program} fails without a mutant:\n{output[-3000:]}")
         minutes = re.findall(r"(\d+)m([\d.]+)s", output.strip().split("\n")[-1])
@@ -447,9 +454,12 @@ class Worker:
             f.write(text)
         os.replace(path + ".new", path)
 
+    def arguments(self, program):
+        return [x.replace("%", os.path.join(self.top, "tests")) for x in program.split(":")[1:]]
+
     def link(self, program, object_file):
         command = list(self.links[program])
-        target = os.path.join(self.build, "mutant-" + program)
+        target = os.path.join(self.build, "mutant-" + os.path.basename(target_of(program)))
         command[command.index("-o") + 1] = target
         first = next(i for i, x in enumerate(command) if x.endswith(".o"))
         command.insert(first, object_file) # before libmcl.a, whose member is then not wanted
@@ -463,7 +473,7 @@ class Worker:
             m.state = "survived" if mutant else "does not compile"
             for p in group_of(m.file)[1] if mutant else []:
                 # Twice as long as without; the processor's time, whatever else the machine does.
-                code, _ = run([self.link(p, mutant)], self.build, int(3 + 2 * self.seconds.of(p)), self.env)
+                code, _ = run([self.link(p, mutant)] + self.arguments(p), self.build, int(3 + 2 * self.seconds.of(p)), self.env)
                 if code != 0:
                     m.state, m.by = "caught", p + (" (time)" if code is None else "")
                     return
