@@ -122,7 +122,7 @@ mcl_status mcl_clusterer_create_host(mcl_context *c, const mcl_host_clusterer *h
                   : !out ? "out is NULL"
                          : "mcl_host_clusterer needs both fit and assign");
   if (s == MCL_OK && !(h = MCLI_NEW(c, host_clusterer, 1))) s = mcli_nomem(err, "a clusterer");
-  if (s < 0) {
+  if (s != MCL_OK) {
     if (table.destroy) table.destroy(table.user);
     return s;
   }

@@ -71,11 +71,13 @@ static mcl_status place_of(const mcl_multistage *l, const char *name, char **pat
   int stage, epoch;
   int64_t step;
   *path = NULL;
+  // NOLINTNEXTLINE(cert-err34-c): numbers out of range do not make the same name again
   if (sscanf(name, "stage-%d-epoch-%d-step-%" SCNd64, &stage, &epoch, &step) != 3 || epoch < 0)
     return MCL_OK;
   *path = mcli_encoder_path(l->context, l->save_directory, stage, epoch, step);
   if (!*path) return mcli_nomem(err, "a path");
-  if (strcmp(*path + strlen(*path) - strlen(name), name) == 0) return MCL_OK;
+  size_t n = strlen(*path), m = strlen(name); // m > n: it goes on for long behind its numbers
+  if (m <= n && strcmp(*path + n - m, name) == 0) return MCL_OK;
   mcli_free(l->context, *path);
   *path = NULL;
   return MCL_OK;

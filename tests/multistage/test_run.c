@@ -251,6 +251,28 @@ START_TEST(a_run_killed_in_mid_stage_resumes_to_the_same_bits) {
 }
 END_TEST
 
+// Encoders within a stage are removed by their names; whoever has named a file nearly so keeps it.
+START_TEST(a_hosts_own_files_in_the_folder_of_saves_stay) {
+  const char *directory = test_directory("own");
+  char path[3][512], tail[240];
+  memset(tail, 'x', sizeof tail - 1);
+  tail[sizeof tail - 1] = 0;
+  snprintf(path[0], sizeof path[0], "%s/stage-0-epoch-0-step-3.backup", directory);
+  snprintf(path[1], sizeof path[1], "%s/stage-0-epoch-99999999999999999999-step-3.safetensors",
+           directory);
+  snprintf(path[2], sizeof path[2], "%s/stage-0-epoch-0-step-3%.220s", directory, tail);
+  for (int i = 0; i < 3; i++) {
+    FILE *f = fopen(path[i], "w");
+    ck_assert(f && fclose(f) == 0);
+  }
+  job j;
+  start(&j, 1, directory, 1);
+  CHECK_OK(run(&j));
+  for (int i = 0; i < 3; i++) ck_assert_msg(access(path[i], F_OK) == 0, "%s", path[i]);
+  stop(&j);
+}
+END_TEST
+
 START_TEST(a_finished_run_is_resumed_whole_and_can_be_made_longer) {
   static outcome whole, again;
   const char *directory = test_directory("finished");
@@ -583,6 +605,7 @@ RUN_TESTS("multistage", stage_s_is_weighted_by_growth_to_the_s_by_default_2,
           training_lowers_the_loss_and_every_row_is_seen,
           a_cancelled_run_goes_on_as_if_it_never_stopped,
           a_run_killed_in_mid_stage_resumes_to_the_same_bits,
+          a_hosts_own_files_in_the_folder_of_saves_stay,
           a_finished_run_is_resumed_whole_and_can_be_made_longer,
           saved_state_of_another_run_is_refused_and_the_loop_stays_as_it_was,
           a_saved_run_states_its_numbers_alike_in_every_locale,
