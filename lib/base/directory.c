@@ -2,9 +2,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -42,31 +45,35 @@ int mcli_directory_flush(int fd) {
   return errno == EINVAL || errno == EROFS || errno == ENOTSUP ? 0 : -1;
 }
 
+mcl_status mcli_directory_sync(const char *path, mcl_error *err) {
+  int fd;
+  mcl_status s = mcli_directory_open(path, &fd, err);
+  if (s == MCL_OK && mcli_directory_flush(fd) != 0) s = mcli_fail_errno(err, "flush", path);
+  if (fd >= 0) close(fd);
+  return s;
+}
+
 // A directory that has just been made may be lost with the power too, and all in it.
 static mcl_status flush_parent_of(mcl_context *c, const char *path, mcl_error *err) {
-  int fd;
   char *parent = mcli_path_parent(c, path);
   if (!parent) return mcli_nomem(err, "a path");
-  mcl_status s = mcli_directory_open(parent, &fd, err);
-  if (s == MCL_OK && mcli_directory_flush(fd) != 0) s = mcli_fail_errno(err, "flush", parent);
-  if (fd >= 0) close(fd);
+  mcl_status s = mcli_directory_sync(parent, err);
   mcli_free(c, parent);
   return s;
 }
 
 static mcl_status make_one(mcl_context *c, const char *path, mcl_error *err) {
   int code, there;
+  mcl_status s = mcli_directory_is(path, &there, err);
+  if (s < 0 || there) return s;
   do code = mkdir(path, 0777);
   while (code != 0 && errno == EINTR);
   if (code == 0) return flush_parent_of(c, path, err);
-  if (errno == EEXIST) return MCL_OK; // what it is shows at the end
-  // EROFS and the like may be said of a directory that is there.
-  mcl_status s = mcli_fail_errno(err, "create", path);
-  mcl_error ignored;
-  return mcli_directory_is(path, &there, &ignored) == MCL_OK && there ? MCL_OK : s;
+  // Another has made it meanwhile; or something else is there, which shows at the end.
+  return errno == EEXIST ? MCL_OK : mcli_fail_errno(err, "create", path);
 }
 
-mcl_status mcli_directory_make(mcl_context *c, const char *path, mcl_error *err) {
+static mcl_status make_all(mcl_context *c, const char *path, mcl_error *err) {
   int there = 0;
   char *prefix = mcli_strdup(c, path);
   if (!prefix) return mcli_nomem(err, "a path");
@@ -79,11 +86,17 @@ mcl_status mcli_directory_make(mcl_context *c, const char *path, mcl_error *err)
     *p = was;
     if (was == 0) break;
   }
-  if (s == MCL_OK) s = mcli_directory_is(path, &there, err);
-  if (s == MCL_OK && !there)
-    s = mcli_fail(err, MCL_E_IO, "%s is not a directory", mcli_path_tail(path));
   mcli_free(c, prefix);
-  return s;
+  if (s == MCL_OK) s = mcli_directory_is(path, &there, err);
+  return s == MCL_OK && !there
+             ? mcli_fail(err, MCL_E_IO, "%s is not a directory", mcli_path_tail(path))
+             : s;
+}
+
+mcl_status mcli_directory_make(mcl_context *c, const char *path, mcl_error *err) {
+  int there;
+  mcl_status s = mcli_directory_is(path, &there, err);
+  return s < 0 || there ? s : make_all(c, path, err);
 }
 
 // None of these says that the disk could not be asked. Links may lead nowhere, or in circles.
@@ -109,6 +122,11 @@ int mcli_file_may_have(const char *path, int64_t bytes) {
   return S_ISREG(st.st_mode) && (int64_t)st.st_size >= bytes;
 }
 
+void mcli_file_take_mode(const char *path, const char *like) {
+  struct stat st;
+  if (stat(like, &st) == 0) (void)!chmod(path, st.st_mode & 0777);
+}
+
 mcl_status mcli_file_remove(const char *path, mcl_error *err) {
   int code;
   do code = unlink(path);
@@ -116,7 +134,45 @@ mcl_status mcli_file_remove(const char *path, mcl_error *err) {
   return code == 0 || errno == ENOENT ? MCL_OK : mcli_fail_errno(err, "remove", path);
 }
 
-// ---- listing ---------------------------------------------------------------------------------------
+mcl_status mcli_file_move(const char *from, const char *to, mcl_error *err) {
+  int code, again = 0;
+  while ((code = rename(from, to)) != 0 && errno == EINTR) again = 1;
+  // Carried out before, and only the answer was lost.
+  if (code != 0 && again && errno == ENOENT && mcli_file_exists(to)) code = 0;
+  return code == 0 ? MCL_OK : mcli_fail_errno(err, "rename", from);
+}
+
+// ---- locks -----------------------------------------------------------------------------------------
+
+// A save holds it for the time of a flush or a few. A minute is more than any of them takes, and little enough for who
+// waits in vain, for a process that was stopped.
+enum { LOCK_TRIES = 12000, LOCK_PAUSE_NS = 5000000 };
+
+mcl_status mcli_directory_lock(const char *path, int *lock, mcl_error *err) {
+  mcl_status s = mcli_directory_open(path, lock, err);
+  if (s < 0 || *lock < 0) return s;
+  for (int i = 0; i < LOCK_TRIES; i++) {
+    if (flock(*lock, LOCK_EX | LOCK_NB) == 0) return MCL_OK;
+    if (errno == EINTR) continue;
+    if (errno != EWOULDBLOCK) break;
+    nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE_NS}, NULL);
+  }
+  // No locks here, a system that keeps none of directories, or somebody who never lets go.
+  if (errno == EWOULDBLOCK)
+    s = mcli_fail(err, MCL_E_IO, "another save has held %s for a minute", path);
+  else if (errno == EIO)
+    s = mcli_fail_errno(err, "lock", path);
+  close(*lock);
+  *lock = -1;
+  return s;
+}
+
+void mcli_directory_unlock(int lock) {
+  if (lock < 0) return;
+  // In so many words: a process that was forked meanwhile holds it too, without knowing.
+  (void)!flock(lock, LOCK_UN);
+  close(lock);
+}
 
 char *mcli_path_join(mcl_context *c, const char *directory, const char *name) {
   size_t n = strlen(directory), m = strlen(name);
@@ -135,6 +191,8 @@ mcl_status mcli_directory_identity(const char *path, uint64_t identity[2], mcl_e
   identity[1] = (uint64_t)st.st_ino;
   return MCL_OK;
 }
+
+// ---- listing ---------------------------------------------------------------------------------------
 
 static int by_name(const void *a, const void *b) {
   return strcmp(((const mcli_entry *)a)->name, ((const mcli_entry *)b)->name);

@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/rng.h"
+
 mcl_status mcli_fail_errno(mcl_error *err, const char *verb, const char *path) {
   int code = errno;
   char why[128];
@@ -98,6 +100,55 @@ mcl_status mcli_file_read_all(mcl_context *c, const char *path, int64_t limit,
     buffer = NULL;
   }
   mcli_free(c, buffer);
+  mcli_reader_close(&r);
+  return s;
+}
+
+static mcli_identity identity_of(const struct stat *st) {
+  return (mcli_identity){(uint64_t)st->st_dev, (uint64_t)st->st_ino, (uint64_t)st->st_size,
+                         (uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec};
+}
+
+int mcli_file_identify(const char *path, mcli_identity *identity) {
+  struct stat st;
+  if (stat(path, &st) != 0) return 0;
+  *identity = identity_of(&st);
+  return 1;
+}
+
+int mcli_file_is(const char *path, const mcli_identity *wanted) {
+  mcli_identity is;
+  return mcli_file_identify(path, &is) && memcmp(&is, wanted, sizeof is) == 0;
+}
+
+// Bytes hashed at a time: a second-level cache.
+enum { HASH_BYTES = 256 * 1024 };
+
+static mcl_status hash_all(const mcli_reader *r, unsigned char *block, uint64_t *hash,
+                           mcl_error *err) {
+  mcl_status s = MCL_OK;
+  *hash = 0;
+  for (int64_t at = 0; s == MCL_OK && at < r->size; at += HASH_BYTES) {
+    int64_t n = r->size - at < HASH_BYTES ? r->size - at : HASH_BYTES;
+    s = mcli_reader_at(r, at, block, n, err);
+    if (s == MCL_OK) *hash = mcli_hash(block, (uint64_t)n, *hash);
+  }
+  if (*hash == 0) *hash = 1; // 0 is none
+  return s;
+}
+
+mcl_status mcli_file_hash(mcl_context *c, const char *path, int flush, uint64_t *hash,
+                          mcli_identity *identity, mcl_error *err) {
+  mcli_reader r;
+  struct stat st;
+  mcl_status s = mcli_reader_open(c, path, &r, err);
+  if (s < 0) return s;
+  unsigned char *block = mcli_alloc(c, HASH_BYTES, 1);
+  s = block ? hash_all(&r, block, hash, err) : mcli_nomem(err, "a file's bytes");
+  if (s == MCL_OK && flush && mcli_flush(r.fd) != 0) s = mcli_fail_errno(err, "write", path);
+  if (s == MCL_OK && identity && fstat(r.fd, &st) != 0) s = mcli_fail_errno(err, "read", path);
+  if (s == MCL_OK && identity) *identity = identity_of(&st);
+  mcli_free(c, block);
   mcli_reader_close(&r);
   return s;
 }

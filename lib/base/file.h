@@ -35,6 +35,7 @@ void mcli_reader_close(mcli_reader *r); // fine when never opened but zeroed wit
 // MCL_E_IO before anything is written.
 typedef struct mcli_writer {
   int fd, mode; // mode: -1: there is no file yet
+  int placed;   // after commit: the new file is there, whatever came back
   char *path;   // as given
   char *target; // behind links
   char *parent; // the directory of the target
@@ -53,19 +54,39 @@ void mcli_writer_abort(mcli_writer *w); // fine after commit, and when zeroed wi
 
 mcl_status mcli_file_write_all(mcl_context *c, const char *path, const void *bytes, int64_t n,
                                mcl_error *err);
+// Writes what is at `from` to `to`, whole or not at all.
+mcl_status mcli_file_copy(mcl_context *c, const char *from, const char *to, mcl_error *err);
 mcl_status mcli_directory_make(mcl_context *c, const char *path,
                                mcl_error *err); // parents too; fine when it is there
 int mcli_file_exists(const char *path);
 // 0: it is known to have fewer bytes, to be no regular file, or not to be there.
 int mcli_file_may_have(const char *path, int64_t bytes);
+// Gives `path` the permissions of `like`, where there is such a file.
+void mcli_file_take_mode(const char *path, const char *like);
 // Whether there is a directory, or a link to one. MCL_E_IO: nobody can tell.
 mcl_status mcli_directory_is(const char *path, int *answer, mcl_error *err);
 mcl_status mcli_file_remove(const char *path, mcl_error *err); // fine when it is not there
+// Renames within a file system, over what is there; nothing is flushed.
+mcl_status mcli_file_move(const char *from, const char *to, mcl_error *err);
+
+// Which file it is, as far as can be told from outside: it is another when it has been replaced.
+typedef struct mcli_identity {
+  uint64_t device, number, size, seconds, nanoseconds;
+} mcli_identity;
+int mcli_file_identify(const char *path, mcli_identity *identity); // 0: there is none
+int mcli_file_is(const char *path, const mcli_identity *identity);
+// A hash of all bytes; `flush`: puts them on the disk too. `identity` may be NULL.
+mcl_status mcli_file_hash(mcl_context *c, const char *path, int flush, uint64_t *hash,
+                          mcli_identity *identity, mcl_error *err);
 
 // A directory, for its flush; -1 where it may not be opened, and nothing can be flushed.
 mcl_status mcli_directory_open(const char *path, int *fd, mcl_error *err);
 int mcli_directory_flush(int fd); // 0, or -1 and errno
 int mcli_flush(int fd);
+mcl_status mcli_directory_sync(const char *path, mcl_error *err); // opens and flushes it
+// Waits until nobody else holds it, a minute at most; -1 where the file system has no locks, and nothing is locked.
+mcl_status mcli_directory_lock(const char *path, int *lock, mcl_error *err);
+void mcli_directory_unlock(int lock); // fine for -1
 
 // What open and fsync do, again after EINTR; the message of a call that failed, by errno: "cannot VERB PATH: why".
 int mcli_open(const char *path, int flags, mode_t mode);

@@ -197,6 +197,7 @@ static mcl_status commit(mcli_writer *w, int directory, mcl_error *err) {
   if (put_in_place(w) != 0) return mcli_fail_errno(err, "rename", w->path);
   mcli_free(w->context, w->temporary);
   w->temporary = NULL;
+  w->placed = 1;
   if (mcli_directory_flush(directory) == 0) return MCL_OK;
   // The new file is whole and in its place; whoever would now remove what it replaces must not.
   return mcli_fail_errno(err, "flush the directory of", w->path);
@@ -208,7 +209,9 @@ mcl_status mcli_writer_commit(mcli_writer *w, mcl_error *err) {
   mcl_status s = mcli_directory_open(w->parent, &directory, err);
   if (s == MCL_OK) s = commit(w, directory, err);
   if (directory >= 0) close(directory);
+  int placed = w->placed;
   mcli_writer_abort(w); // close says nothing that the flush has not said
+  w->placed = placed;
   return s;
 }
 
@@ -234,5 +237,15 @@ mcl_status mcli_file_write_all(mcl_context *c, const char *path, const void *byt
   s = mcli_writer_at(&w, 0, bytes, n, err);
   if (s == MCL_OK) return mcli_writer_commit(&w, err);
   mcli_writer_abort(&w);
+  return s;
+}
+
+mcl_status mcli_file_copy(mcl_context *c, const char *from, const char *to, mcl_error *err) {
+  unsigned char *bytes = NULL;
+  int64_t n = 0;
+  mcl_status s = mcli_file_read_all(c, from, INT64_MAX / 2, &bytes, &n, err);
+  if (s < 0) return s;
+  s = mcli_file_write_all(c, to, bytes, n, err);
+  mcli_free(c, bytes);
   return s;
 }

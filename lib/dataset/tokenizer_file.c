@@ -8,8 +8,14 @@
 // Bytes are spelt as characters (vocabulary.c). Where the vocabulary is laid out as CLIP's (bytes, bytes that end a
 // word, results of merges, the two marks), the merges tell it all, and the other file may be missing.
 //
-// Two files can belong to two savings, where the power fails between them. So our heading names a hash of the vocabulary;
-// a pair that differs in it is refused. Other programs pass the heading over.
+// Two files cannot be replaced at once, and a save that is killed between them would leave a pair of two savings. So our
+// heading, which other programs pass over, names the vocabulary by a hash, and the merges are what makes a save valid:
+//
+//   1  vocab.json.4f1d0c...   the new vocabulary, by its hash
+//   2  merges.txt             here the new pair is the one that loads
+//   3  vocab.json             the same once more, by the name that everybody knows; then 1 is removed
+//
+// Who loads takes 1 where the heading names it, else vocab.json. A pair that does not belong together is refused.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,6 +245,78 @@ static mcl_status load(mcl_tokenizer *t, const char *vocabulary, const char *mer
   return s;
 }
 
+// ---- which vocabulary ---------------------------------------------------------------------------
+
+enum { HASH = 16 };
+// Times that a load is begun anew because a save has come between.
+enum { TRIES = 10 };
+
+// The hash in our heading of merges on the disk; "" for other headings, and where there are none.
+static mcl_status read_hash(mcl_context *c, const char *merges, char hash[HASH + 1],
+                            mcl_error *err) {
+  mcli_reader r;
+  char line[sizeof HEADING + HASH] = "";
+  hash[0] = 0;
+  mcl_status s = mcli_reader_open(c, merges, &r, err);
+  if (s == MCL_E_NOT_FOUND) return MCL_OK;
+  if (s < 0) return s;
+  if (r.size >= (int64_t)sizeof line - 1) s = mcli_reader_at(&r, 0, line, sizeof line - 1, err);
+  if (s == MCL_OK && strncmp(line, HEADING, sizeof HEADING - 1) == 0 &&
+      strspn(line + sizeof HEADING - 1, "0123456789abcdef") == HASH)
+    memcpy(hash, line + sizeof HEADING - 1, HASH + 1);
+  mcli_reader_close(&r);
+  return s;
+}
+
+// "vocab.json.4f1d0c...", to be freed.
+static char *hashed_path(mcl_context *c, const char *vocabulary, const char *hash) {
+  size_t n = strlen(vocabulary) + HASH + 2;
+  char *path = mcli_alloc(c, n, 1);
+  if (path) snprintf(path, n, "%s.%s", vocabulary, hash);
+  return path;
+}
+
+static mcl_status load_new(mcl_context *c, const mcl_tokenizer_options *o, const char *vocabulary,
+                           const char *merges, mcl_tokenizer **out, mcl_error *err) {
+  mcl_tokenizer *t = mcli_tokenizer_new(c, o);
+  if (!t) return mcli_nomem(err, "a tokenizer");
+  mcl_status s = load(t, vocabulary, merges, err);
+  if (s < 0)
+    mcl_tokenizer_unref(t);
+  else
+    *out = t;
+  return s;
+}
+
+// The vocabulary that the heading names, where it lies by itself, else the one by the common name.
+static mcl_status load_named(mcl_context *c, const mcl_tokenizer_options *o, const char *vocabulary,
+                             const char *merges, const char *hash, mcl_tokenizer **out,
+                             mcl_error *err) {
+  if (hash[0]) {
+    char *hashed = hashed_path(c, vocabulary, hash);
+    mcl_status s = hashed ? load_new(c, o, hashed, merges, out, err) : mcli_nomem(err, "a path");
+    mcli_free(c, hashed);
+    if (s != MCL_E_NOT_FOUND) return s;
+  }
+  return load_new(c, o, vocabulary, merges, out, err);
+}
+
+// A save that goes on meanwhile may replace one file before it is read and the other after: then the merges have another
+// heading than they had.
+static mcl_status load_pair(mcl_context *c, const mcl_tokenizer_options *o, const char *vocabulary,
+                            const char *merges, mcl_tokenizer **out, mcl_error *err) {
+  char was[HASH + 1], is[HASH + 1];
+  mcl_error ignored;
+  mcl_status s = MCL_OK;
+  for (int i = 0, again = 1; again && i < TRIES; i++) {
+    s = read_hash(c, merges, was, err);
+    if (s == MCL_OK) s = load_named(c, o, vocabulary, merges, was, out, err);
+    again = s < 0 && s != MCL_E_NOMEM && s != MCL_E_IO &&
+            read_hash(c, merges, is, &ignored) == MCL_OK && strcmp(was, is) != 0;
+  }
+  return s;
+}
+
 mcl_status mcl_tokenizer_load(mcl_context *c, const mcl_tokenizer_options *options,
                               const char *vocabulary, const char *merges, mcl_tokenizer **out,
                               mcl_error *err) {
@@ -248,15 +326,9 @@ mcl_status mcl_tokenizer_load(mcl_context *c, const mcl_tokenizer_options *optio
   if (s < 0) return s;
   if (!merges) return mcli_fail(err, MCL_E_INVALID, "merges is NULL");
   if (!out) return mcli_fail(err, MCL_E_INVALID, "out is NULL");
-  mcl_tokenizer *t = mcli_tokenizer_new(c, &o);
-  if (!t) return mcli_nomem(err, "a tokenizer");
-  s = load(t, vocabulary, merges, err);
-  if (s < 0) {
-    mcl_tokenizer_unref(t);
-    return s;
-  }
-  *out = t;
-  return mcl_ok(err);
+  s = vocabulary ? load_pair(c, &o, vocabulary, merges, out, err)
+                 : load_new(c, &o, NULL, merges, out, err);
+  return s < 0 ? s : mcl_ok(err);
 }
 
 // ---- saving -------------------------------------------------------------------------------------
@@ -293,31 +365,92 @@ static void print_vocabulary(const mcl_tokenizer *t, char *room, mcli_text *text
   mcli_text_add(text, "}\n");
 }
 
+// Vocabularies by their hashes that a killed save has left: that of the merges on the disk becomes the vocabulary, others go.
+static mcl_status settle(mcl_context *c, const char *vocabulary, const char *merges,
+                         mcl_error *err) {
+  char hash[HASH + 1];
+  mcli_listing l = {0};
+  const char *slash = strrchr(vocabulary, '/'), *name = slash ? slash + 1 : vocabulary;
+  size_t n = strlen(name);
+  char *parent = mcli_path_parent(c, vocabulary);
+  mcl_status s = parent ? read_hash(c, merges, hash, err) : mcli_nomem(err, "a path");
+  if (s == MCL_OK) s = mcli_directory_list(c, parent, &l, err);
+  for (int64_t i = 0; s == MCL_OK && i < l.n; i++) {
+    const char *end = l.entries[i].name + n + 1;
+    if (strncmp(l.entries[i].name, name, n) != 0 || l.entries[i].name[n] != '.' ||
+        strlen(end) != HASH || strspn(end, "0123456789abcdef") != HASH)
+      continue;
+    char *path = hashed_path(c, vocabulary, end);
+    if (!path) s = mcli_nomem(err, "a path");
+    if (s == MCL_OK && strcmp(end, hash) == 0) s = mcli_file_copy(c, path, vocabulary, err);
+    if (s == MCL_OK) s = mcli_file_remove(path, err);
+    mcli_free(c, path);
+  }
+  mcli_listing_free(c, &l);
+  mcli_free(c, parent);
+  return s;
+}
+
 // Writes a text beside its place; commit puts it there.
 static mcl_status write_beside(mcl_context *c, const char *path, const mcli_text *text,
                                mcli_writer *w, mcl_error *err) {
-  if (text->failed) return mcli_nomem(err, "a vocabulary's text");
   mcl_status s = mcli_writer_open(c, path, w, err);
   return s < 0 ? s : mcli_writer_at(w, 0, text->data, text->n, err);
+}
+
+// (1) to (3). Everything that takes memory comes before (2); where (2) fails, (1) is removed.
+static mcl_status write_pair(const mcl_tokenizer *t, const char *vocabulary, const char *merges,
+                             const mcli_text *object, const mcli_text *lines, mcl_error *err) {
+  mcl_context *c = t->context;
+  char hash[HASH + 1];
+  mcli_writer common = {.fd = -1}, valid = {.fd = -1};
+  mcl_error ignored;
+  snprintf(hash, sizeof hash, "%016llx", (unsigned long long)t->fingerprint);
+  char *hashed = hashed_path(c, vocabulary, hash);
+  if (!hashed) return mcli_nomem(err, "a path");
+  mcl_status s = write_beside(c, vocabulary, object, &common, err);
+  if (s == MCL_OK) s = write_beside(c, merges, lines, &valid, err);
+  if (s == MCL_OK) s = mcli_file_write_all(c, hashed, object->data, object->n, err); // (1)
+  if (s == MCL_OK) s = mcli_writer_commit(&valid, err);                              // (2)
+  if (s == MCL_OK) s = mcli_writer_commit(&common, err);                             // (3)
+  if (s == MCL_OK)
+    s = mcli_file_remove(hashed, err);
+  else if (!valid.placed)
+    mcli_file_remove(hashed, &ignored);
+  mcli_writer_abort(&common);
+  mcli_writer_abort(&valid);
+  mcli_free(c, hashed);
+  return s;
+}
+
+static mcl_status save_pair(const mcl_tokenizer *t, const char *vocabulary, const char *merges,
+                            const mcli_text *object, const mcli_text *lines, mcl_error *err) {
+  mcl_context *c = t->context;
+  int lock;
+  char *parent = mcli_path_parent(c, merges);
+  mcl_status s = parent ? mcli_directory_lock(parent, &lock, err) : mcli_nomem(err, "a path");
+  mcli_free(c, parent);
+  if (s < 0) return s;
+  s = settle(c, vocabulary, merges, err);
+  if (s == MCL_OK) s = write_pair(t, vocabulary, merges, object, lines, err);
+  mcli_directory_unlock(lock);
+  return s;
 }
 
 static mcl_status save(const mcl_tokenizer *t, const char *vocabulary, const char *merges,
                        mcl_error *err) {
   mcl_context *c = t->context;
   mcli_text lines, object;
-  mcli_writer first = {.fd = -1}, second = {.fd = -1};
   mcli_text_begin(&lines, c);
   mcli_text_begin(&object, c);
   char *room = spelling_room(t);
   mcl_status s = room ? MCL_OK : mcli_nomem(err, "a vocabulary's text");
   if (s == MCL_OK) print_merges(t, room, &lines);
   if (s == MCL_OK && vocabulary) print_vocabulary(t, room, &object);
-  if (s == MCL_OK && vocabulary) s = write_beside(c, vocabulary, &object, &first, err);
-  if (s == MCL_OK) s = write_beside(c, merges, &lines, &second, err);
-  if (s == MCL_OK && vocabulary) s = mcli_writer_commit(&first, err);
-  if (s == MCL_OK) s = mcli_writer_commit(&second, err);
-  mcli_writer_abort(&first);
-  mcli_writer_abort(&second);
+  if (s == MCL_OK && (lines.failed || object.failed)) s = mcli_nomem(err, "a vocabulary's text");
+  if (s == MCL_OK)
+    s = vocabulary ? save_pair(t, vocabulary, merges, &object, &lines, err)
+                   : mcli_file_write_all(c, merges, lines.data, lines.n, err);
   mcli_free(c, room);
   mcli_text_free(&lines);
   mcli_text_free(&object);

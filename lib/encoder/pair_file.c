@@ -4,8 +4,9 @@
 //   image.conv0.kernel ...   the tensors of a built-in tower, and its texts, libmcl.image.network ...
 //   image.file               u8 [bytes]: all of the file that a host's tower wrote
 //
-// A host's save and load know paths only, so its file lies beside the pair's for the length of the call: PATH.image,
-// PATH.text. Built-in towers are read first and taken last: a file that is not the pair's changes nothing, unless the load of
+// A host's save and load know paths only, so its file lies beside the pair's for the length of the call: PATH.image.0.part to
+// load from, which is locked, so that two calls at once have a file each, and PATH.image.0.part.file to save to, since a host may
+// put a file of its own in the place of one that is there. Built-in towers are read first and taken last: a file that is not the pair's changes nothing, unless the load of
 // a host's second tower is what fails.
 #include "encoder/pair.h"
 
@@ -56,16 +57,31 @@ static mcl_status add_bytes(mcl_context *c, mcl_checkpoint_writer *f, const mcli
   return s;
 }
 
+// Saves to a file whose name nobody else has while `part` is open.
+static mcl_status add_saved(mcl_context *c, mcl_checkpoint_writer *f, const mcli_writer *part,
+                            const mcli_tower *t, mcl_error *err) {
+  size_t size = strlen(part->temporary) + sizeof ".file";
+  char *file = MCLI_NEW(c, char, size);
+  if (!file) return mcli_nomem(err, "a path");
+  snprintf(file, size, "%s.file", part->temporary);
+  mcl_status s = mcl_encoder_save(t->encoder, file, err);
+  if (s == MCL_OK) s = add_bytes(c, f, t, file, err);
+  mcl_error ignored;
+  mcl_status removed = mcli_file_remove(file, s < 0 ? &ignored : err);
+  mcli_free(c, file);
+  return s < 0 ? s : removed;
+}
+
 static mcl_status add_host(mcl_context *c, mcl_checkpoint_writer *f, const char *path,
                            const mcli_tower *t, mcl_error *err) {
+  mcli_writer part;
   char *beside = path_beside(c, path, t);
   if (!beside) return mcli_nomem(err, "a path");
-  mcl_status s = mcl_encoder_save(t->encoder, beside, err);
-  if (s == MCL_OK) s = add_bytes(c, f, t, beside, err);
-  mcl_error ignored;
-  mcl_status removed = mcli_file_remove(beside, s < 0 ? &ignored : err);
+  mcl_status s = mcli_writer_open(c, beside, &part, err);
+  if (s == MCL_OK) s = add_saved(c, f, &part, t, err);
+  mcli_writer_abort(&part);
   mcli_free(c, beside);
-  return s < 0 ? s : removed;
+  return s;
 }
 
 static mcl_status add_tower(mcl_context *c, mcl_checkpoint_writer *f, const char *path,
@@ -135,16 +151,14 @@ static mcl_status load_host(mcl_context *c, const mcl_checkpoint *f, const char 
                             const mcli_tower *t, mcl_error *err) {
   unsigned char *bytes = NULL;
   int64_t size = 0;
+  mcli_writer part = {.fd = -1};
   char *beside = path_beside(c, path, t);
   mcl_status s = beside ? MCL_OK : mcli_nomem(err, "a path");
   if (s == MCL_OK) s = read_bytes(c, f, path, t, &bytes, &size, err);
-  if (s == MCL_OK) s = mcli_file_write_all(c, beside, bytes, size, err);
-  if (s == MCL_OK) {
-    s = mcl_encoder_load(t->encoder, beside, err);
-    mcl_error ignored;
-    mcl_status removed = mcli_file_remove(beside, s < 0 ? &ignored : err);
-    if (s == MCL_OK) s = removed;
-  }
+  if (s == MCL_OK) s = mcli_writer_open(c, beside, &part, err);
+  if (s == MCL_OK) s = mcli_writer_at(&part, 0, bytes, size, err);
+  if (s == MCL_OK) s = mcl_encoder_load(t->encoder, part.temporary, err);
+  mcli_writer_abort(&part);
   mcli_free(c, bytes);
   mcli_free(c, beside);
   return s;

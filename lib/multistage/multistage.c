@@ -171,6 +171,7 @@ void mcli_loop_forget(mcl_multistage *l, int32_t stage) {
     mcli_stage_result_clear(l, s);
     mcl_encoder_unref(l->encoders[s]);
     l->encoders[s] = NULL;
+    l->hashes[s] = 0;
   }
   if (l->integrator && mcl_integrator_stages(l->integrator) > stage) {
     mcl_integrator_unref(l->integrator);

@@ -9,6 +9,7 @@
 #include <libmcl/rows.h>
 
 #include "comm/comm.h"
+#include "encoder/folder.h"
 
 // 64 stages: cells halve at least once a stage, and no data set has 2^64 rows.
 // 2 modalities: image and text. Everything below is written for any number up to this one.
@@ -73,8 +74,10 @@ struct mcl_multistage {
   struct mcli_views *views; // while mcl_multistage_run() works: how its encoders can be shown rows
   mcli_tally tally;
   char *resume_directory; // where the encoders before `stage` lie that are not in memory
-  int32_t stages_saved;   // encoders of finished stages that lie in save_directory
-  bool places_left;       // encoders saved within a stage may lie in save_directory
+  uint64_t
+      hashes[MCLI_MAX_STAGES]; // of finished stages' files, as last saved or resumed; 0: not known
+  mcli_folder_entry place;     // the file of the place that was resumed from
+  int32_t stages_saved;        // finished stages that have been saved in save_directory
 };
 
 // multistage.c
@@ -114,11 +117,12 @@ char *mcli_embedding_path(const mcl_multistage *l, int32_t stage, int32_t modali
 
 // save.c. Of what ranks must have in common: options, place and labels.
 uint64_t mcli_loop_fingerprint(const mcl_multistage *l);
-// Encoders of finished stages from `first` on, where they are in memory.
-mcl_status mcli_loop_save(const mcl_multistage *l, const char *directory, int32_t first,
-                          mcl_error *err);
-// "directory/stage-3.safetensors", or with a place "directory/stage-3-epoch-2-step-17.safetensors"; to be freed.
-char *mcli_encoder_path(mcl_context *c, const char *directory, int32_t stage, int32_t epoch,
-                        int64_t step);
+// Encoders of finished stages are written where the folder has none of hashes[stage], which are brought up to date.
+mcl_status mcli_loop_save(const mcl_multistage *l, const char *directory,
+                          uint64_t hashes[MCLI_MAX_STAGES], mcl_error *err);
+// Where the loop saves into the folder that it was resumed from, what a killed save has left there is put in order.
+mcl_status mcli_loop_tidy(const mcl_multistage *l, mcl_error *err);
+// "stage-3", or with a place "stage-3-epoch-2-step-17".
+void mcli_encoder_name(char name[MCLI_FOLDER_NAME], int32_t stage, int32_t epoch, int64_t step);
 
 #endif

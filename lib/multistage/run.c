@@ -1,11 +1,8 @@
 // Push: libmcl trains. Written on the same events a host would pull; what is added here is embedding, and keeping
 // encoders. train.c has the step, views.c loads ahead.
-#include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/rng.h"
 #include "encoder/encoder.h"
 #include "multistage/train.h"
@@ -66,56 +63,9 @@ static bool writes(const mcl_multistage *l) {
   return mcl_comm_rank(l->comm) == 0;
 }
 
-// The path of a file that is named as encoders within a stage are, or NULL.
-static mcl_status place_of(const mcl_multistage *l, const char *name, char **path, mcl_error *err) {
-  int stage, epoch;
-  int64_t step;
-  *path = NULL;
-  // NOLINTNEXTLINE(cert-err34-c): numbers out of range do not make the same name again
-  if (sscanf(name, "stage-%d-epoch-%d-step-%" SCNd64, &stage, &epoch, &step) != 3 || epoch < 0)
-    return MCL_OK;
-  *path = mcli_encoder_path(l->context, l->save_directory, stage, epoch, step);
-  if (!*path) return mcli_nomem(err, "a path");
-  size_t n = strlen(*path), m = strlen(name); // m > n: it goes on for long behind its numbers
-  if (m <= n && strcmp(*path + n - m, name) == 0) return MCL_OK;
-  mcli_free(l->context, *path);
-  *path = NULL;
-  return MCL_OK;
-}
-
-// Encoders that were saved within a stage go, but `keep` (NULL: all of them): those of the place before, and of a save that failed or
-// was killed between its encoder and its loop.safetensors, of which no loop knows.
-static mcl_status remove_places(mcl_multistage *l, const char *keep, mcl_error *err) {
-  mcli_listing files;
-  if (!writes(l)) return MCL_OK;
-  mcl_status s = mcli_directory_list(l->context, l->save_directory, &files, err);
-  if (s < 0) return s;
-  for (int64_t i = 0; i < files.n && s == MCL_OK; i++) {
-    char *path = NULL;
-    s = place_of(l, files.entries[i].name, &path, err);
-    if (path && !(keep && strcmp(path, keep) == 0)) s = mcli_file_remove(path, err);
-    mcli_free(l->context, path);
-  }
-  mcli_listing_free(l->context, &files);
-  if (s == MCL_OK) l->places_left = keep != NULL;
-  return s;
-}
-
 static mcl_status save(mcl_multistage *l, mcl_error *err) {
-  mcl_status s = MCL_OK;
-  if (writes(l)) s = mcli_loop_save(l, l->save_directory, l->stages_saved, err);
+  mcl_status s = writes(l) ? mcli_loop_save(l, l->save_directory, l->hashes, err) : MCL_OK;
   if (s == MCL_OK) l->stages_saved = l->stage;
-  return s;
-}
-
-static mcl_status save_place(push *p, mcl_error *err) {
-  mcl_multistage *l = p->l;
-  char *file = mcli_encoder_path(l->context, l->save_directory, l->stage, l->epoch, l->step);
-  if (!file) return mcli_nomem(err, "a path");
-  l->places_left = true;
-  mcl_status s = save(l, err);
-  if (s == MCL_OK) s = remove_places(l, file, err);
-  mcli_free(l->context, file);
   return s;
 }
 
@@ -132,7 +82,7 @@ static mcl_status on_train(push *p, const mcl_event *e, const mcl_batch *batch, 
   tally_step(l, &r, batch->step + 1 == batch->steps);
   int64_t done = (int64_t)e->epoch * batch->steps + batch->step + 1;
   if (l->o.save_every_steps && l->save_directory && done % l->o.save_every_steps == 0)
-    s = save_place(p, err);
+    s = save(l, err);
   p->watch.now.stage = e->stage;
   p->watch.now.epoch = e->epoch;
   p->watch.now.total = (int64_t)l->o.epochs * batch->steps;
@@ -176,12 +126,13 @@ static mcl_status load_encoder(push *p, int32_t stage, int32_t epoch, int64_t st
                      (int)stage);
   mcl_status s = make_encoder(p, stage, err);
   if (s < 0) return s;
-  char *path = mcli_encoder_path(l->context, l->resume_directory, stage, epoch, step);
-  s = path ? mcl_encoder_load(l->encoders[stage], path, err) : mcli_nomem(err, "a path");
+  mcli_folder_entry e;
+  mcli_encoder_name(e.name, stage, epoch, step);
+  e.hash = epoch < 0 ? l->hashes[stage] : strcmp(e.name, l->place.name) == 0 ? l->place.hash : 0;
+  s = mcli_folder_load(l->context, l->resume_directory, &e, l->encoders[stage], err);
   if (s == MCL_E_NOT_FOUND)
     s = mcli_fail(err, MCL_E_MISMATCH, "the encoder of stage %d is not in %s", (int)stage,
                   l->resume_directory);
-  mcli_free(l->context, path);
   if (s < 0) {
     mcl_encoder_unref(l->encoders[stage]);
     l->encoders[stage] = NULL;
@@ -235,23 +186,14 @@ static mcl_status add_to_integrator(push *p, int32_t stage, mcl_error *err) {
                                   err);
 }
 
-// Finished stages; what was saved within one is not needed any more.
-static mcl_status save_stages(mcl_multistage *l, mcl_error *err) {
-  l->places_left = true;
-  mcl_status s = save(l, err);
-  return s < 0 ? s : remove_places(l, NULL, err);
-}
-
 static mcl_status on_end_stage(push *p, int32_t stage, mcl_error *err) {
   mcl_status s = add_to_integrator(p, stage, err);
-  return s < 0 || !p->l->save_directory ? s : save_stages(p->l, err);
+  return s < 0 || !p->l->save_directory ? s : save(p->l, err);
 }
 
 // A run that could not write its last stage, or remove what is not needed any more, has another call to do so.
 static mcl_status on_done(mcl_multistage *l, mcl_error *err) {
-  if (!l->save_directory) return MCL_OK;
-  if (l->stages_saved < l->stage) return save_stages(l, err);
-  return l->places_left ? remove_places(l, NULL, err) : MCL_OK;
+  return l->save_directory && l->stages_saved < l->stage ? save(l, err) : MCL_OK;
 }
 
 // ---- the run -------------------------------------------------------------------------------------------
@@ -259,7 +201,7 @@ static mcl_status on_done(mcl_multistage *l, mcl_error *err) {
 // After a resume: finished stages' encoders come from their files, the current one from the file of the place.
 static mcl_status restore(push *p, mcl_error *err) {
   mcl_multistage *l = p->l;
-  mcl_status s = MCL_OK;
+  mcl_status s = writes(l) ? mcli_loop_tidy(l, err) : MCL_OK;
   for (int32_t stage = 0; s == MCL_OK && stage < l->stage; stage++) {
     if (!l->encoders[stage]) s = load_encoder(p, stage, -1, 0, err);
     if (s == MCL_OK) s = add_to_integrator(p, stage, err);
@@ -364,7 +306,7 @@ static void keep(push *p) {
   mcl_multistage *l = p->l;
   mcl_error ignored;
   if (!l->save_directory || l->phase == MCLI_AT_DONE) return;
-  if (save_place(p, &ignored) < 0)
+  if (save(l, &ignored) < 0)
     mcli_log(l->context, MCL_LOG_WARN, "multistage", "not saved: %s", ignored.message);
 }
 

@@ -1,6 +1,6 @@
-// Keeping a run. loop.safetensors holds the place, every stage's labels and reports, and what the run was made with; it is
-// written last and replaced at once. Encoders lie beside it, one file a finished stage, and one named after its place for
-// the stage in training: a crash between the two leaves the old loop file, which names the old encoder file.
+// Keeping a run. loop.safetensors holds the place, every stage's labels and reports, what the run was made with, and which files
+// of encoders belong to it: it is what makes a save valid (encoder/folder.h). Encoders lie beside it, one file a finished
+// stage, and one named after its place for the stage in training.
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -174,43 +174,56 @@ static void tensor_name(char *name, size_t size, const char *what, int32_t stage
 
 // ---- saving ------------------------------------------------------------------------------------------------
 
-char *mcli_encoder_path(mcl_context *c, const char *directory, int32_t stage, int32_t epoch,
-                        int64_t step) {
-  char name[96];
+static const char LIST[] = "loop.safetensors";
+
+void mcli_encoder_name(char name[MCLI_FOLDER_NAME], int32_t stage, int32_t epoch, int64_t step) {
   if (epoch < 0)
-    snprintf(name, sizeof name, "stage-%d.safetensors", (int)stage);
+    snprintf(name, MCLI_FOLDER_NAME, "stage-%d", (int)stage);
   else
-    snprintf(name, sizeof name, "stage-%d-epoch-%d-step-%" PRId64 ".safetensors", (int)stage,
-             (int)epoch, step);
-  return mcli_path_join(c, directory, name);
+    snprintf(name, MCLI_FOLDER_NAME, "stage-%d-epoch-%d-step-%" PRId64, (int)stage, (int)epoch,
+             step);
 }
 
-static mcl_status save_encoder(const mcl_multistage *l, const char *directory, int32_t stage,
-                               int32_t epoch, int64_t step, mcl_error *err) {
-  // After a resume encoders lie in files until a run loads them: to save elsewhere would lose them silently.
-  if (!l->encoders[stage] && l->resume_directory && strcmp(directory, l->resume_directory) != 0)
+// An encoder that is in no memory lies where the loop was resumed from: to save elsewhere would lose it silently.
+static mcl_status keep_file(const mcl_multistage *l, mcli_folder *f, int32_t stage,
+                            const mcli_folder_entry *e, mcl_error *err) {
+  if (!l->resume_directory) return MCL_OK; // pull: the host has it
+  if (strcmp(f->directory, l->resume_directory) != 0)
     return mcli_fail(err, MCL_E_STATE, "the encoder of stage %d is in %s only: run the loop first",
                      (int)stage, l->resume_directory);
-  if (!l->encoders[stage]) return MCL_OK;
-  char *path = mcli_encoder_path(l->context, directory, stage, epoch, step);
-  if (!path) return mcli_nomem(err, "a path");
-  mcl_status s = mcl_encoder_save(l->encoders[stage], path, err);
-  mcli_free(l->context, path);
-  return s;
+  if (e->hash)
+    return mcli_fail(err, MCL_E_MISMATCH,
+                     "another run has saved in %s: the encoder of stage %d is lost", f->directory,
+                     (int)stage);
+  return mcli_folder_list_add(l->context, &f->now, e->name, 0, err);
+}
+
+static mcl_status save_encoder(const mcl_multistage *l, mcli_folder *f, int32_t stage,
+                               const mcli_folder_entry *e, mcl_error *err) {
+  mcl_status s = MCL_OK;
+  if (mcli_folder_keep(f, e->name, e->hash, &s, err)) return s;
+  if (!l->encoders[stage]) return keep_file(l, f, stage, e, err);
+  return mcli_folder_put(f, l->encoders[stage], e->name, err);
 }
 
 static bool is_within_stage(const mcl_multistage *l) {
   return l->phase != MCLI_AT_DONE && (l->epoch > 0 || l->step > 0);
 }
 
-static mcl_status save_encoders(const mcl_multistage *l, const char *directory, int32_t first,
+static mcl_status save_encoders(const mcl_multistage *l, mcli_folder *f, const uint64_t *hashes,
                                 mcl_error *err) {
   mcl_status s = MCL_OK;
-  for (int32_t stage = first; s == MCL_OK && stage < l->stage; stage++)
-    s = save_encoder(l, directory, stage, -1, 0, err);
-  if (s == MCL_OK && is_within_stage(l))
-    s = save_encoder(l, directory, l->stage, l->epoch, l->step, err);
-  return s;
+  mcli_folder_entry e;
+  for (int32_t stage = 0; s == MCL_OK && stage < l->stage; stage++) {
+    mcli_encoder_name(e.name, stage, -1, 0);
+    e.hash = hashes[stage];
+    s = save_encoder(l, f, stage, &e, err);
+  }
+  if (s < 0 || !is_within_stage(l)) return s;
+  mcli_encoder_name(e.name, l->stage, l->epoch, l->step);
+  // In memory it may have moved on since, and come back by a seek.
+  e.hash = !l->encoders[l->stage] && strcmp(e.name, l->place.name) == 0 ? l->place.hash : 0;
+  return save_encoder(l, f, l->stage, &e, err);
 }
 
 static mcl_status add_results(const mcl_multistage *l, mcl_checkpoint_writer *w, mcl_error *err) {
@@ -232,7 +245,7 @@ static mcl_status add_results(const mcl_multistage *l, mcl_checkpoint_writer *w,
   return s;
 }
 
-static mcl_status write_loop(const mcl_multistage *l, const char *path, mcl_error *err) {
+static mcl_status write_loop(const mcl_multistage *l, const mcli_folder *f, mcl_error *err) {
   mcl_checkpoint_writer *w = NULL;
   fact facts[FACTS + 3];
   int n = list_facts(l, facts);
@@ -243,9 +256,10 @@ static mcl_status write_loop(const mcl_multistage *l, const char *path, mcl_erro
   double numbers[TALLY_NUMBERS] = {t->loss,       t->accuracy,  t->steps,
                                    t->loss_first, t->loss_last, t->accuracy_last};
   mcl_array tally = vector(numbers, MCL_F64, TALLY_NUMBERS);
-  mcl_status s = mcl_checkpoint_writer_create(l->context, path, &w, err);
+  mcl_status s = mcl_checkpoint_writer_create(l->context, f->path, &w, err);
   for (int i = 0; s == MCL_OK && i < n; i++)
     s = mcl_checkpoint_writer_meta(w, facts[i].key, facts[i].text, err);
+  if (s == MCL_OK) s = mcli_folder_list_write(l->context, &f->now, w, err);
   if (s == MCL_OK) s = mcl_checkpoint_writer_add(w, "tally", &tally, err);
   if (s == MCL_OK) s = add_results(l, w, err);
   if (s == MCL_OK) s = mcl_checkpoint_writer_commit(w, err);
@@ -253,21 +267,39 @@ static mcl_status write_loop(const mcl_multistage *l, const char *path, mcl_erro
   return s;
 }
 
-mcl_status mcli_loop_save(const mcl_multistage *l, const char *directory, int32_t first,
-                          mcl_error *err) {
-  char *path = mcli_path_join(l->context, directory, "loop.safetensors");
-  if (!path) return mcli_nomem(err, "a path");
-  mcl_status s = mcli_directory_make(l->context, directory, err);
-  if (s == MCL_OK) s = save_encoders(l, directory, first, err);
-  if (s == MCL_OK) s = write_loop(l, path, err);
-  mcli_free(l->context, path);
+mcl_status mcli_loop_save(const mcl_multistage *l, const char *directory,
+                          uint64_t hashes[MCLI_MAX_STAGES], mcl_error *err) {
+  mcli_folder f;
+  uint64_t saved[MCLI_MAX_STAGES] = {0};
+  mcl_status s = mcli_folder_open(l->context, directory, LIST, &f, err);
+  if (s < 0) return s;
+  s = save_encoders(l, &f, hashes, err);
+  if (s == MCL_OK) s = write_loop(l, &f, err);
+  for (int32_t stage = 0; stage < l->stage; stage++) {
+    char name[MCLI_FOLDER_NAME];
+    mcli_encoder_name(name, stage, -1, 0);
+    const mcli_folder_entry *e = mcli_folder_list_find(&f.now, name);
+    saved[stage] = e ? e->hash : 0;
+  }
+  s = mcli_folder_close(&f, s);
+  if (s == MCL_OK) memcpy(hashes, saved, sizeof saved);
   return s;
+}
+
+mcl_status mcli_loop_tidy(const mcl_multistage *l, mcl_error *err) {
+  if (!l->save_directory || !l->resume_directory ||
+      strcmp(l->save_directory, l->resume_directory) != 0)
+    return MCL_OK;
+  return mcli_folder_tidy(l->context, l->save_directory, LIST, err);
 }
 
 mcl_status mcl_multistage_save(const mcl_multistage *l, const char *directory, mcl_error *err) {
   if (!l || !directory)
     return mcli_fail(err, MCL_E_INVALID, "%s is NULL", l ? "directory" : "loop");
-  mcl_status s = mcli_loop_save(l, directory, 0, err);
+  // What is in memory is written anew, whatever lies there.
+  uint64_t hashes[MCLI_MAX_STAGES];
+  for (int i = 0; i < MCLI_MAX_STAGES; i++) hashes[i] = l->encoders[i] ? 0 : l->hashes[i];
+  mcl_status s = mcli_loop_save(l, directory, hashes, err);
   return s < 0 ? s : mcl_ok(err);
 }
 
@@ -367,6 +399,26 @@ static mcl_status read_results(mcl_multistage *l, const mcl_checkpoint *k, const
   return MCL_OK;
 }
 
+// Which files of encoders are meant.
+static mcl_status read_files(mcl_multistage *l, const mcl_checkpoint *k, const char *path,
+                             mcl_error *err) {
+  mcli_folder_list files = {0};
+  mcl_status s = mcli_folder_list_read(l->context, k, path, &files, err);
+  for (int32_t stage = 0; s == MCL_OK && stage <= l->stage; stage++) {
+    bool done = stage < l->stage;
+    mcli_folder_entry e;
+    mcli_encoder_name(e.name, stage, done ? -1 : l->epoch, l->step);
+    const mcli_folder_entry *listed = mcli_folder_list_find(&files, e.name);
+    e.hash = listed ? listed->hash : 0;
+    if (done)
+      l->hashes[stage] = e.hash;
+    else
+      l->place = e;
+  }
+  mcli_folder_list_free(l->context, &files);
+  return s;
+}
+
 // Reads into a loop of its own and changes places with it only when all went well.
 static mcl_status resume(mcl_multistage *l, const char *directory, const char *path,
                          mcl_error *err) {
@@ -384,14 +436,13 @@ static mcl_status resume(mcl_multistage *l, const char *directory, const char *p
   if (s == MCL_OK) s = read_place(l, k, mcli_path_tail(path), place, err);
   if (s == MCL_OK) s = mcl_multistage_create(l->context, &o, l->rows, l->comm, &fresh, err);
   if (s == MCL_OK) s = read_results(fresh, k, mcli_path_tail(path), place, err);
+  if (s == MCL_OK) s = read_files(fresh, k, mcli_path_tail(path), err);
   if (s == MCL_OK && !(fresh->resume_directory = mcli_strdup(l->context, directory)))
     s = mcli_nomem(err, "a path");
   mcl_checkpoint_unref(k);
   if (s == MCL_OK) {
-    if (l->save_directory && strcmp(directory, l->save_directory) == 0) {
+    if (l->save_directory && strcmp(directory, l->save_directory) == 0)
       fresh->stages_saved = fresh->stage;
-      fresh->places_left = true;
-    }
     // References and the guard belong to the handles; everything else changes places.
     mcl_multistage was = *l;
     *l = *fresh;
@@ -410,11 +461,9 @@ mcl_status mcl_multistage_resume(mcl_multistage *l, const char *directory, mcl_e
     return mcli_fail(err, MCL_E_INVALID, "%s is NULL", l ? "directory" : "loop");
   mcl_status s = mcli_guard_enter(&l->guard, "loop", err);
   if (s < 0) return s;
-  char *path = mcli_path_join(l->context, directory, "loop.safetensors");
+  char *path = mcli_path_join(l->context, directory, LIST);
   if (!path)
     s = mcli_nomem(err, "a path");
-  else if (!mcli_file_exists(path))
-    s = mcli_fail(err, MCL_E_NOT_FOUND, "%s is not there", path);
   else
     s = resume(l, directory, path, err);
   mcli_free(l->context, path);

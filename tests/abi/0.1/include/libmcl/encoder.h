@@ -603,8 +603,8 @@ MCL_API void mcl_pair_options_init(mcl_pair_options *options, size_t struct_size
  *  neither; where both are a host's, one that fails may leave the other moved.
  *
  *  mcl_encoder_save() writes one file with both: a built-in encoder's tensors under "image." or "text.", all bytes of a
- *  host's file (which it writes and reads beside the pair's, at PATH.image or PATH.text, until it is taken over) as one
- *  tensor; a locked host's encoder without a save is left out.
+ *  host's file (which it writes and reads beside the pair's, at a name that begins with PATH.image or PATH.text, for the
+ *  length of the call) as one tensor; a locked host's encoder without a save is left out.
  *  Errors: MCL_E_INVALID (an option or argument, named; nothing would be trained), MCL_E_SHAPE (the widths differ, or an
  *  encoder has a head), MCL_E_UNSUPPORTED (an unknown tail; an encoder that is not locked without forward, backward or step),
  *  MCL_E_LIMIT, MCL_E_NOMEM. */

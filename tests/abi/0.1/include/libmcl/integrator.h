@@ -242,11 +242,13 @@ MCL_API MCL_CHECK mcl_status mcl_integrator_encoder(const mcl_integrator *integr
 /** Writes into `directory`, which is made where it does not exist:
  *
  *    stage-0.safetensors, stage-1.safetensors, ...   by mcl_encoder_save(), of the stages that have an encoder
- *    integrator.safetensors                          last; tensors `dims` and `encoders` (0 or 1), int64 [stages], and
- *                                                    `weights`, float64 [stages]; text `format`: "libmcl integrator 1"
+ *    integrator.safetensors                          tensors `dims` and `encoders` (0 or 1), int64 [stages], and
+ *                                                    `weights`, float64 [stages]; texts `format`: "libmcl integrator 1", and
+ *                                                    `files`: a hash of each encoder's file
  *
- *  Each file is complete or as it was before, but a save over an older one that fails half way leaves files of both: save
- *  into a fresh directory where that matters.
+ *  Whatever becomes of the call, killed or not, mcl_integrator_load() reads what was there or the new state, whole:
+ *  encoders take their names after integrator.safetensors has been replaced, and lie beside them until then, with a hash in the
+ *  name (docs/checkpoint-format.md). Another save into the directory waits for this one.
  *  Errors: MCL_E_INVALID, MCL_E_STATE (no stages), MCL_E_IO, MCL_E_NOMEM, MCL_E_BUSY, what an encoder returns, its
  *  stage named (MCL_E_UNSUPPORTED: a host's encoder without `save`). */
 MCL_API MCL_CHECK mcl_status mcl_integrator_save(mcl_integrator *integrator, const char *directory,
@@ -257,7 +259,7 @@ MCL_API MCL_CHECK mcl_status mcl_integrator_save(mcl_integrator *integrator, con
  *  Everything that can be checked is checked first, and then nothing has changed on failure; when an encoder refuses its
  *  file, those of the stages before it have been loaded.
  *  Errors: MCL_E_INVALID, MCL_E_NOT_FOUND (a file), MCL_E_FORMAT (integrator.safetensors is not of an integrator, or
- *  damaged), MCL_E_MISMATCH (other stages: the first that differs is named), MCL_E_STATE (no stages), MCL_E_IO, MCL_E_NOMEM, MCL_E_BUSY, what an
+ *  damaged), MCL_E_MISMATCH (other stages: the first that differs is named; an encoder's file that is not the one saved), MCL_E_STATE (no stages), MCL_E_IO, MCL_E_NOMEM, MCL_E_BUSY, what an
  *  encoder returns, its stage named. */
 MCL_API MCL_CHECK mcl_status mcl_integrator_load(mcl_integrator *integrator, const char *directory,
                                                  mcl_error *err);

@@ -346,12 +346,13 @@ MCL_API MCL_CHECK mcl_status mcl_multistage_run(mcl_multistage *loop, mcl_datase
 /* ---- both ------------------------------------------------------------------------------------------------------------- */
 
 /** Saves the loop into a directory, which is made: loop.safetensors with place, labels and reports; in push mode the encoders
- *  too, stage-S.safetensors and, within a stage, one file named after the place. loop.safetensors is replaced last and
- *  at once, so that a crash at any moment leaves the old state or the new one. Pull: what was handed out counts as
+ *  too, stage-S.safetensors and, within a stage, one file named after the place. Whatever becomes of the call, killed or not,
+ *  the old state is there or the new one, whole, also where the folder held another run's; it says which files are its own by
+ *  their hashes, and another save into the folder waits for this one (docs/checkpoint-format.md). Pull: what was handed out counts as
  *  carried out (mcl_multistage_seek() corrects this). Over ranks nothing is exchanged and all have the same to save: one
  *  rank calls this, between two events that all have carried out.
  *  Errors: MCL_E_INVALID, MCL_E_IO, MCL_E_NOMEM, MCL_E_STATE (another directory, after a resume and before a run has loaded the
- *  encoders), what an encoder's save returns. */
+ *  encoders), MCL_E_MISMATCH (likewise, and another run has replaced them), what an encoder's save returns. */
 MCL_API MCL_CHECK mcl_status mcl_multistage_save(const mcl_multistage *loop, const char *directory,
                                                  mcl_error *err);
 

@@ -96,9 +96,11 @@ MCL_API MCL_CHECK mcl_status mcl_tokenizer_load(mcl_context *context,
                                                 const char *vocabulary, const char *merges,
                                                 mcl_tokenizer **out, mcl_error *err);
 
-/** Writes the two files that mcl_tokenizer_load() reads, not packed. Each is written completely or left as it was. The heading
- * of `merges` names the vocabulary, so that files of two different savings are not taken for a pair. `vocabulary` NULL: only the
- * merges, which is enough where ids are laid out as in mcl_tokenizer_create().
+/** Writes the two files that mcl_tokenizer_load() reads, not packed. The heading of `merges` names the vocabulary, so that
+ * files of two different savings are not taken for a pair. Whatever becomes of the call, killed or not, mcl_tokenizer_load()
+ * reads the pair that was there or the new one: before the merges are replaced, the new vocabulary lies beside its own
+ * place, at VOCABULARY and 16 digits, and is removed when it has come there. Another save of the same files waits for this
+ * one. `vocabulary` NULL: only the merges, which is enough where ids are laid out as in mcl_tokenizer_create().
  * Errors: MCL_E_INVALID, MCL_E_UNSUPPORTED (`vocabulary` is NULL and ids are laid out otherwise), MCL_E_NOT_FOUND (no
  * such folder), MCL_E_IO, MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_tokenizer_save(const mcl_tokenizer *tokenizer,

@@ -1,0 +1,209 @@
+// Every save and every load of the public interface, with each of its file calls failing in turn.
+//
+// After a save that failed, the old state is there bit for bit, and loads; but where the last thing failed, what follows the rename
+// that makes the new state valid, the new one loads. Nothing else is left, no descriptor is open, and the same
+// call succeeds when the disk is well again, with the bytes of a call that was not disturbed.
+#include "support/suite.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "faults/files.h"
+#include "faults/kinds.h"
+
+static mcl_error err;
+
+typedef struct fault {
+  const char *name;
+  int what, for_ever;
+  uint32_t calls;
+  int survived; // the call succeeds all the same
+} fault;
+
+// A host's own tower writes by calls that nobody makes fail here: what is said of messages holds for ours.
+static const fault faults[] = {
+    {"EIO", EIO, 0, CALLS_ALL, 0},
+    {"EIO for ever", EIO, 1, CALLS_ALL, 0},
+    {"ENOSPC", ENOSPC, 0, CALLS_WRITING, 0},
+    {"EDQUOT for ever", EDQUOT, 1, CALLS_WRITING, 0},
+    {"EROFS for ever", EROFS, 1, CALLS_WRITING | 1 << CALL_REMOVE, 0},
+    {"EMFILE", EMFILE, 0, 1 << CALL_OPEN | 1 << CALL_LIST, 0},
+    {"EINTR", EINTR, 0,
+     1 << CALL_OPEN | 1 << CALL_CLOSE | 1 << CALL_READ | 1 << CALL_WRITE | 1 << CALL_SIZE |
+         1 << CALL_FLUSH | 1 << CALL_RENAME | 1 << CALL_REMOVE | 1 << CALL_LOCK | 1 << CALL_MKDIR,
+     1},
+    {"no answer", FAULT_NO_ANSWER, 0, 1 << CALL_RENAME | 1 << CALL_REMOVE | 1 << CALL_MKDIR, 1},
+    {"one byte", FAULT_ONE_BYTE, 0, 1 << CALL_READ | 1 << CALL_WRITE, 1},
+    {"half", FAULT_HALF, 1, 1 << CALL_READ | 1 << CALL_WRITE, 1},
+};
+enum { FAULTS = sizeof faults / sizeof *faults };
+
+typedef struct bench {
+  const kind *k;
+  mcl_context *c;
+  void *thing[VERSIONS];
+  files_tree
+      tree[VERSIONS]; // after an undisturbed save of each version, the later over the earlier
+  seen looks[VERSIONS];
+  char directory[4200];
+  const char *word; // that each message has
+  int64_t sites;
+} bench;
+
+static void bench_open(bench *b, const kind *k) {
+  *b = (bench){.k = k, .c = test_context(1)};
+  snprintf(b->directory, sizeof b->directory, "%s", test_directory(k->name));
+  b->word = strrchr(b->directory, '/') + 1;
+  for (int v = 0; v < VERSIONS; v++) {
+    b->thing[v] = k->make(b->c, v);
+    CHECK_OK(k->save(b->thing[v], b->directory, &err));
+    b->tree[v] = files_read_tree(b->directory);
+    ck_assert_int_eq(files_parts(b->directory), 0);
+    CHECK_OK(k->load(b->c, b->directory, &b->looks[v], &err));
+  }
+  ck_assert(!files_same_tree(&b->tree[0], &b->tree[1]));
+  ck_assert(b->looks[0].n > 0 && memcmp(&b->looks[0], &b->looks[1], sizeof b->looks[0]) != 0);
+}
+
+static void bench_close(bench *b) {
+  for (int v = 0; v < VERSIONS; v++) {
+    b->k->drop(b->thing[v]);
+    files_tree_free(&b->tree[v]);
+  }
+  mcl_context_unref(b->c);
+}
+
+// Which version loads; -1: none.
+static int loaded(bench *b) {
+  seen s = {0};
+  mcl_status status = b->k->load(b->c, b->directory, &s, &err);
+  for (int v = 0; status == MCL_OK && v < VERSIONS; v++)
+    if (memcmp(&s, &b->looks[v], sizeof s) == 0) return v;
+  return -1;
+}
+
+static int holds(bench *b, int version) {
+  files_tree now = files_read_tree(b->directory);
+  int same = files_same_tree(&now, &b->tree[version]);
+  files_tree_free(&now);
+  return same;
+}
+
+#define SITE                    "%s, %s, call %lld (%s): "
+#define SITE_OF(b, f, n, which) (b)->k->name, (f)->name, (long long)(n), files_kind_name(which)
+
+// One call of save with the n-th call failing: 0 when there was no n-th call.
+static int save_fails(bench *b, const fault *f, int64_t n) {
+  files_write_tree(b->directory, &b->tree[0]);
+  int open_before = files_descriptors();
+  files_fail(n, f->calls, f->what, f->for_ever);
+  mcl_status s = b->k->save(b->thing[1], b->directory, &err);
+  int failed = files_failed() > 0, which = files_failed_kind();
+  files_fail(0, 0, 0, 0);
+  if (!failed) {
+    ck_assert_msg(s == MCL_OK, SITE "%s", SITE_OF(b, f, n, which), err.message);
+    return 0;
+  }
+  b->sites++;
+  ck_assert_msg(files_descriptors() == open_before, SITE "a descriptor is lost",
+                SITE_OF(b, f, n, which));
+  ck_assert_msg(s == MCL_OK || !f->survived, SITE "%s", SITE_OF(b, f, n, which), err.message);
+  if (s != MCL_OK) {
+    ck_assert_msg(s == MCL_E_IO, SITE "%s: %s", SITE_OF(b, f, n, which), mcl_status_name(s),
+                  err.message);
+    ck_assert_msg(strstr(err.message, b->word) != NULL, SITE "it does not name the file: %s",
+                  SITE_OF(b, f, n, which), err.message);
+  }
+  // What cannot be removed stays.
+  int may_stay = f->for_ever || which == CALL_REMOVE;
+  ck_assert_msg(may_stay || files_parts(b->directory) == 0, SITE "a part is left",
+                SITE_OF(b, f, n, which));
+  int version = loaded(b);
+  ck_assert_msg(version >= 0, SITE "neither loads: %s", SITE_OF(b, f, n, which), err.message);
+  ck_assert_msg(s != MCL_OK || version == 1, SITE "it says that all went well",
+                SITE_OF(b, f, n, which));
+  ck_assert_msg(may_stay || version == 1 || holds(b, 0), SITE "the old files are changed",
+                SITE_OF(b, f, n, which));
+  mcl_status again = b->k->save(b->thing[1], b->directory, &err);
+  ck_assert_msg(again == MCL_OK, SITE "not a second time: %s", SITE_OF(b, f, n, which),
+                err.message);
+  ck_assert_msg(holds(b, 1), SITE "the second time it is another", SITE_OF(b, f, n, which));
+  return 1;
+}
+
+static int load_fails(bench *b, const fault *f, int64_t n) {
+  seen s = {0};
+  int open_before = files_descriptors();
+  files_fail(n, f->calls, f->what, f->for_ever);
+  mcl_status status = b->k->load(b->c, b->directory, &s, &err);
+  int failed = files_failed() > 0, which = files_failed_kind();
+  files_fail(0, 0, 0, 0);
+  if (!failed) {
+    ck_assert_msg(status == MCL_OK, SITE "%s", SITE_OF(b, f, n, which), err.message);
+    return 0;
+  }
+  b->sites++;
+  ck_assert_msg(files_descriptors() == open_before, SITE "a descriptor is lost",
+                SITE_OF(b, f, n, which));
+  ck_assert_msg(status == MCL_OK || !f->survived, SITE "%s", SITE_OF(b, f, n, which), err.message);
+  if (status == MCL_OK)
+    ck_assert_msg(memcmp(&s, &b->looks[1], sizeof s) == 0, SITE "it loads something else",
+                  SITE_OF(b, f, n, which));
+  if (status != MCL_OK) {
+    ck_assert_msg(status == MCL_E_IO, SITE "%s: %s", SITE_OF(b, f, n, which),
+                  mcl_status_name(status), err.message);
+    ck_assert_msg(strstr(err.message, b->word) != NULL, SITE "it does not name the file: %s",
+                  SITE_OF(b, f, n, which), err.message);
+  }
+  int may_stay = f->for_ever || which == CALL_REMOVE;
+  ck_assert_msg(may_stay || holds(b, 1), SITE "a load changes files", SITE_OF(b, f, n, which));
+  ck_assert_msg(loaded(b) == 1, SITE "not a second time: %s", SITE_OF(b, f, n, which), err.message);
+  return 1;
+}
+
+static int64_t all_sites;
+
+START_TEST(a_save_that_fails_leaves_the_old_state_or_the_new) {
+  bench b;
+  bench_open(&b, kind_at(_i));
+  for (int f = 0; f < FAULTS; f++) {
+    files_fail(INT64_MAX, faults[f].calls, 0, 0);
+    CHECK_OK(b.k->save(b.thing[1], b.directory, &err));
+    int64_t calls = files_calls();
+    for (int64_t n = 1; save_fails(&b, &faults[f], n); n = files_next(n, calls)) {}
+  }
+  ck_assert_int_ge(b.sites, 40);
+  all_sites += b.sites;
+  bench_close(&b);
+}
+END_TEST
+
+START_TEST(a_load_that_fails_changes_nothing) {
+  bench b;
+  bench_open(&b, kind_at(_i));
+  for (int f = 0; f < FAULTS; f++) {
+    files_fail(INT64_MAX, faults[f].calls, 0, 0);
+    ck_assert_int_eq(loaded(&b), 1);
+    int64_t calls = files_calls();
+    for (int64_t n = 1; load_fails(&b, &faults[f], n); n = files_next(n, calls)) {}
+  }
+  ck_assert_int_ge(b.sites, 6);
+  bench_close(&b);
+}
+END_TEST
+
+int main(void) {
+  Suite *s = suite_create("saves");
+  TCase *c = tcase_create("saves");
+  tcase_add_loop_test(c, a_save_that_fails_leaves_the_old_state_or_the_new, 0, kinds_count());
+  tcase_add_loop_test(c, a_load_that_fails_changes_nothing, 0, kinds_count());
+  suite_add_tcase(s, c);
+  SRunner *r = srunner_create(s);
+  srunner_run_all(r, CK_NORMAL);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed != 0;
+}
