@@ -47,7 +47,7 @@ TESTS = {
         "lib/multistage/multistage.c": "test_pull test_advice test_run test_run_pair",
     },
     "checkpoint and parsers": {
-        "lib/base/file.c": "test_file test_dataset_idx test_checkpoint exhaustion/exhaustion:store",
+        "lib/base/file.c": "test_file test_dataset_idx test_checkpoint exhaustion/exhaustion:store exhaustion/exhaustion:dataset",
         "lib/base/writer.c": "test_file test_checkpoint exhaustion/exhaustion:store",
         "lib/base/directory.c": "test_file test_dataset_folder test_run exhaustion/exhaustion:store",
         "lib/store/npy.c": "test_npy test_rows_read test_tokenizer_file exhaustion/exhaustion:store",
@@ -464,7 +464,7 @@ class Worker:
         command[command.index("-o") + 1] = target
         first = next(i for i, x in enumerate(command) if x.endswith(".o"))
         command.insert(first, object_file) # before libmcl.a, whose member is then not wanted
-        must([x for x in command if x != "ccache"] + ["-fuse-ld=gold"], self.build)
+        must([x for x in command if x != "ccache"], self.build)
         return target
 
     def judge(self, m):
@@ -547,7 +547,11 @@ def main():
                 if m.key() in known:
                     m.state = "allowed"
                 elif not before.look(m):
-                    w.judge(m)
+                    try:
+                        w.judge(m)
+                    except SystemExit as problem: # of a thread, which nobody would hear of
+                        print(problem, file=sys.stderr, flush=True)
+                        os._exit(2)
                 with lock:
                     before.keep(m)
                     s.busy -= 1

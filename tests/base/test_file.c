@@ -28,6 +28,8 @@ START_TEST(what_is_written_is_read) {
   ck_assert_int_eq(n, 5);
   ck_assert_str_eq((char *)bytes, "hello");
   mcli_free(c, bytes);
+  CHECK_OK(mcli_file_read_all(c, in(d, "x"), 5, &bytes, &n, &err)); // just within the limit
+  mcli_free(c, bytes);
   CHECK_FAILS(MCL_E_LIMIT, "limit is 4", mcli_file_read_all(c, in(d, "x"), 4, &bytes, &n, &err));
   CHECK_FAILS(MCL_E_NOT_FOUND, "nowhere",
               mcli_file_read_all(c, in(d, "nowhere"), 4, &bytes, &n, &err));
@@ -105,6 +107,8 @@ START_TEST(gzip_is_unpacked_and_bounded_and_damage_is_found) {
   CHECK_OK(mcli_file_read_all_gz(c, in(d, "x.gz"), 1 << 20, &bytes, &n, &err));
   ck_assert_int_eq(n, N);
   ck_assert_mem_eq(bytes, data, N);
+  mcli_free(c, bytes);
+  CHECK_OK(mcli_file_read_all_gz(c, in(d, "x.gz"), N, &bytes, &n, &err)); // just within
   mcli_free(c, bytes);
   CHECK_FAILS(MCL_E_LIMIT, "unpacks",
               mcli_file_read_all_gz(c, in(d, "x.gz"), N - 1, &bytes, &n, &err));
