@@ -33,6 +33,33 @@ static void check_no_string(const char *text, const char *word) {
   free(j.begin);
 }
 
+// The other way round: a code point is written, and what is not so written is none. Every code point; then every first two
+// bytes, with two behind them that are at a bound.
+START_TEST(characters_are_what_code_points_are_written_as) {
+  char p[4];
+  for (uint32_t code = 0; code < 0x110000; code++) {
+    int64_t n = mcli_utf8_put(p, code) - p;
+    int surrogate = code >= 0xD800 && code <= 0xDFFF;
+    if (mcli_utf8_length(p, n) != (surrogate ? 0 : n) || mcli_utf8_code(p, n) != code)
+      ck_abort_msg("U+%04X", code); // an assertion for each would take seconds
+  }
+  const int bound[] = {0x7F, 0x80, 0xBF, 0xC0};
+  for (int i = 0; i < 65536 * 16; i++) {
+    const int bytes[4] = {i >> 12, i >> 4 & 255, bound[i >> 2 & 3], bound[i & 3]};
+    for (int k = 0; k < 4; k++) p[k] = (char)bytes[k];
+    int64_t n = mcli_utf8_length(p, 4), is = 0;
+    for (int64_t length = 1; length <= 4; length++) {
+      char again[4];
+      uint32_t code = mcli_utf8_code(p, length);
+      int whole = code < 0x110000 && (code < 0xD800 || code > 0xDFFF) &&
+                  mcli_utf8_put(again, code) - again == length;
+      if (whole && memcmp(again, p, (size_t)length) == 0) is = length;
+    }
+    if (n != is) ck_abort_msg("%02x %02x %02x %02x", bytes[0], bytes[1], bytes[2], bytes[3]);
+  }
+}
+END_TEST
+
 START_TEST(utf8_is_told_from_what_only_looks_like_it) {
   const char *good[] = {"",
                         "a",
@@ -374,7 +401,8 @@ START_TEST(a_text_without_memory_says_so_and_keeps_nothing) {
 }
 END_TEST
 
-RUN_TESTS("json", utf8_is_told_from_what_only_looks_like_it, strings_are_decoded,
+RUN_TESTS("json", characters_are_what_code_points_are_written_as,
+          utf8_is_told_from_what_only_looks_like_it, strings_are_decoded,
           strings_that_are_none_are_refused, a_nul_in_the_middle_ends_no_text,
           counts_are_non_negative_integers, lists_and_objects_follow_the_grammar,
           values_of_any_kind_are_passed_over, lists_are_passed_over_64_deep,
