@@ -38,7 +38,7 @@ int64_t files_calls(void) {
 }
 
 int64_t files_next(int64_t n, int64_t calls) {
-  return n < 40 || n + 7 > calls - 20 ? n + 1 : n + 7;
+  return n < 24 || n + 25 > calls - 20 ? n + 1 : n + 25;
 }
 
 int64_t files_failed(void) {

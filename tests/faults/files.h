@@ -50,7 +50,7 @@ int64_t files_calls(void);   // of those kinds, since
 int64_t files_failed(void);  // how many have, since
 int files_failed_kind(void); // CALL_..., of the first; -1: none
 
-// The call to fail after the n-th of `calls`. Of more than 60 calls every 7th is enough between the first 40 and the last 20:
+// The call to fail after the n-th of `calls`. Of more than 70 calls every 25th is enough between the first 24 and the last 20:
 // a large encoder is written tensor by tensor, and what one write does the next does too.
 int64_t files_next(int64_t n, int64_t calls);
 
