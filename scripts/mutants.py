@@ -43,7 +43,6 @@ TESTS = {
         "lib/sampler/sampler.c": "test_sampler test_batches test_cells test_split exhaustion/exhaustion:sampler",
         "lib/sampler/": "test_cells test_sampler test_batches test_split exhaustion/exhaustion:sampler",
         "lib/multistage/cells.c": "test_pull test_advice test_told",
-        "lib/multistage/run.c": "test_run",
         "lib/multistage/multistage.c": "test_pull test_advice test_run test_run_pair",
     },
     "checkpoint and parsers": {
@@ -87,7 +86,7 @@ TESTS = {
     },
 }
 # Of these only what is written by hand: they belong to no group as a whole.
-ONLY_WRITTEN = ["lib/multistage/multistage.c", "lib/multistage/run.c"]
+ONLY_WRITTEN = ["lib/multistage/multistage.c"]
 
 
 # ---- C text -----------------------------------------------------------------------------------------------------------
