@@ -47,7 +47,7 @@ TESTS = {
     },
     "checkpoint and parsers": {
         "lib/base/file.c": "test_file test_dataset_idx test_checkpoint exhaustion/exhaustion:store exhaustion/exhaustion:dataset",
-        "lib/base/writer.c": "test_writer test_order test_saves test_kills test_checkpoint exhaustion/exhaustion:store",
+        "lib/base/writer.c": "test_writer test_order test_checkpoint exhaustion/exhaustion:store",
         "lib/base/directory.c": "test_file test_writer test_dataset_folder test_order test_run exhaustion/exhaustion:store",
         "lib/store/npy.c": "test_npy test_rows_read test_tokenizer_file exhaustion/exhaustion:store",
         "lib/store/npy_header.c": "test_npy exhaustion/exhaustion:store",
