@@ -204,7 +204,9 @@ static void check_packed(const choice *x, fuzz_bytes file, uint64_t fingerprint)
   mcl_error err;
   snprintf(name, sizeof name, "pairs/%s.gz", x->name);
   mcl_dataset *d = open_file(x, fuzz_put_packed(name, file.at, file.n), &err);
-  if (!d && !fuzz_memory_may_fail()) fuzz_fail("packed: %s", err.message);
+  // A short file is longer when it is packed, and may be over the limit then.
+  if (!d && err.status != MCL_E_LIMIT && !fuzz_memory_may_fail())
+    fuzz_fail("packed: %s", err.message);
   if (d && mcl_dataset_fingerprint(d) != fingerprint) fuzz_fail("packed: another fingerprint");
   mcl_dataset_unref(d);
 }
@@ -236,7 +238,7 @@ static void refuse(const choice *x, const char *path) {
                MCL_E_INVALID);
   fuzz_refused(mcl_dataset_create_questions(x->context, NULL, NULL, NULL, NULL, &d, &err), &err,
                MCL_E_INVALID);
-  fuzz_refused(mcl_dataset_create_questions(x->context, path, NULL, NULL, NULL, &d, &err), &err,
+  fuzz_refused(mcl_dataset_create_questions(x->context, path, NULL, NULL, NULL, NULL, &err), &err,
                MCL_E_INVALID);
   if (d) fuzz_fail("refused, and given");
 }
@@ -250,7 +252,7 @@ void fuzz_target(mcl_context *context, const uint8_t *bytes, size_t n) {
   make_images();
   uint64_t more = fuzz_bits(&b, 1);
   choose(&x, how, more);
-  if (how & (TOKENS | QUESTIONS) && !(x.tokenizer = tokenizer(context))) return;
+  if (how & TOKENS && !(x.tokenizer = tokenizer(context))) return;
   int mmvp = how & QUESTIONS && (how & KIND) == MMVP;
   snprintf(name, sizeof name, "pairs/%s", mmvp ? "Questions.csv" : x.name);
   const char *path = fuzz_put(name, b.at, b.n);
