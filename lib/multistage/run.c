@@ -179,11 +179,16 @@ static mcl_status on_embed(push *p, const mcl_event *e, const mcl_batch *batch, 
 
 static mcl_status add_to_integrator(push *p, int32_t stage, mcl_error *err) {
   mcl_multistage *l = p->l;
-  mcl_status s = MCL_OK;
-  if (!l->integrator) s = mcl_integrator_create(l->context, NULL, &l->integrator, err);
-  if (s < 0 || mcl_integrator_stages(l->integrator) > stage) return s;
-  return mcl_integrator_add_stage(l->integrator, l->encoders[stage], 0, pow(l->o.growth, stage),
-                                  err);
+  mcl_integrator *i = l->integrator;
+  mcl_status s = i ? MCL_OK : mcl_integrator_create(l->context, NULL, &i, err);
+  if (s == MCL_OK && mcl_integrator_stages(i) <= stage)
+    s = mcl_integrator_add_stage(i, l->encoders[stage], 0, pow(l->o.growth, stage), err);
+  // The loop has one with a stage or none: nobody lets go of one that is empty, nor is it to be had.
+  if (s == MCL_OK)
+    l->integrator = i;
+  else if (!l->integrator)
+    mcl_integrator_unref(i);
+  return s;
 }
 
 static mcl_status on_end_stage(push *p, int32_t stage, mcl_error *err) {
