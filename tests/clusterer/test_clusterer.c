@@ -426,7 +426,6 @@ START_TEST(a_clusterer_outlives_the_callers_context_reference) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("clusterer");
   TCase *t = tcase_create("clusterer");
   tcase_add_checked_fixture(t, begin, end);
   const TTest *const tests[] = {every_option_out_of_range_is_named,
@@ -443,10 +442,5 @@ int main(void) {
                                 fit_inside_fit_or_assign_is_busy_and_assign_answers,
                                 a_clusterer_outlives_the_callers_context_reference};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(t, tests[i]);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return test_run_case("clusterer", t);
 }

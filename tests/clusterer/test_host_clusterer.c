@@ -197,7 +197,6 @@ START_TEST(destroy_runs_once_also_when_create_fails) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("host_clusterer");
   TCase *t = tcase_create("host_clusterer");
   tcase_add_checked_fixture(t, begin, end);
   tcase_add_test(t, the_hosts_labels_are_passed_on_and_counted);
@@ -205,10 +204,5 @@ int main(void) {
   tcase_add_test(t, a_callback_that_fails_or_says_nothing_fails_the_call);
   tcase_add_test(t, what_only_kmeans_has_is_unsupported);
   tcase_add_test(t, destroy_runs_once_also_when_create_fails);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return test_run_case("host_clusterer", t);
 }

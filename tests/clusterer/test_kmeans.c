@@ -395,7 +395,6 @@ START_TEST(report_sizes_and_inertia_are_those_of_assign) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("kmeans");
   TCase *t = tcase_create("kmeans");
   tcase_add_loop_test(t, inertia_is_scikit_learns_from_the_same_centres, 0,
                       sizeof golden / sizeof *golden);
@@ -411,10 +410,5 @@ int main(void) {
                                 seeds_choose_the_result,
                                 report_sizes_and_inertia_are_those_of_assign};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(t, tests[i]);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return test_run_case("kmeans", t);
 }

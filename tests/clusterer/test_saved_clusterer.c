@@ -170,16 +170,10 @@ START_TEST(a_damaged_file_is_refused_by_what_is_wrong_with_it) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("saved_clusterer");
   TCase *t = tcase_create("saved_clusterer");
   tcase_add_checked_fixture(t, begin, end);
   const TTest *const tests[] = {a_saved_clusterer_answers_as_before,
                                 a_damaged_file_is_refused_by_what_is_wrong_with_it};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(t, tests[i]);
-  suite_add_tcase(s, t);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return test_run_case("saved_clusterer", t);
 }

@@ -76,18 +76,7 @@ static void finish(void) {
   static void load_##of(void) {                                                                    \
     prepare_load(of);                                                                              \
   }
-KIND(CNN)
-KIND(NORMED)
-KIND(MLP)
-KIND(RESNET)
-KIND(VIT)
-KIND(TEXT)
-KIND(BAG)
-KIND(PAIR)
-KIND(HOSTS)
-KIND(CLIP)
-KIND(HOST)
-KIND(HEAD)
+EVERY_KIND(KIND)
 
 static void two_NORMED(void) {
   prepare_two(NORMED);

@@ -85,13 +85,7 @@ static void add_tests(TCase *t, const char *name, const char *only) {
 // A third argument: only the functions whose names have it.
 int main(int argc, char **argv) {
   if (argc < 2) return 2;
-  Suite *s = suite_create(argv[1]);
   TCase *t = tcase_create(argv[1]);
-  suite_add_tcase(s, t);
   add_tests(t, argv[1], argc > 2 ? argv[2] : NULL);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r), run = srunner_ntests_run(r);
-  srunner_free(r);
-  return failed || run == 0;
+  return test_run_case(argv[1], t);
 }

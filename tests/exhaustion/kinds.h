@@ -12,7 +12,11 @@ enum { SIDE = 8, CHANNELS = 3, CONTEXT = 4, WORDS = 10, ROWS = 4, DIM = 6, OUT =
 
 // NORMED: a CNN with batch norms. HOSTS: a pair of a host's encoder and a bag. HOST: a host's, which hands its calls on to an
 // MLP. HEAD: an integrator's encoder with a head.
-enum { CNN, NORMED, MLP, RESNET, VIT, TEXT, BAG, PAIR, HOSTS, CLIP, HOST, HEAD, KINDS };
+#define EVERY_KIND(of)                                                                             \
+  of(CNN) of(NORMED) of(MLP) of(RESNET) of(VIT) of(TEXT) of(BAG) of(PAIR) of(HOSTS) of(CLIP)       \
+      of(HOST) of(HEAD)
+#define NUMBER(kind) kind,
+enum { EVERY_KIND(NUMBER) KINDS };
 
 // Writes the file that a CLIP is made of; once, before the first of its kind.
 void put_clip(void);

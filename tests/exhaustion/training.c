@@ -110,18 +110,7 @@ static void finish(void) {
     prepare(of);                                                                                   \
     step_once();                                                                                   \
   }
-KIND(CNN)
-KIND(NORMED)
-KIND(MLP)
-KIND(RESNET)
-KIND(VIT)
-KIND(TEXT)
-KIND(BAG)
-KIND(PAIR)
-KIND(HOSTS)
-KIND(CLIP)
-KIND(HOST)
-KIND(HEAD)
+EVERY_KIND(KIND)
 
 // Which of held, backward and a second step ask for no memory: buffers are kept from step to step.
 #define CALL(name, of, what, prepare, call, look, again, free)                                     \

@@ -72,14 +72,8 @@ START_TEST(a_run_that_has_not_ended) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("make_released");
   TCase *c = tcase_create("make_released");
   tcase_add_loop_test(c, one_of_each_kind, 0, kinds_count());
   tcase_add_test(c, a_run_that_has_not_ended);
-  suite_add_tcase(s, c);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return test_run_case("make_released", c);
 }

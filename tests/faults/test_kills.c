@@ -8,46 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "faults/files.h"
-#include "faults/kinds.h"
+#include "faults/bench.h"
 
 static mcl_error err;
-
-typedef struct bench {
-  const kind *k;
-  mcl_context *c;
-  void *thing[VERSIONS];
-  files_tree tree[VERSIONS];
-  seen looks[VERSIONS];
-  char directory[4200];
-} bench;
-
-static void bench_open(bench *b, const kind *k) {
-  *b = (bench){.k = k, .c = test_context(1)};
-  snprintf(b->directory, sizeof b->directory, "%s", test_directory(k->name));
-  for (int v = 0; v < VERSIONS; v++) {
-    b->thing[v] = k->make(b->c, v);
-    CHECK_OK(k->save(b->thing[v], b->directory, &err));
-    b->tree[v] = files_read_tree(b->directory);
-    CHECK_OK(k->load(b->c, b->directory, &b->looks[v], &err));
-  }
-}
-
-static void bench_close(bench *b) {
-  for (int v = 0; v < VERSIONS; v++) {
-    b->k->drop(b->thing[v]);
-    files_tree_free(&b->tree[v]);
-  }
-  mcl_context_unref(b->c);
-}
-
-static int loaded(bench *b) {
-  seen s = {0};
-  mcl_status status = b->k->load(b->c, b->directory, &s, &err);
-  for (int v = 0; status == MCL_OK && v < VERSIONS; v++)
-    if (memcmp(&s, &b->looks[v], sizeof s) == 0) return v;
-  return -1;
-}
 
 static int64_t count_calls(bench *b) {
   files_write_tree(b->directory, &b->tree[0]);
@@ -79,7 +42,7 @@ START_TEST(a_save_that_is_killed_leaves_the_old_state_or_the_new) {
     for (int64_t n = 1;; n = files_next(n, calls)) {
       files_write_tree(b.directory, &b.tree[0]);
       if (!killed(&b, n, how)) break;
-      int version = loaded(&b);
+      int version = bench_loaded(&b, &err);
       ck_assert_msg(version >= 0, "%s, killed at call %lld: neither loads: %s", b.k->name,
                     (long long)n, err.message);
       versions[version]++;
@@ -97,13 +60,7 @@ START_TEST(a_save_that_is_killed_leaves_the_old_state_or_the_new) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("kills");
   TCase *c = tcase_create("kills");
   tcase_add_loop_test(c, a_save_that_is_killed_leaves_the_old_state_or_the_new, 0, kinds_count());
-  suite_add_tcase(s, c);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return test_run_case("kills", c);
 }

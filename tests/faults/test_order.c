@@ -137,15 +137,9 @@ START_TEST(directories_that_are_made_are_flushed_into_theirs) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("order");
   TCase *c = tcase_create("order");
   tcase_add_loop_test(c, bytes_are_flushed_before_they_are_named_and_names_before_the_call_returns,
                       0, kinds_count());
   tcase_add_test(c, directories_that_are_made_are_flushed_into_theirs);
-  suite_add_tcase(s, c);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return test_run_case("order", c);
 }

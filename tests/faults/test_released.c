@@ -86,14 +86,8 @@ START_TEST(a_run_that_was_not_over_goes_on) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("released");
   TCase *c = tcase_create("released");
   tcase_add_loop_test(c, what_was_released_means_the_same, 0, kinds_count() * N_VERSIONS);
   tcase_add_loop_test(c, a_run_that_was_not_over_goes_on, 0, N_VERSIONS);
-  suite_add_tcase(s, c);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return test_run_case("released", c);
 }

@@ -11,8 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "faults/files.h"
-#include "faults/kinds.h"
+#include "faults/bench.h"
 
 static mcl_error err;
 
@@ -40,50 +39,6 @@ static const fault faults[] = {
     {"half", FAULT_HALF, 1, 1 << CALL_READ | 1 << CALL_WRITE, 1},
 };
 enum { FAULTS = sizeof faults / sizeof *faults };
-
-typedef struct bench {
-  const kind *k;
-  mcl_context *c;
-  void *thing[VERSIONS];
-  files_tree
-      tree[VERSIONS]; // after an undisturbed save of each version, the later over the earlier
-  seen looks[VERSIONS];
-  char directory[4200];
-  const char *word; // that each message has
-  int64_t sites;
-} bench;
-
-static void bench_open(bench *b, const kind *k) {
-  *b = (bench){.k = k, .c = test_context(1)};
-  snprintf(b->directory, sizeof b->directory, "%s", test_directory(k->name));
-  b->word = strrchr(b->directory, '/') + 1;
-  for (int v = 0; v < VERSIONS; v++) {
-    b->thing[v] = k->make(b->c, v);
-    CHECK_OK(k->save(b->thing[v], b->directory, &err));
-    b->tree[v] = files_read_tree(b->directory);
-    ck_assert_int_eq(files_parts(b->directory), 0);
-    CHECK_OK(k->load(b->c, b->directory, &b->looks[v], &err));
-  }
-  ck_assert(!files_same_tree(&b->tree[0], &b->tree[1]));
-  ck_assert(b->looks[0].n > 0 && memcmp(&b->looks[0], &b->looks[1], sizeof b->looks[0]) != 0);
-}
-
-static void bench_close(bench *b) {
-  for (int v = 0; v < VERSIONS; v++) {
-    b->k->drop(b->thing[v]);
-    files_tree_free(&b->tree[v]);
-  }
-  mcl_context_unref(b->c);
-}
-
-// Which version loads; -1: none.
-static int loaded(bench *b) {
-  seen s = {0};
-  mcl_status status = b->k->load(b->c, b->directory, &s, &err);
-  for (int v = 0; status == MCL_OK && v < VERSIONS; v++)
-    if (memcmp(&s, &b->looks[v], sizeof s) == 0) return v;
-  return -1;
-}
 
 static int holds(bench *b, int version) {
   files_tree now = files_read_tree(b->directory);
@@ -121,7 +76,7 @@ static int save_fails(bench *b, const fault *f, int64_t n) {
   int may_stay = f->for_ever || which == CALL_REMOVE;
   ck_assert_msg(may_stay || files_parts(b->directory) == 0, SITE "a part is left",
                 SITE_OF(b, f, n, which));
-  int version = loaded(b);
+  int version = bench_loaded(b, &err);
   ck_assert_msg(version >= 0, SITE "neither loads: %s", SITE_OF(b, f, n, which), err.message);
   ck_assert_msg(s != MCL_OK || version == 1, SITE "it says that all went well",
                 SITE_OF(b, f, n, which));
@@ -160,11 +115,10 @@ static int load_fails(bench *b, const fault *f, int64_t n) {
   }
   int may_stay = f->for_ever || which == CALL_REMOVE;
   ck_assert_msg(may_stay || holds(b, 1), SITE "a load changes files", SITE_OF(b, f, n, which));
-  ck_assert_msg(loaded(b) == 1, SITE "not a second time: %s", SITE_OF(b, f, n, which), err.message);
+  ck_assert_msg(bench_loaded(b, &err) == 1, SITE "not a second time: %s", SITE_OF(b, f, n, which),
+                err.message);
   return 1;
 }
-
-static int64_t all_sites;
 
 START_TEST(a_save_that_fails_leaves_the_old_state_or_the_new) {
   bench b;
@@ -176,7 +130,6 @@ START_TEST(a_save_that_fails_leaves_the_old_state_or_the_new) {
     for (int64_t n = 1; save_fails(&b, &faults[f], n); n = files_next(n, calls)) {}
   }
   ck_assert_int_ge(b.sites, 40);
-  all_sites += b.sites;
   bench_close(&b);
 }
 END_TEST
@@ -186,7 +139,7 @@ START_TEST(a_load_that_fails_changes_nothing) {
   bench_open(&b, kind_at(_i));
   for (int f = 0; f < FAULTS; f++) {
     files_fail(INT64_MAX, faults[f].calls, 0, 0);
-    ck_assert_int_eq(loaded(&b), 1);
+    ck_assert_int_eq(bench_loaded(&b, &err), 1);
     int64_t calls = files_calls();
     for (int64_t n = 1; load_fails(&b, &faults[f], n); n = files_next(n, calls)) {}
   }
@@ -196,14 +149,8 @@ START_TEST(a_load_that_fails_changes_nothing) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("saves");
   TCase *c = tcase_create("saves");
   tcase_add_loop_test(c, a_save_that_fails_leaves_the_old_state_or_the_new, 0, kinds_count());
   tcase_add_loop_test(c, a_load_that_fails_changes_nothing, 0, kinds_count());
-  suite_add_tcase(s, c);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return test_run_case("saves", c);
 }

@@ -206,15 +206,9 @@ START_TEST(of_two_runs_in_one_folder_what_is_resumed_is_one_of_them) {
 END_TEST
 
 int main(void) {
-  Suite *s = suite_create("together");
   TCase *c = tcase_create("together");
   tcase_add_loop_test(c, each_load_sees_one_version_while_two_processes_save, 0, kinds_count());
   tcase_add_loop_test(c, each_load_sees_one_version_while_two_threads_save, 0, kinds_count());
   tcase_add_test(c, of_two_runs_in_one_folder_what_is_resumed_is_one_of_them);
-  suite_add_tcase(s, c);
-  SRunner *r = srunner_create(s);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed != 0;
+  return test_run_case("together", c);
 }

@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <libmcl/image.h>
+
 #include "base/rng.h"
 
 // ---- bytes -----------------------------------------------------------------------------------------
@@ -217,10 +219,28 @@ const char *hostile_path(const char *name) {
   return path;
 }
 
+void run_hostile_file(hostile_case h, const char *file, blob *b, hostile_call call) {
+  const char *path = hostile_path(file);
+  h.bytes = (int64_t)b->n;
+  h.file = file;
+  blob_write(b, path);
+  blob_free(b);
+  run_hostile(&h, call, (void *)(uintptr_t)path);
+  unlink(path);
+}
+
 void hostile_clean(void) {
   char command[3100];
   if (!folder[0]) return;
   snprintf(command, sizeof command, "rm -rf '%s'", folder);
   ck_assert_int_eq(system(command), 0);
   folder[0] = 0;
+}
+
+mcl_status decode_hostile(mcl_context *c, void *user, mcl_error *err) {
+  const blob *b = user;
+  static uint8_t pixels[64 * 64 * 3];
+  mcl_array out;
+  mcl_array_init(&out, pixels, MCL_U8, 3, (int64_t[]){64, 64, 3});
+  return mcl_image_decode(c, NULL, b->data, b->n, &out, err);
 }

@@ -71,6 +71,10 @@ void run_hostile(const hostile_case *h, hostile_call call, void *user);
 
 // A path in the test's own folder, which is emptied for it; static storage.
 const char *hostile_path(const char *name);
+// The call on a file with these bytes, which are freed; `user` is its path.
+void run_hostile_file(hostile_case h, const char *file, blob *b, hostile_call call);
+// An encoded image of `user`, a blob, decoded to 64 x 64, as of a folder.
+mcl_status decode_hostile(mcl_context *c, void *user, mcl_error *err);
 // Removes the folder: files here are large.
 void hostile_clean(void);
 

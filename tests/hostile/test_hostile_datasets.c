@@ -48,16 +48,6 @@ static mcl_status open_pairs_and_groups(mcl_context *c, void *user, mcl_error *e
   return s;
 }
 
-static void try_file(hostile_case h, const char *file, blob *b, hostile_call call) {
-  const char *path = hostile_path(file);
-  h.bytes = (int64_t)b->n;
-  h.file = file;
-  blob_write(b, path);
-  blob_free(b);
-  run_hostile(&h, call, (void *)(uintptr_t)path);
-  unlink(path);
-}
-
 // ---- IDX -------------------------------------------------------------------------------------------
 
 static blob begin_idx(int dimensions, uint32_t size) {
@@ -74,8 +64,8 @@ START_TEST(an_idx_header_that_lies_costs_nothing) {
       char name[80];
       blob b = begin_idx(dimensions, sizes[i]);
       snprintf(name, sizeof name, "idx: %d sizes of %u, no bytes", dimensions, (unsigned)sizes[i]);
-      try_file((hostile_case){.name = name, .why = i < 2 ? "claims" : ""}, "lies.idx", &b,
-               open_idx);
+      run_hostile_file((hostile_case){.name = name, .why = i < 2 ? "claims" : ""}, "lies.idx", &b,
+                       open_idx);
     }
 }
 END_TEST
@@ -85,18 +75,18 @@ START_TEST(a_packed_idx_file_is_not_unpacked_beyond_reason) {
   blob_fill(&zeros, 0, MB);
   blob_pack(&b, head.data, head.n, 1, 1, 9); // a member for the header, others for the pixels
   blob_pack(&b, zeros.data, zeros.n, SANITIZED ? 4000 : 62000, 1, 9);
-  try_file((hostile_case){.name = "idx: 60 GB of zeros, packed 1000:1", .why = "unpack"},
-           "bomb.idx.gz", &b, open_idx);
+  run_hostile_file((hostile_case){.name = "idx: 60 GB of zeros, packed 1000:1", .why = "unpack"},
+                   "bomb.idx.gz", &b, open_idx);
   blob_pack(&b, head.data, head.n, 1, 1, 9);
   blob_pack(&b, zeros.data, zeros.n, 1024, 1, 9);
-  try_file((hostile_case){.name = "idx: 1 GB of zeros, packed 1000:1", .why = "unpack"},
-           "bomb.idx.gz", &b, open_idx);
+  run_hostile_file((hostile_case){.name = "idx: 1 GB of zeros, packed 1000:1", .why = "unpack"},
+                   "bomb.idx.gz", &b, open_idx);
   blob_free(&head);
   head = begin_idx(3, 1);
   blob_pack(&b, head.data, head.n, 1, 1, 9);
   blob_pack(&b, zeros.data, zeros.n, SANITIZED ? 4000 : 62000, 1, 9);
-  try_file((hostile_case){.name = "idx: 60 GB of zeros behind one pixel", .why = "unpack"},
-           "bomb.idx.gz", &b, open_idx);
+  run_hostile_file((hostile_case){.name = "idx: 60 GB of zeros behind one pixel", .why = "unpack"},
+                   "bomb.idx.gz", &b, open_idx);
   blob_free(&head);
   blob_free(&zeros);
 }
@@ -107,8 +97,9 @@ START_TEST(millions_of_empty_gzip_members_are_passed_over) {
   blob_pack(&one, "", 1, 0, 1, 9);
   while (b.n + one.n <= MOST_BYTES) blob_add(&b, one.data, one.n);
   blob_free(&one);
-  try_file((hostile_case){.name = "idx: millions of empty members", .why = "not an IDX file"},
-           "members.idx.gz", &b, open_idx);
+  run_hostile_file(
+      (hostile_case){.name = "idx: millions of empty members", .why = "not an IDX file"},
+      "members.idx.gz", &b, open_idx);
 }
 END_TEST
 
@@ -119,8 +110,8 @@ START_TEST(a_good_idx_file_costs_its_own_bytes) {
   blob_big32(&b, 1024);
   blob_big32(&b, 1024);
   blob_noise(&b, (size_t)MOST_BYTES - MB, 1);
-  try_file((hostile_case){.name = "idx: 63 images of 1024 x 1024", .accepted = 1}, "good.idx", &b,
-           open_idx);
+  run_hostile_file((hostile_case){.name = "idx: 63 images of 1024 x 1024", .accepted = 1},
+                   "good.idx", &b, open_idx);
 }
 END_TEST
 
@@ -159,7 +150,8 @@ START_TEST(files_of_pairs_of_one_byte_over_and_over_are_refused_within_the_bound
     int soon = !strstr(kinds[i].text, "\n") && i > 0;
     blob b = repeated(kinds[i].text, soon ? 8 * MB : MOST_BYTES);
     snprintf(name, sizeof name, "pairs: case %zu, %s", i, kinds[i].why);
-    try_file((hostile_case){.name = name, .why = kinds[i].why}, kinds[i].file, &b, open_pairs);
+    run_hostile_file((hostile_case){.name = name, .why = kinds[i].why}, kinds[i].file, &b,
+                     open_pairs);
   }
 }
 END_TEST
@@ -168,8 +160,8 @@ START_TEST(deep_json_is_refused_within_the_bound) {
   blob b = {0};
   blob_text(&b, "{\"a\": ");
   blob_fill(&b, '[', 1000000);
-  try_file((hostile_case){.name = "pairs: lists 1,000,000 deep", .why = "nested too deep"},
-           "deep.jsonl", &b, open_pairs);
+  run_hostile_file((hostile_case){.name = "pairs: lists 1,000,000 deep", .why = "nested too deep"},
+                   "deep.jsonl", &b, open_pairs);
   // Lines of just under a megabyte, each 64 deep again and again, and then without a caption.
   while (b.n < MOST_BYTES - MB) {
     size_t begin = b.n;
@@ -181,12 +173,12 @@ START_TEST(deep_json_is_refused_within_the_bound) {
     }
     blob_text(&b, "[]], \"image\": \"x.png\", \"caption\": \"y\"}\n");
   }
-  try_file((hostile_case){.name = "pairs: 64 MB of lists 60 deep", .why = "x.png"}, "deep.jsonl",
-           &b, open_pairs);
+  run_hostile_file((hostile_case){.name = "pairs: 64 MB of lists 60 deep", .why = "x.png"},
+                   "deep.jsonl", &b, open_pairs);
   for (int i = 0; b.n < MOST_BYTES - 100; i++)
     blob_text(&b, "{\"image\": \"\\u0041\", \"\\ud83d\\ude00\": 1e5, \"captions\": [\"%d\"]}\n", i);
-  try_file((hostile_case){.name = "pairs: 64 MB of escapes", .why = "A: cannot open"}, "deep.jsonl",
-           &b, open_pairs);
+  run_hostile_file((hostile_case){.name = "pairs: 64 MB of escapes", .why = "A: cannot open"},
+                   "deep.jsonl", &b, open_pairs);
 }
 END_TEST
 
@@ -204,12 +196,12 @@ static void save_image(const char *path) {
 START_TEST(captions_of_one_letter_cost_so_many_bytes_each) {
   save_image(hostile_path("a.png"));
   blob b = repeated("a.png\tb\n", MOST_BYTES / 8);
-  try_file((hostile_case){.name = "pairs: 1,000,000 captions, all the same", .accepted = 1},
-           "same.tsv", &b, open_pairs_and_groups);
+  run_hostile_file((hostile_case){.name = "pairs: 1,000,000 captions, all the same", .accepted = 1},
+                   "same.tsv", &b, open_pairs_and_groups);
   blob_text(&b, "a.png");
   while (b.n < MB - 5) blob_text(&b, "\tb");
-  try_file((hostile_case){.name = "pairs: one image with 500,000 captions", .accepted = 1},
-           "many.tsv", &b, open_pairs_and_groups);
+  run_hostile_file((hostile_case){.name = "pairs: one image with 500,000 captions", .accepted = 1},
+                   "many.tsv", &b, open_pairs_and_groups);
   unlink(hostile_path("a.png"));
 }
 END_TEST
@@ -218,19 +210,22 @@ END_TEST
 START_TEST(images_that_are_not_there_cost_no_pixels) {
   blob b = {0};
   for (int i = 0; i < 200000 / SHRINK; i++) blob_text(&b, "%d\tx\n", i);
-  try_file((hostile_case){.name = "pairs: 200,000 images that are not there", .why = "none of the"},
-           "none.tsv", &b, open_pairs);
+  run_hostile_file(
+      (hostile_case){.name = "pairs: 200,000 images that are not there", .why = "none of the"},
+      "none.tsv", &b, open_pairs);
 }
 END_TEST
 
 START_TEST(a_packed_file_of_pairs_is_not_unpacked_beyond_reason) {
   blob lines = repeated("\n", MB), b = {0};
   blob_pack(&b, lines.data, lines.n, SANITIZED ? 4000 : 62000, 1, 9);
-  try_file((hostile_case){.name = "pairs: 60 GB of empty lines, packed 1000:1", .why = "unpack"},
-           "bomb.tsv.gz", &b, open_pairs);
+  run_hostile_file(
+      (hostile_case){.name = "pairs: 60 GB of empty lines, packed 1000:1", .why = "unpack"},
+      "bomb.tsv.gz", &b, open_pairs);
   blob_pack(&b, lines.data, lines.n, 1000, 1, 9);
-  try_file((hostile_case){.name = "pairs: 1 GB of empty lines, packed 1000:1", .why = "unpack"},
-           "bomb.tsv.gz", &b, open_pairs);
+  run_hostile_file(
+      (hostile_case){.name = "pairs: 1 GB of empty lines, packed 1000:1", .why = "unpack"},
+      "bomb.tsv.gz", &b, open_pairs);
   blob_free(&lines);
 }
 END_TEST

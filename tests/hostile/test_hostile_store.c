@@ -49,16 +49,6 @@ static mcl_status load_clusterer(mcl_context *c, void *user, mcl_error *err) {
   return s;
 }
 
-static void try_file(hostile_case h, const char *file, blob *b, hostile_call call) {
-  const char *path = hostile_path(file);
-  h.bytes = (int64_t)b->n;
-  h.file = file;
-  blob_write(b, path);
-  blob_free(b);
-  run_hostile(&h, call, (void *)(uintptr_t)path);
-  unlink(path);
-}
-
 // ---- checkpoints -----------------------------------------------------------------------------------
 
 // The header's length, the header, and so many bytes of numbers.
@@ -76,7 +66,7 @@ static blob checkpoint_of(const blob *header, size_t numbers) {
 static void try_header(hostile_case h, blob *header, size_t numbers) {
   blob b = checkpoint_of(header, numbers);
   blob_free(header);
-  try_file(h, "x.safetensors", &b, open_checkpoint);
+  run_hostile_file(h, "x.safetensors", &b, open_checkpoint);
 }
 
 enum { MOST_HEADER = 1000000 / SHRINK };
@@ -159,10 +149,10 @@ START_TEST(headers_that_lie_or_nest_are_refused_within_the_bound) {
     blob_fill(&b, i ? 0xFF : 0, 8);
     if (!i) b.data[3] = 3; // 48 MB
     blob_fill(&b, ' ', MOST_BYTES - 8);
-    try_file((hostile_case){.name = i ? "safetensors: a header of 2^64 bytes"
-                                      : "safetensors: one of 48 MB",
-                            .why = i || SANITIZED ? "no safetensors file" : "the limit"},
-             "x.safetensors", &b, open_checkpoint);
+    run_hostile_file((hostile_case){.name = i ? "safetensors: a header of 2^64 bytes"
+                                              : "safetensors: one of 48 MB",
+                                    .why = i || SANITIZED ? "no safetensors file" : "the limit"},
+                     "x.safetensors", &b, open_checkpoint);
   }
 }
 END_TEST
@@ -174,8 +164,8 @@ START_TEST(a_tensor_of_all_the_file_costs_its_bytes) {
             numbers);
   blob b = checkpoint_of(&h, numbers);
   blob_free(&h);
-  try_file((hostile_case){.name = "safetensors: a tensor of 63 MB, read", .accepted = 1},
-           "x.safetensors", &b, read_tensor);
+  run_hostile_file((hostile_case){.name = "safetensors: a tensor of 63 MB, read", .accepted = 1},
+                   "x.safetensors", &b, read_tensor);
 }
 END_TEST
 
@@ -196,7 +186,7 @@ static void try_npy(const char *name, int version, const char *begin, const char
   }
   blob_add(&b, header.data, header.n);
   blob_free(&header);
-  try_file((hostile_case){.name = name, .why = why}, "x.npy", &b, open_npy);
+  run_hostile_file((hostile_case){.name = name, .why = why}, "x.npy", &b, open_npy);
 }
 
 START_TEST(npy_headers_that_lie_are_refused_within_the_bound) {
@@ -217,8 +207,8 @@ START_TEST(npy_headers_that_lie_are_refused_within_the_bound) {
   blob b = {0};
   blob_add(&b, "\x93NUMPY\2\0\xFF\xFF\xFF\xFF", 12);
   blob_fill(&b, ' ', MOST_BYTES - 12);
-  try_file((hostile_case){.name = "npy: a header of 4 GB", .why = "cut short"}, "x.npy", &b,
-           open_npy);
+  run_hostile_file((hostile_case){.name = "npy: a header of 4 GB", .why = "cut short"}, "x.npy", &b,
+                   open_npy);
 }
 END_TEST
 
@@ -252,8 +242,9 @@ START_TEST(what_a_clusterers_file_asks_for_is_bounded_by_its_bytes) {
               i < 2 ? 24 : 40, i < 2 ? 24 : 48);
     blob b = checkpoint_of(&h, i < 2 ? 24 : 48);
     blob_free(&h);
-    try_file((hostile_case){.name = "clusterer: 2^31 - 1 clusters, [0, n], [n, 0] or [1, 4]"},
-             "x.kmeans", &b, load_clusterer);
+    run_hostile_file(
+        (hostile_case){.name = "clusterer: 2^31 - 1 clusters, [0, n], [n, 0] or [1, 4]"},
+        "x.kmeans", &b, load_clusterer);
   }
 }
 END_TEST
@@ -283,8 +274,8 @@ START_TEST(what_an_encoders_file_asks_for_is_not_made) {
   blob_text(&h, "}");
   blob b = checkpoint_of(&h, 0);
   blob_free(&h);
-  try_file((hostile_case){.name = "encoder: 13,000 layers of 2^31 - 1 numbers a row"}, "x.encoder",
-           &b, load_encoder);
+  run_hostile_file((hostile_case){.name = "encoder: 13,000 layers of 2^31 - 1 numbers a row"},
+                   "x.encoder", &b, load_encoder);
 }
 END_TEST
 

@@ -17,6 +17,8 @@
     return test_run(suite, tests, sizeof tests / sizeof *tests);                                   \
   }
 int test_run(const char *suite, const TTest *const *tests, size_t n);
+// The same of a case with loops or fixtures of its own: what main returns, 1 where a test failed or none was run.
+int test_run_case(const char *suite, TCase *c);
 
 // CHECK_OK(mcl_x(..., &err)): fails with libmcl's message. An mcl_error named err must be in scope.
 #define CHECK_OK(call)                                                                             \

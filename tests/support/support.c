@@ -8,16 +8,20 @@
 
 #include "base/rng.h"
 
-int test_run(const char *suite, const TTest *const *tests, size_t n) {
+int test_run_case(const char *suite, TCase *c) {
   Suite *s = suite_create(suite);
-  TCase *c = tcase_create(suite);
-  for (size_t i = 0; i < n; i++) tcase_add_test(c, tests[i]);
   suite_add_tcase(s, c);
   SRunner *r = srunner_create(s);
   srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
+  int failed = srunner_ntests_failed(r), run = srunner_ntests_run(r);
   srunner_free(r);
-  return failed != 0;
+  return failed != 0 || run == 0;
+}
+
+int test_run(const char *suite, const TTest *const *tests, size_t n) {
+  TCase *c = tcase_create(suite);
+  for (size_t i = 0; i < n; i++) tcase_add_test(c, tests[i]);
+  return test_run_case(suite, c);
 }
 
 mcl_context *test_context(uint32_t threads) {

@@ -37,7 +37,7 @@ static void check_near(const char *what, double got, double want, double scale) 
   if (!(fabs(got - want) <= scale)) fuzz_fail("%s is %.9g, not %.9g", what, got, want);
 }
 
-// Against the twin, in double, with the tolerance of tests/loss: 2e-5 of the scores' size, as these are sums of float32.
+// Against the twin, in double: within 1e-5 of the size of the scores, and of gradients of the largest, being sums of float32.
 static void check_twin(const problem *p, const inputs *x, const mcl_loss_result *r) {
   answer a = {.dza = zeros(p->n * p->dim, sizeof(double)),
               .dzb = zeros(p->m * p->dim, sizeof(double))};
@@ -46,13 +46,13 @@ static void check_twin(const problem *p, const inputs *x, const mcl_loss_result 
   double largest = 1;
   for (int64_t i = 0; i < p->n * p->dim; i++) largest = fmax(largest, fabs(a.dza[i]));
   for (int64_t i = 0; i < p->m * p->dim; i++) largest = fmax(largest, fabs(a.dzb[i]));
-  check_near("the loss", r->loss, a.loss, 1e-4 * rough * sum);
-  check_near("its slope", r->d_log_temperature, a.slope, 1e-3 * rough * sum);
+  check_near("the loss", r->loss, a.loss, 1e-5 * rough * sum);
+  check_near("its slope", r->d_log_temperature, a.slope, 1e-5 * rough * sum);
   if (r->anchors != a.anchors || r->anchors_without_negatives != a.alone) fuzz_fail("anchors");
   for (int64_t i = 0; i < p->n * p->dim; i++)
-    check_near("dza", x->dza[i], a.dza[i], 1e-3 * rough * largest);
+    check_near("dza", x->dza[i], a.dza[i], 1e-5 * rough * largest);
   for (int64_t i = 0; i < p->m * p->dim; i++)
-    check_near("dzb", x->dzb[i], a.dzb[i], 1e-3 * rough * largest);
+    check_near("dzb", x->dzb[i], a.dzb[i], 1e-5 * rough * largest);
   free(a.dza), free(a.dzb);
 }
 
