@@ -1,8 +1,8 @@
 #!/bin/sh
 # Fuzzes tests/fuzz by libFuzzer, with ASan and UBSan, and prints a table. What is found grows in build-fuzz/corpus; an input
 # that brings a target down stays in build-fuzz/found.
-#   sh scripts/fuzz.sh                    20 seconds a target, of which a quarter with refused memory
-#   sh scripts/fuzz.sh 1800 png jpeg      half an hour for each of these
+#   sh scripts/fuzz.sh                    20 seconds of a processor a target, of which a quarter with refused memory
+#   sh scripts/fuzz.sh 1800 png jpeg      half an hour of one for each of these
 #   sh scripts/fuzz.sh --keep png         adds the few inputs that reach all edges found so far to tests/fuzz/png/corpus
 # JOBS targets at a time (default: the processors).
 set -eu
@@ -30,11 +30,24 @@ if test "$keep"; then
   exit
 fi
 
-one() { # target, suffix, seconds
+# What this shell's children have used, in whole seconds. (A subshell would have none.)
+used() {
+  times >build-fuzz/found/"$t".times
+  tail -n 1 build-fuzz/found/"$t".times | tr 'ms' '  ' | awk '{ printf "%d", 60 * ($1 + $3) + $2 + $4 }' >build-fuzz/found/"$t".used
+  read -r used <build-fuzz/found/"$t".used || true
+}
+
+one() { # target, suffix, seconds; again where others had the processors
   log=build-fuzz/found/$1$2.log
   mkdir -p "build-fuzz/corpus/$1"
-  build-fuzz/tests/fuzz/"$1$2" -max_total_time="$3" -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-    -artifact_prefix="build-fuzz/found/$1$2-" "build-fuzz/corpus/$1" "tests/fuzz/$1/corpus" >"$log" 2>&1 || touch "$log.failed"
+  : >"$log"
+  used; before=$used spent=0
+  while test $(($3 - spent)) -gt $(($3 / 20)); do
+    build-fuzz/tests/fuzz/"$1$2" -max_total_time=$(($3 - spent)) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+      -artifact_prefix="build-fuzz/found/$1$2-" "build-fuzz/corpus/$1" "tests/fuzz/$1/corpus" >>"$log" 2>&1 || { touch "$log.failed"; break; }
+    used; spent=$((used - before))
+  done
+  used; echo "processor: $((used - before)) s" >>"$log"
 }
 
 rm -f build-fuzz/found/*.failed
@@ -48,8 +61,8 @@ for t; do
       log=build-fuzz/found/$t$suffix.log
       result='nothing found'
       test ! -f "$log.failed" || result=$(grep -E '^fuzz: |ERROR: |runtime error|SUMMARY' "$log" | head -n 1)
-      printf '%-20s %8s %10s %8s %8s %7s  %s\n' "$t$suffix" "$(grep -oE 'in [0-9]+ second' "$log" | grep -oE '[0-9]+' | tail -n 1)" \
-        "$(grep -oE 'number_of_executed_units: [0-9]+' "$log" | grep -oE '[0-9]+')" "$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | grep -oE '[0-9]+')" \
+      printf '%-20s %8s %10s %8s %8s %7s  %s\n' "$t$suffix" "$(grep -oE 'processor: [0-9]+' "$log" | grep -oE '[0-9]+')" \
+        "$(grep -oE 'number_of_executed_units: [0-9]+' "$log" | awk '{ n += $2 } END { print n + 0 }')" "$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | grep -oE '[0-9]+')" \
         "$(grep -oE ' ft: [0-9]+' "$log" | tail -n 1 | grep -oE '[0-9]+')" "$(ls "build-fuzz/corpus/$t" | wc -l)" "$result"
     done
   ) &
