@@ -43,7 +43,7 @@ one() { # target, suffix, seconds; again where others had the processors
   : >"$log"
   used; before=$used spent=0
   while test $(($3 - spent)) -gt $(($3 / 20)); do
-    build-fuzz/tests/fuzz/"$1$2" -max_total_time=$(($3 - spent)) -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    build-fuzz/tests/fuzz/"$1$2" -max_total_time=$(($3 - spent)) -max_len=4096 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 \
       -artifact_prefix="build-fuzz/found/$1$2-" "build-fuzz/corpus/$1" "tests/fuzz/$1/corpus" >>"$log" 2>&1 || { touch "$log.failed"; break; }
     used; spent=$((used - before))
   done
