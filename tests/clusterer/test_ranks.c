@@ -115,13 +115,13 @@ enum { N = 66 * 1024 + 77, DIM = 6 };
 
 START_TEST(lloyd_has_the_same_bits_on_any_number_of_ranks) {
   float *x = mixture(N, DIM, 9, 1.0F, 1);
-  for (int32_t metric = MCL_COSINE; metric <= MCL_L2; metric++)
-    for (int32_t by = 0; by <= 3; by++) {
-      problem p = {.o = kmeans_options(7 + 10 * by, metric), .x = x, .n = N, .dim = DIM, .by = by};
-      p.o.restarts = 2;
-      p.o.max_iterations = 12;
-      same_on_all(&p);
-    }
+  for (int32_t by = 0; by <= 3; by++) {
+    int32_t metric = by % 2 ? MCL_L2 : MCL_COSINE;
+    problem p = {.o = kmeans_options(7 + 10 * by, metric), .x = x, .n = N, .dim = DIM, .by = by};
+    p.o.restarts = 2;
+    p.o.max_iterations = 12;
+    same_on_all(&p);
+  }
   free(x);
 }
 END_TEST
