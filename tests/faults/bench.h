@@ -1,10 +1,20 @@
-// Two versions of a thing that is saved, in a folder of its own: what the files are after an undisturbed save of each, and what is
-// seen of each when it is loaded.
+// What can happen to calls; and a bench: two versions of a thing that is saved, in a folder of its own, what the files are after an
+// undisturbed save of each, and what is seen of each when it is loaded.
 #ifndef MCL_TESTS_BENCH_H
 #define MCL_TESTS_BENCH_H
 
 #include "faults/files.h"
 #include "faults/kinds.h"
+
+// What happens to a call.
+typedef struct fault {
+  const char *name;
+  int what, for_ever;
+  uint32_t calls;
+  int survived; // the call succeeds all the same
+} fault;
+extern const fault faults[];
+extern const int faults_count;
 
 typedef struct bench {
   const kind *k;

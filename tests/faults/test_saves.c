@@ -15,31 +15,6 @@
 
 static mcl_error err;
 
-typedef struct fault {
-  const char *name;
-  int what, for_ever;
-  uint32_t calls;
-  int survived; // the call succeeds all the same
-} fault;
-
-// A host's own tower writes by calls that nobody makes fail here: what is said of messages holds for ours.
-static const fault faults[] = {
-    {"EIO", EIO, 0, CALLS_ALL, 0},
-    {"EIO for ever", EIO, 1, CALLS_ALL, 0},
-    {"ENOSPC", ENOSPC, 0, CALLS_WRITING, 0},
-    {"EDQUOT for ever", EDQUOT, 1, CALLS_WRITING, 0},
-    {"EROFS for ever", EROFS, 1, CALLS_WRITING | 1 << CALL_REMOVE, 0},
-    {"EMFILE", EMFILE, 0, 1 << CALL_OPEN | 1 << CALL_LIST, 0},
-    {"EINTR", EINTR, 0,
-     1 << CALL_OPEN | 1 << CALL_CLOSE | 1 << CALL_READ | 1 << CALL_WRITE | 1 << CALL_SIZE |
-         1 << CALL_FLUSH | 1 << CALL_RENAME | 1 << CALL_REMOVE | 1 << CALL_LOCK | 1 << CALL_MKDIR,
-     1},
-    {"no answer", FAULT_NO_ANSWER, 0, 1 << CALL_RENAME | 1 << CALL_REMOVE | 1 << CALL_MKDIR, 1},
-    {"one byte", FAULT_ONE_BYTE, 0, 1 << CALL_READ | 1 << CALL_WRITE, 1},
-    {"half", FAULT_HALF, 1, 1 << CALL_READ | 1 << CALL_WRITE, 1},
-};
-enum { FAULTS = sizeof faults / sizeof *faults };
-
 static int holds(bench *b, int version) {
   files_tree now = files_read_tree(b->directory);
   int same = files_same_tree(&now, &b->tree[version]);
@@ -123,7 +98,7 @@ static int load_fails(bench *b, const fault *f, int64_t n) {
 START_TEST(a_save_that_fails_leaves_the_old_state_or_the_new) {
   bench b;
   bench_open(&b, kind_at(_i));
-  for (int f = 0; f < FAULTS; f++) {
+  for (int f = 0; f < faults_count; f++) {
     files_fail(INT64_MAX, faults[f].calls, 0, 0);
     CHECK_OK(b.k->save(b.thing[1], b.directory, &err));
     int64_t calls = files_calls();
@@ -137,7 +112,7 @@ END_TEST
 START_TEST(a_load_that_fails_changes_nothing) {
   bench b;
   bench_open(&b, kind_at(_i));
-  for (int f = 0; f < FAULTS; f++) {
+  for (int f = 0; f < faults_count; f++) {
     files_fail(INT64_MAX, faults[f].calls, 0, 0);
     ck_assert_int_eq(bench_loaded(&b, &err), 1);
     int64_t calls = files_calls();
