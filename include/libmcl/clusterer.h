@@ -41,37 +41,45 @@ MCL_API mcl_clusterer *mcl_clusterer_ref(mcl_clusterer *clusterer);
  *  `destroy` on this thread. NULL is fine. Any thread. */
 MCL_API void mcl_clusterer_unref(mcl_clusterer *clusterer);
 
-/** How centroids are found.
- *  MCL_LLOYD: exact passes over all training rows (Lloyd, "Least squares quantization in PCM",
- *  1982).
- *  MCL_MINIBATCH: a random batch of rows a step, each centroid the mean of all the rows it was
- *  ever given (Sculley, "Web-scale k-means clustering", 2010, algorithm 1). */
-enum { MCL_LLOYD = 1, MCL_MINIBATCH };
+/** How centroids are found. */
+enum {
+  /** Exact passes over all training rows (Lloyd, "Least squares quantization in PCM", 1982). */
+  MCL_LLOYD = 1,
+  /** A random batch of rows a step, each centroid the mean of all the rows it was ever given
+   *  (Sculley, "Web-scale k-means clustering", 2010, algorithm 1). */
+  MCL_MINIBATCH
+};
 
-/** Where centroids start.
- *  MCL_INIT_KMEANSPP: k-means++ (Arthur & Vassilvitskii 2007), greedy: of 2 + ln k candidates at
- *  each step the one that lowers the sum of squared distances most. It sees a sample of
- *  max(16384, 64 k) rows, one drawn from each of as many equal shares of the training rows; all
- *  of them where there are fewer.
- *  MCL_INIT_RANDOM: rows of that sample, one drawn from each of k equal shares.
- *  MCL_INIT_GIVEN: what mcl_clusterer_set_centroids() was last given. */
-enum { MCL_INIT_KMEANSPP = 1, MCL_INIT_RANDOM, MCL_INIT_GIVEN };
+/** Where centroids start. */
+enum {
+  /** k-means++ (Arthur & Vassilvitskii 2007), greedy: of 2 + ln k candidates at each step the one
+   *  that lowers the sum of squared distances most. It sees a sample of max(16384, 64 k) rows, one
+   *  drawn from each of as many equal shares of the training rows; all of them where there are
+   *  fewer. */
+  MCL_INIT_KMEANSPP = 1,
+  MCL_INIT_RANDOM, /**< rows of that sample, one drawn from each of k equal shares */
+  MCL_INIT_GIVEN   /**< what mcl_clusterer_set_centroids() was last given */
+};
 
-/** What is near.
- *  MCL_COSINE: rows are L2-normalised inside, centroids after every update (Dhillon & Modha
- *  2001); the distance is 2 - 2 cos. A row of zeros has no direction: it is counted in the
- *  report, moves no centroid, and has label 0 and distance 2.
- *  MCL_L2: squared Euclidean distance of the rows as they are. */
-enum { MCL_COSINE = 1, MCL_L2 };
+/** What is near. */
+enum {
+  /** Rows are L2-normalised inside, centroids after every update (Dhillon & Modha 2001); the
+   *  distance is 2 - 2 cos. A row of zeros has no direction: it is counted in the report, moves no
+   *  centroid, and has label 0 and distance 2. */
+  MCL_COSINE = 1,
+  MCL_L2 /**< squared Euclidean distance of the rows as they are */
+};
 
-/** What to do when a cluster has lost all its rows.
- *  MCL_EMPTY_FARTHEST: it restarts at the row farthest from its own centroid, as in
- *  scikit-learn.
- *  MCL_EMPTY_SPLIT_LARGEST: it restarts half-way between the centroid of the cluster with most
- *  rows and that cluster's farthest row.
- *  MCL_EMPTY_SHRINK_K: it is left out, and k_effective is smaller. Where every row coincides
- *  with its centroid (fewer distinct rows than k) the first two leave it out too. */
-enum { MCL_EMPTY_FARTHEST = 1, MCL_EMPTY_SPLIT_LARGEST, MCL_EMPTY_SHRINK_K };
+/** What to do when a cluster has lost all its rows. Where every row coincides with its centroid
+ *  (fewer distinct rows than k) it is left out, whichever of these was asked for. */
+enum {
+  /** It restarts at the row farthest from its own centroid, as in scikit-learn. */
+  MCL_EMPTY_FARTHEST = 1,
+  /** It restarts half-way between the centroid of the cluster with most rows and that cluster's
+   *  farthest row. */
+  MCL_EMPTY_SPLIT_LARGEST,
+  MCL_EMPTY_SHRINK_K /**< it is left out, and k_effective is smaller */
+};
 
 /** Prepared by mcl_kmeans_options_init(). */
 typedef struct mcl_kmeans_options {
@@ -110,12 +118,13 @@ typedef struct mcl_kmeans_options {
   int64_t max_bytes;
 } mcl_kmeans_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_kmeans_options_init(mcl_kmeans_options *options, size_t struct_size);
 
 /** The host's own algorithm. The struct is copied. */
 typedef struct mcl_host_clusterer {
   size_t struct_size;
-  void *user;
+  void *user; /**< handed to every callback */
   /** Fits to `rows` (mcl_rows_read() reads them) and writes the number of clusters, at least 1,
    *  into *k. */
   mcl_status (*fit)(void *user, const mcl_rows *rows, int32_t *k, mcl_error *err);

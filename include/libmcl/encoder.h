@@ -65,12 +65,15 @@ typedef struct mcl_step {
   int32_t epoch;        /**< of the stage, from 0 */
 } mcl_step;
 
-/** Flags of a host's encoder. MCL_HOST_CHUNKS: forward may be called after a backward and before the step, for a further
- *  chunk of the batch: gradients stay, and go on adding up. A forward that is given the same rows again before the step
- *  gives the same projections, so whatever it draws at random (dropout) is a function of what mcl_inputs holds, and a
- *  forward alone moves nothing. `give_up` must be there: without it nobody could tell the next batch's first chunk from a
- *  further one of this batch. Who passes another encoder's calls on passes its flag on too. */
-enum { MCL_HOST_CHUNKS = 1 };
+/** Flags of a host's encoder. */
+enum {
+  /** forward may be called after a backward and before the step, for a further chunk of the batch: gradients stay, and go on
+   *  adding up. A forward that is given the same rows again before the step gives the same projections, so whatever it draws
+   *  at random (dropout) is a function of what mcl_inputs holds, and a forward alone moves nothing. `give_up` must be there:
+   *  without it nobody could tell the next batch's first chunk from a further one of this batch. Who passes another encoder's
+   *  calls on passes its flag on too. */
+  MCL_HOST_CHUNKS = 1
+};
 
 /** The host's own network. Prepared by mcl_struct_init(). The struct is copied; `user` must live until `destroy`.
  *
@@ -81,7 +84,7 @@ enum { MCL_HOST_CHUNKS = 1 };
  *  live during the call only. What `out` holds on success is checked: NaN and infinity are MCL_E_NOT_FINITE. */
 typedef struct mcl_host_encoder {
   size_t struct_size;
-  void *user;
+  void *user;             /**< handed to every callback */
   int32_t dim;            /**< width of the embedding, 1 .. 1048576 */
   int32_t projection_dim; /**< width of the projection; 0: `dim` */
   int32_t modalities;     /**< in->modality is below it; 0 means 1; at most 32 */
@@ -95,15 +98,17 @@ typedef struct mcl_host_encoder {
   /** Moves the weights and forgets activations and gradients. Over ranks a failure on one of them alone leaves the others a step
    *  ahead, as weights do not move back: the next mcl_multistage_run() is MCL_E_MISMATCH, until all resume from a save. */
   mcl_status (*step)(void *user, const mcl_step *step, mcl_error *err);
-  /** Writes, and reads, all that training goes on from: weights, optimiser, counters. */
+  /** Writes all that training goes on from: weights, optimiser, counters. */
   mcl_status (*save)(void *user, const char *path, mcl_error *err);
+  /** Reads what save has written. */
   mcl_status (*load)(void *user, const char *path, mcl_error *err);
   /** Runs exactly once: at the last unref, or at once when mcl_encoder_create_host() fails. */
   void (*destroy)(void *user);
   /** Embeddings, in training mode, of the rows that forward holds for that (modality, view). */
   mcl_status (*held)(void *user, const mcl_inputs *in, const mcl_array *out, mcl_error *err);
-  /** The temperature that it has learnt, and the gradient of the loss by its logarithm. Both or neither: NULL learns none. */
+  /** The temperature that it has learnt. Both this and backward_temperature, or neither: NULL learns none. */
   mcl_status (*temperature)(void *user, double *temperature, mcl_error *err);
+  /** The gradient of the loss by the temperature's logarithm. */
   mcl_status (*backward_temperature)(void *user, double d_log_temperature, mcl_error *err);
   /** Forgets activations and gradients: the batch at work is given up, by mcl_encoder_give_up() or because a forward, backward
    *  or step has failed, of this encoder or, in a pair, of the other one. NULL: nothing is to be forgotten. */
@@ -124,9 +129,13 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_create_host(mcl_context *context,
                                                      const mcl_host_encoder *host,
                                                      mcl_encoder **out, mcl_error *err);
 
-/** Width of the embedding, width of the projection, number of modalities; 0 for NULL. Any thread. */
+/** Width of the embedding; 0 for NULL. Any thread. */
 MCL_API int32_t mcl_encoder_dim(const mcl_encoder *encoder);
+
+/** Width of the projection; 0 for NULL. Any thread. */
 MCL_API int32_t mcl_encoder_projection_dim(const mcl_encoder *encoder);
+
+/** Number of modalities; 0 for NULL. Any thread. */
 MCL_API int32_t mcl_encoder_modalities(const mcl_encoder *encoder);
 
 /** Embeddings of the rows of `in` in evaluation mode (batch norm by its running figures), for any in->n, 0 included.
@@ -238,11 +247,17 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_start_from(mcl_encoder *encoder, mcl_en
  *    MCL_ADAM  m <- beta1 m + (1 - beta1) g;  s <- beta2 s + (1 - beta2) g^2
  *              w <- w - lr (m / (1 - beta1^t)) / (sqrt(s / (1 - beta2^t)) + epsilon)
  *              (Kingma & Ba 2015, algorithm 1) */
-enum { MCL_SGD = 1, MCL_ADAM };
+enum {
+  MCL_SGD = 1, /**< stochastic gradient descent with momentum */
+  MCL_ADAM     /**< moments of the gradient, their bias taken off */
+};
 
-/** Flags of an optimiser: decoupled weight decay, w <- w - lr weight_decay w before the step (Loshchilov & Hutter 2019,
- *  "AdamW"), in place of the term in the loss. */
-enum { MCL_DECOUPLED_DECAY = 1 };
+/** Flags of an optimiser. */
+enum {
+  /** Decoupled weight decay, w <- w - lr weight_decay w before the step (Loshchilov & Hutter 2019, "AdamW"), in place of the
+   *  term in the loss. */
+  MCL_DECOUPLED_DECAY = 1
+};
 
 /** Prepared by mcl_optimiser_options_init(). */
 typedef struct mcl_optimiser_options {
@@ -259,6 +274,7 @@ typedef struct mcl_optimiser_options {
   double weight_decay;
 } mcl_optimiser_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_optimiser_options_init(mcl_optimiser_options *options, size_t struct_size);
 
 /** A multilayer perceptron: `layers` times (dense `hidden`, ReLU), then dense `dim` = the embedding; then, unless
@@ -274,6 +290,7 @@ typedef struct mcl_mlp_options {
   const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
 } mcl_mlp_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_mlp_options_init(mcl_mlp_options *options, size_t struct_size);
 
 /** Makes an MLP. Initial weights: see mcl_encoder_create_cnn().
@@ -283,9 +300,17 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_create_mlp(mcl_context *context,
                                                     const mcl_mlp_options *options,
                                                     mcl_encoder **out, mcl_error *err);
 
-/** Padding of convolutions, and initial weights: mcl_encoder_create_cnn() has both. */
-enum { MCL_PADDING_SAME = 0, MCL_PADDING_VALID };
-enum { MCL_INIT_FAN_IN = 0, MCL_INIT_GLOROT };
+/** Padding of convolutions: mcl_encoder_create_cnn() has both. */
+enum {
+  MCL_PADDING_SAME = 0, /**< zeros around the image */
+  MCL_PADDING_VALID     /**< none: a layer sees whole windows only */
+};
+
+/** Initial weights: mcl_encoder_create_cnn() has both. */
+enum {
+  MCL_INIT_FAN_IN = 0, /**< by a layer's inputs */
+  MCL_INIT_GLOROT      /**< by inputs and outputs */
+};
 
 /** A convolutional network for rows of images [height, width, channels], row-major:
  *
@@ -329,6 +354,7 @@ typedef struct mcl_cnn_options {
   int32_t init;    /**< MCL_INIT_FAN_IN, the default, or MCL_INIT_GLOROT */
 } mcl_cnn_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_cnn_options_init(mcl_cnn_options *options, size_t struct_size);
 
 /** Makes a convolutional network.
@@ -344,10 +370,14 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_create_cnn(mcl_context *context,
                                                     const mcl_cnn_options *options,
                                                     mcl_encoder **out, mcl_error *err);
 
-/** What a residual network begins with. MCL_STEM_IMAGENET: a convolution 7 x 7 of stride 2, batch norm, ReLU, and the largest of
- *  3 x 3 pixels at stride 2. MCL_STEM_CIFAR: a convolution 3 x 3 of stride 1, batch norm and ReLU, for images of some 32
- *  pixels a side (Chen et al. 2020, SimCLR, appendix B.9). */
-enum { MCL_STEM_IMAGENET = 0, MCL_STEM_CIFAR = 1 };
+/** What a residual network begins with. */
+enum {
+  /** A convolution 7 x 7 of stride 2, batch norm, ReLU, and the largest of 3 x 3 pixels at stride 2. */
+  MCL_STEM_IMAGENET = 0,
+  /** A convolution 3 x 3 of stride 1, batch norm and ReLU, for images of some 32 pixels a side (Chen et al. 2020, SimCLR,
+   *  appendix B.9). */
+  MCL_STEM_CIFAR = 1
+};
 
 /** A residual network for rows of images [height, width, channels], row-major (He et al. 2016, "Deep Residual Learning for Image
  *  Recognition", sections 3.3 and 4.1, table 1), layer for layer torchvision's:
@@ -386,6 +416,7 @@ typedef struct mcl_resnet_options {
   const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
 } mcl_resnet_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_resnet_options_init(mcl_resnet_options *options, size_t struct_size);
 
 /** Makes a residual network. Initial weights: convolutions normal with deviation sqrt(2 / (kernel kernel filters)) (He et al. 2015,
@@ -397,9 +428,11 @@ MCL_API MCL_CHECK mcl_status mcl_encoder_create_resnet(mcl_context *context,
                                                        const mcl_resnet_options *options,
                                                        mcl_encoder **out, mcl_error *err);
 
-/** Gaussian error linear units (Hendrycks & Gimpel 2016): x Phi(x), and x / (1 + exp(-1.702 x)), which CLIP was trained
- *  with. */
-enum { MCL_GELU = 1, MCL_GELU_QUICK };
+/** Gaussian error linear units (Hendrycks & Gimpel 2016). */
+enum {
+  MCL_GELU = 1,  /**< x Phi(x) */
+  MCL_GELU_QUICK /**< x / (1 + exp(-1.702 x)), which CLIP was trained with */
+};
 
 /** A vision transformer for rows of images [height, width, channels], row-major (Dosovitskiy et al. 2021, "An Image is Worth
  *  16x16 Words", section 3.1; with the defaults the image tower of CLIP, Radford et al. 2021, section 2.4):
@@ -448,6 +481,7 @@ typedef struct mcl_vit_options {
   int32_t reserved;   /**< 0 */
 } mcl_vit_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_vit_options_init(mcl_vit_options *options, size_t struct_size);
 
 /** Makes a vision transformer. Initial weights: the patches' kernel as in mcl_encoder_create_cnn(), class token and positions
@@ -519,6 +553,7 @@ typedef struct mcl_bag_options {
   const mcl_optimiser_options *optimiser; /**< NULL: the defaults */
 } mcl_bag_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_bag_options_init(mcl_bag_options *options, size_t struct_size);
 
 /** Makes a bag of embeddings. Embeddings begin normal with deviation 1, the rest as in mcl_encoder_create_cnn(). Weight
@@ -561,6 +596,7 @@ typedef struct mcl_text_options {
   int32_t reserved;                       /**< 0 */
 } mcl_text_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_text_options_init(mcl_text_options *options, size_t struct_size);
 
 /** Makes a transformer. Initial weights are CLIP's: normal, with deviation .02 for embeddings, .01 for positions, and by
@@ -586,6 +622,7 @@ typedef struct mcl_pair_options {
   const mcl_optimiser_options *optimiser; /**< of projections and temperature; NULL: the defaults */
 } mcl_pair_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_pair_options_init(mcl_pair_options *options, size_t struct_size);
 
 /** Makes one encoder of two: modality 0 goes to `image`, 1 to `text`, each of which is given it as its modality 0. Either may
@@ -628,6 +665,7 @@ typedef struct mcl_clip_options {
       *optimiser; /**< of towers, projections, temperature; NULL: the defaults */
 } mcl_clip_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_clip_options_init(mcl_clip_options *options, size_t struct_size);
 
 /** Makes a pair of a CLIP that was trained elsewhere: `path` is a safetensors file whose tensors have the names and shapes of

@@ -18,14 +18,19 @@
 
 MCL_BEGIN_DECLS
 
-/** How an image is brought to an output of another shape. STRETCH: the whole image, its aspect
- *  given up. CROP: the largest rectangle of the output's aspect around the image's centre. */
-enum { MCL_FIT_STRETCH = 1, MCL_FIT_CROP };
+/** How an image is brought to an output of another shape. */
+enum {
+  MCL_FIT_STRETCH = 1, /**< the whole image, its aspect given up */
+  MCL_FIT_CROP /**< the largest rectangle of the output's aspect around the image's centre */
+};
 
-/** How an image is brought to another size. TRIANGLE: bilinear, widened when shrinking so that
- *  nothing aliases (Pillow's BILINEAR). BOX: each output pixel is the mean of the area it covers;
- *  for whole factors exactly mean pooling. */
-enum { MCL_FILTER_TRIANGLE = 1, MCL_FILTER_BOX };
+/** How an image is brought to another size. */
+enum {
+  /** Bilinear, widened when shrinking so that nothing aliases (Pillow's BILINEAR). */
+  MCL_FILTER_TRIANGLE = 1,
+  /** Each output pixel is the mean of the area it covers; for whole factors exactly mean pooling. */
+  MCL_FILTER_BOX
+};
 
 /** What a decoder may spend, and how the result is fitted. Prepared by mcl_image_options_init(). */
 typedef struct mcl_image_options {
@@ -46,6 +51,7 @@ typedef struct mcl_image_options {
   int32_t reserved; /**< 0 */
 } mcl_image_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_image_options_init(mcl_image_options *options, size_t struct_size);
 
 /* By the defaults a file costs at most 256 MB beside its own bytes and about 2 seconds of one
@@ -95,11 +101,15 @@ MCL_API mcl_augmenter *mcl_augmenter_ref(mcl_augmenter *augmenter);
 /** Gives a reference back. NULL is fine. Any thread. */
 MCL_API void mcl_augmenter_unref(mcl_augmenter *augmenter);
 
-/** What of a crop is drawn uniformly. Its area, as torchvision does; its side, between the square roots of the areas; or its height,
- *  between the least and the largest of those areas that fit into the image at the aspect drawn, as TensorFlow's
- *  sample_distorted_bounding_box does, which SimCLR's own code calls. Of the last hardly any is drawn again, and
- *  clamped_crop does not matter. */
-enum { MCL_CROP_UNIFORM_AREA = 0, MCL_CROP_UNIFORM_SIDE = 1, MCL_CROP_UNIFORM_HEIGHT = 2 };
+/** What of a crop is drawn uniformly. */
+enum {
+  MCL_CROP_UNIFORM_AREA = 0, /**< its area, as torchvision does */
+  MCL_CROP_UNIFORM_SIDE = 1, /**< its side, between the square roots of the areas */
+  /** Its height, between the least and the largest of those areas that fit into the image at the aspect drawn, as TensorFlow's
+   *  sample_distorted_bounding_box does, which SimCLR's own code calls. Of these hardly any is drawn again, and clamped_crop
+   *  does not matter. */
+  MCL_CROP_UNIFORM_HEIGHT = 2
+};
 
 /** Prepared by mcl_augmenter_options_init() to SimCLR's settings of strength 1. An image goes
  *  through, in this order: crop and resize, flip, colour jitter, grey, blur, noise. `flip`,
@@ -124,7 +134,8 @@ typedef struct mcl_augmenter_options {
    *  rounding to pixels, which would leave few different crops of a small image); ten draws are
    *  tried until one fits, then the largest centred rectangle of an allowed aspect is taken, as by
    *  torchvision (unless clamped_crop). min = max = 1: no crop. */
-  double crop_area_min, crop_area_max;
+  double crop_area_min;
+  double crop_area_max; /**< the most; see crop_area_min */
   /** Width over height of the crop, in pixels, is log-uniform in [1/max, max], or uniform there with
    *  MCL_CROP_UNIFORM_HEIGHT; default 4/3, at least 1. 1: square crops. */
   double crop_aspect_max;
@@ -134,9 +145,11 @@ typedef struct mcl_augmenter_options {
    *  brightness: x f. contrast: towards the mean luma (of one or several channels other than 3: the
    *  mean). saturation: towards the pixel's luma. Saturation, hue and grey change images of 3
    *  channels only. */
-  double brightness, contrast, saturation;
-  double hue;  /**< turned by U(-hue, hue) of the circle, 0 .. .5; default .2 */
-  double grey; /**< three channels become their luma; default .2 */
+  double brightness;
+  double contrast;   /**< see brightness */
+  double saturation; /**< see brightness */
+  double hue;        /**< turned by U(-hue, hue) of the circle, 0 .. .5; default .2 */
+  double grey;       /**< three channels become their luma; default .2 */
   /** Gaussian, sigma U(.1, 2) pixels, cut at a tenth of the side (radius side / 20, so sides under
    *  20 are not changed); mirrored at the edges; default .5 */
   double blur;
@@ -145,6 +158,7 @@ typedef struct mcl_augmenter_options {
   double noise;
 } mcl_augmenter_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_augmenter_options_init(mcl_augmenter_options *options, size_t struct_size);
 
 /** `options` NULL: the defaults.

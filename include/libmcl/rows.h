@@ -13,9 +13,12 @@
 
 MCL_BEGIN_DECLS
 
-/** mcl_rows.flags. MCL_ROWS_ANY_THREAD: `read` may be called by several threads of the context at
- *  once, so that reading goes on beside computing. */
-enum { MCL_ROWS_ANY_THREAD = 1 };
+/** mcl_rows.flags. */
+enum {
+  /** `read` may be called by several threads of the context at once, so that reading goes on beside
+   *  computing. */
+  MCL_ROWS_ANY_THREAD = 1
+};
 
 /** Where rows come from. Prepared by mcl_struct_init(); then set either `array`, or `read` with
  *  `rows`, `dim` and `dtype`. Results are the same to the bit, whichever way the same numbers
@@ -26,14 +29,14 @@ typedef struct mcl_rows {
   int64_t rows;           /**< number of rows; taken from the array where there is one */
   int32_t dim;            /**< numbers a row; likewise */
   int32_t dtype; /**< what `read` writes, MCL_F32, MCL_F64, MCL_F16 or MCL_BF16; likewise */
-  void *user;
+  void *user;    /**< handed to every callback */
   /** Writes rows first .. first + n - 1 into `out`, a contiguous [n, dim] of `dtype`. On the thread
    *  that called libmcl, unless `flags` says otherwise; k-means reads ahead there while other
    *  threads work on the rows before. Success is `return mcl_ok(err);`. The same
    *  row must always give the same numbers. */
   mcl_status (*read)(void *user, int64_t first, int64_t n, const mcl_array *out, mcl_error *err);
-  int32_t flags; /**< MCL_ROWS_ANY_THREAD or 0, the default */
-  int32_t reserved;
+  int32_t flags;    /**< MCL_ROWS_ANY_THREAD or 0, the default */
+  int32_t reserved; /**< 0 */
 } mcl_rows;
 
 /** Reads rows first .. first + n - 1 as float32 (or `out`'s own float type) into `out`, [n, dim].
@@ -49,6 +52,7 @@ MCL_API MCL_CHECK mcl_status mcl_rows_read(const mcl_rows *rows, int64_t first, 
  *  a signal. */
 typedef struct mcl_npy mcl_npy;
 
+/** Another reference; NULL gives NULL. Any thread. */
 MCL_API mcl_npy *mcl_npy_ref(mcl_npy *file);
 
 /** The last reference closes the file; a file being written that was not committed leaves nothing

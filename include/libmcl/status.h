@@ -15,8 +15,9 @@ MCL_BEGIN_DECLS
 /** 0 is success, negative is one of MCL_E_*. */
 typedef int32_t mcl_status;
 
+/** What a call can come to. */
 enum {
-  MCL_OK = 0,
+  MCL_OK = 0,             /**< the call did all that it says */
   MCL_E_INVALID = -1,     /**< an argument or option is outside its range; the message names it */
   MCL_E_NOMEM = -2,       /**< the allocator returned NULL */
   MCL_E_UNSUPPORTED = -3, /**< legal, but not in this version, build or file format */

@@ -12,10 +12,18 @@
 MCL_BEGIN_DECLS
 
 /** Element types. Everything is computed in float32; the others are converted block by block. */
-enum { MCL_F32 = 1, MCL_F64, MCL_F16, MCL_BF16, MCL_U8, MCL_I32, MCL_I64 };
+enum {
+  MCL_F32 = 1, /**< float */
+  MCL_F64,     /**< double */
+  MCL_F16,     /**< IEEE 754 binary16 */
+  MCL_BF16,    /**< the upper half of a float */
+  MCL_U8,      /**< bytes; of images 0 .. 255 stands for 0 .. 1 */
+  MCL_I32,     /**< int32_t: tokens */
+  MCL_I64      /**< int64_t: labels and indices in files */
+};
 
-/** Flags of an array: libmcl refuses to write to it (MCL_E_INVALID). */
-enum { MCL_ARRAY_READONLY = 1 };
+/** Flags of an array. */
+enum { MCL_ARRAY_READONLY = 1 /**< libmcl refuses to write to it (MCL_E_INVALID) */ };
 
 /** Frozen: its size and members never change. */
 typedef struct mcl_array {

@@ -54,15 +54,18 @@ MCL_API mcl_comm *mcl_comm_ref(mcl_comm *comm);
 /** Gives a reference back; the last one calls the host's `destroy`, on this thread, and exchanges nothing. NULL is fine. */
 MCL_API void mcl_comm_unref(mcl_comm *comm);
 
-/** The most bytes of a rank in one call of the host's `allgather`, and the most floats of one call of `sum`. */
-enum { MCL_COMM_BYTES = 16777216, MCL_COMM_FLOATS = 4194304 };
+/** How much is exchanged at a time. */
+enum {
+  MCL_COMM_BYTES = 16777216, /**< the most bytes of a rank in one call of the host's `allgather` */
+  MCL_COMM_FLOATS = 4194304  /**< the most floats of one call of `sum` */
+};
 
 /** The host's engine. Prepared by mcl_struct_init(); copied; what `user` points to must live until `destroy`. Callbacks run on
  *  the thread that called libmcl, in the same order with the same sizes on every rank. Success is `return mcl_ok(err);`; any
  *  failure is MCL_E_COMM to libmcl's caller, with the callback's message and host_code, and the comm is lost. */
 typedef struct mcl_host_comm {
   size_t struct_size;
-  void *user;
+  void *user;   /**< handed to every callback */
   int32_t rank; /**< 0 .. size - 1 */
   int32_t
       size; /**< 1 .. 65536 processes. With 1 no callback is ever called, and `allgather` may be NULL */
@@ -83,8 +86,10 @@ typedef struct mcl_host_comm {
 MCL_API MCL_CHECK mcl_status mcl_comm_create_host(mcl_context *context, const mcl_host_comm *host,
                                                   mcl_comm **out, mcl_error *err);
 
-/** This process's rank and how many there are; 0 and 1 for NULL. Any thread. */
+/** This process's rank; 0 for NULL. Any thread. */
 MCL_API int32_t mcl_comm_rank(const mcl_comm *comm);
+
+/** How many ranks there are; 1 for NULL. Any thread. */
 MCL_API int32_t mcl_comm_size(const mcl_comm *comm);
 
 /** Which of `rows` rows are this rank's to embed and to cluster: first .. first + n - 1. A function of `rows`, rank and size

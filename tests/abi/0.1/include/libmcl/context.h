@@ -26,7 +26,7 @@ MCL_API void mcl_context_unref(mcl_context *context);
  *  points to must outlive the context. */
 typedef struct mcl_allocator {
   size_t struct_size;
-  void *user;
+  void *user; /**< handed to every callback */
   /** At least `size` bytes aligned to `alignment` (a power of two), or NULL: the call then fails with MCL_E_NOMEM. */
   void *(*alloc)(void *user, size_t size, size_t alignment);
   /** Called with exactly the size and alignment that were asked for; never with NULL. */
@@ -43,7 +43,7 @@ typedef void (*mcl_task_fn)(void *job, uint32_t task, uint32_t worker);
  *  BLAS aborts the process if memory runs out right there. */
 typedef struct mcl_runner {
   size_t struct_size;
-  void *user;
+  void *user; /**< handed to every callback */
   /** How many tasks can run at once, at least 1; asked once, when the context is created. */
   uint32_t (*concurrency)(void *user);
   /** Runs fn(job, task, worker) for every task in 0..tasks-1, in any order, and returns 0 when all have ended.
@@ -53,7 +53,13 @@ typedef struct mcl_runner {
 } mcl_runner;
 
 /** Levels of the log. */
-enum { MCL_LOG_OFF, MCL_LOG_ERROR, MCL_LOG_WARN, MCL_LOG_INFO, MCL_LOG_DEBUG };
+enum {
+  MCL_LOG_OFF,   /**< nothing */
+  MCL_LOG_ERROR, /**< no message has it yet: what fails is told by the call that failed */
+  MCL_LOG_WARN, /**< what was done without: files left out, threads that could not be started, a slow BLIS */
+  MCL_LOG_INFO, /**< no message has it yet */
+  MCL_LOG_DEBUG /**< what image decoders remark about files */
+};
 
 /** Prepared by mcl_context_options_init(). */
 typedef struct mcl_context_options {
@@ -62,12 +68,13 @@ typedef struct mcl_context_options {
   const mcl_runner *runner;       /**< NULL: a pool of `threads` threads that the context owns */
   /** NULL: silent. Called from any thread, never while libmcl holds a lock; the strings live during the call only. */
   void (*log)(void *user, int32_t level, const char *component, const char *message);
-  void *log_user;
+  void *log_user;    /**< handed to `log` */
   int32_t log_level; /**< messages above it are not made; default MCL_LOG_WARN */
   uint32_t
       threads; /**< 0, the default: as many as the cores this process may use; 1: none but the caller's */
 } mcl_context_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_context_options_init(mcl_context_options *options, size_t struct_size);
 
 /** Creates a context; `options` NULL: the defaults. Starts the pool and warms the BLAS up on each of its threads. This is
@@ -99,7 +106,7 @@ typedef struct mcl_progress {
 /** Watches and cancels a long call. */
 typedef struct mcl_monitor {
   size_t struct_size;
-  void *user;
+  void *user; /**< handed to every callback */
   /** Called on the thread that called libmcl, between blocks of work, at most ten times a second and once at the end of a
    *  phase. Non-zero: the call stops and returns MCL_E_CANCELLED, leaving what it was to change as it was.
    *  NULL: nothing is watched. */

@@ -41,7 +41,7 @@ MCL_API void mcl_dataset_unref(mcl_dataset *dataset);
 /** Rows that the host loads. The struct is copied; prepare it by mcl_struct_init(). */
 typedef struct mcl_host_dataset {
   size_t struct_size;
-  void *user;
+  void *user;   /**< handed to every callback */
   int64_t rows; /**< at least 1 */
   /** Of the row ids, in order: two datasets of equal fingerprint are taken for the same rows. */
   uint64_t fingerprint;
@@ -136,6 +136,7 @@ typedef struct mcl_folder_options {
   int32_t reserved;    /**< 0 */
 } mcl_folder_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_folder_options_init(mcl_folder_options *options, size_t struct_size);
 
 /** All PNG and JPEG files of a folder and its sub-folders: those whose names end in .png, .jpg or
@@ -173,9 +174,9 @@ MCL_API MCL_CHECK mcl_status mcl_dataset_create_folder(mcl_context *context, con
 /** How a file of pairs is written. */
 enum {
   MCL_PAIRS_BY_NAME = 0, /**< .tsv, .csv, .jsonl or .ndjson, in any case, with or without .gz */
-  MCL_PAIRS_TSV,
-  MCL_PAIRS_CSV,
-  MCL_PAIRS_JSON_LINES
+  MCL_PAIRS_TSV,         /**< fields between tabs, of which nothing is quoted */
+  MCL_PAIRS_CSV,         /**< by RFC 4180 */
+  MCL_PAIRS_JSON_LINES   /**< an object a line */
 };
 
 /** Prepared by mcl_pairs_options_init(). */
@@ -193,6 +194,7 @@ typedef struct mcl_pairs_options {
   int32_t heading; /**< 1: the first record of a TSV or CSV is a heading, passed over; default 0 */
 } mcl_pairs_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_pairs_options_init(mcl_pairs_options *options, size_t struct_size);
 
 /** Pairs of an image and a caption, from a file that names images and holds captions. A row is one

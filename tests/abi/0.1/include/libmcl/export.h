@@ -3,7 +3,9 @@
 #define LIBMCL_EXPORT_H
 
 #if defined(__GNUC__) || defined(__clang__)
-#define MCL_API   __attribute__((visibility("default")))
+/** What libmcl exports. */
+#define MCL_API __attribute__((visibility("default")))
+/** What a call returns is to be looked at. */
 #define MCL_CHECK __attribute__((warn_unused_result))
 #else
 #define MCL_API
@@ -11,8 +13,10 @@
 #endif
 
 #ifdef __cplusplus
+/** Between these two, names are C's. */
 #define MCL_BEGIN_DECLS extern "C" {
-#define MCL_END_DECLS   }
+/** See MCL_BEGIN_DECLS. */
+#define MCL_END_DECLS }
 #else
 #define MCL_BEGIN_DECLS
 #define MCL_END_DECLS

@@ -55,6 +55,7 @@ typedef struct mcl_integrator_options {
   int32_t reserved; /**< 0 */
 } mcl_integrator_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_integrator_options_init(mcl_integrator_options *options, size_t struct_size);
 
 /** Makes an integrator without stages. `options` NULL: the defaults.
@@ -72,8 +73,10 @@ MCL_API MCL_CHECK mcl_status mcl_integrator_add_stage(mcl_integrator *integrator
                                                       mcl_encoder *encoder, int32_t dim,
                                                       double weight, mcl_error *err);
 
-/** How many stages there are, and the sum of their dims; 0 for NULL. */
+/** How many stages there are; 0 for NULL. */
 MCL_API int32_t mcl_integrator_stages(const mcl_integrator *integrator);
+
+/** The sum of the stages' dims: numbers of a representation; 0 for NULL. */
 MCL_API int32_t mcl_integrator_dim(const mcl_integrator *integrator);
 
 /** The columns of a stage in a representation: *first .. *first + *dim - 1. Either output may be NULL.
@@ -152,7 +155,10 @@ MCL_API MCL_CHECK mcl_status mcl_integrator_set_growth(mcl_integrator *integrato
  *
  *  The mean is over rows that share their label with another. Lower is better. The first is for kNN and for labels that fall
  *  into several groups; the second has one minimum, and leans harder on the stages that hold the label. */
-enum { MCL_WEIGHTS_NEIGHBOURS = 1, MCL_WEIGHTS_CONTRASTIVE };
+enum {
+  MCL_WEIGHTS_NEIGHBOURS = 1, /**< some rows of its label are near a row */
+  MCL_WEIGHTS_CONTRASTIVE     /**< all rows of its label are */
+};
 
 /** Prepared by mcl_weights_options_init(). */
 typedef struct mcl_weights_options {
@@ -166,6 +172,7 @@ typedef struct mcl_weights_options {
   double penalty;
 } mcl_weights_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_weights_options_init(mcl_weights_options *options, size_t struct_size);
 
 /** What fitting came to. Prepared by mcl_struct_init(). Weights: mcl_integrator_get_weight(). */

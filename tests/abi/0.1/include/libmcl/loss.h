@@ -55,18 +55,14 @@
 
 MCL_BEGIN_DECLS
 
-/** Flags.
- *  MCL_REDUCE_SUM: L is the sum over all anchors, of both directions, instead of (4).
- *  MCL_ROWS_AS_GIVEN: (1) takes the rows as they are; they are not normalised.
- *  MCL_ONE_WAY: InfoNCE from za to zb only.
- *  MCL_LEAST_MEMORY: no scores are kept; the same bits, in up to a third more time.
- *  MCL_SOME_ANCHORS: only the rows that first_anchor and anchors of mcl_loss_inputs name are
- *  anchors, all are candidates. Not with MCL_ONE_WAY. */
+/** Flags. */
 enum {
-  MCL_REDUCE_SUM = 1,
-  MCL_ROWS_AS_GIVEN = 2,
-  MCL_ONE_WAY = 4,
-  MCL_LEAST_MEMORY = 8,
+  MCL_REDUCE_SUM = 1,    /**< L is the sum over all anchors, of both directions, instead of (4) */
+  MCL_ROWS_AS_GIVEN = 2, /**< (1) takes the rows as they are; they are not normalised */
+  MCL_ONE_WAY = 4,       /**< InfoNCE from za to zb only */
+  MCL_LEAST_MEMORY = 8,  /**< no scores are kept; the same bits, in up to a third more time */
+  /** Only the rows that first_anchor and anchors of mcl_loss_inputs name are anchors, all are candidates. Not with
+   *  MCL_ONE_WAY. */
   MCL_SOME_ANCHORS = 16
 };
 
@@ -78,6 +74,7 @@ typedef struct mcl_loss_options {
   int32_t reserved;   /**< 0 */
 } mcl_loss_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_loss_options_init(mcl_loss_options *options, size_t struct_size);
 
 /** What a loss is computed of. Prepared by mcl_struct_init(). Pointers are borrowed. */
@@ -115,7 +112,8 @@ typedef struct mcl_loss_inputs {
    *  ranges that cover all rows once, L, d_log_temperature, dza, dzb and the counts of the result
    *  added up over the ranks are those of one process; for its mean divide by the anchors of all.
    *  `anchors` may be 0, for a rank that has no rows: then L and all gradients are 0. */
-  int64_t first_anchor, anchors;
+  int64_t first_anchor;
+  int64_t anchors; /**< how many, from first_anchor on */
 } mcl_loss_inputs;
 
 /** Prepared by mcl_struct_init(). */
@@ -127,7 +125,7 @@ typedef struct mcl_loss_result {
    *  wrong. 0 where no anchor has any. */
   double accuracy;
   int64_t anchors; /**< n with MCL_ONE_WAY, 2 `anchors` with MCL_SOME_ANCHORS, else 2n */
-  int64_t anchors_without_negatives;
+  int64_t anchors_without_negatives; /**< alone in their cells, or among their duplicates */
 } mcl_loss_result;
 
 /** NT-Xent: n = m, no MCL_ONE_WAY. `options` NULL: the defaults.

@@ -27,11 +27,12 @@ namespace mcl {
 /// A failed call. what() is the sentence that names the argument, row or file.
 class MCL_API error : public std::runtime_error {
 public:
+  /// Of a call that has failed.
   explicit error(const mcl_error &e)
       : std::runtime_error(std::string(mcl_status_name(e.status)) + ": " + e.message), error_(e) {}
-  mcl_status status() const { return error_.status; }
-  int64_t row() const { return error_.row; } ///< first offending row, or -1
-  int32_t host_code() const { return error_.host_code; }
+  mcl_status status() const { return error_.status; }    ///< what the call returned
+  int64_t row() const { return error_.row; }             ///< first offending row, or -1
+  int32_t host_code() const { return error_.host_code; } ///< a callback's own number
 
 private:
   mcl_error error_;
@@ -115,17 +116,19 @@ template <class T> T defaults(void (*init)(T *, size_t)) {
 /// Owns one reference. Copies are references to the same object; an empty handle is NULL.
 template <class T, T *(*Ref)(T *), void (*Unref)(T *)> class handle {
 public:
-  handle() : h_(nullptr) {}
-  explicit handle(T *owned) : h_(owned) {} ///< takes over the caller's reference
-  handle(const handle &other) : h_(Ref(other.h_)) {}
+  handle() : h_(nullptr) {}                          ///< empty
+  explicit handle(T *owned) : h_(owned) {}           ///< takes over the caller's reference
+  handle(const handle &other) : h_(Ref(other.h_)) {} ///< another reference
+  /// Takes the reference over; `other` is empty then.
   handle(handle &&other) noexcept : h_(other.h_) { other.h_ = nullptr; }
+  /// Gives back what it had.
   handle &operator=(handle other) noexcept {
     std::swap(h_, other.h_);
     return *this;
   }
-  ~handle() { Unref(h_); }
-  T *get() const { return h_; }
-  explicit operator bool() const { return h_ != nullptr; }
+  ~handle() { Unref(h_); }                                 ///< gives the reference back
+  T *get() const { return h_; }                            ///< for C functions; still owned here
+  explicit operator bool() const { return h_ != nullptr; } ///< is it not empty?
   /// For a C function's `out` argument: gives back what the handle had.
   T **out() {
     Unref(h_);
@@ -143,9 +146,11 @@ private:
   T *h_;
 };
 
+/// The context, with a way to make one.
 class context : public handle<mcl_context, mcl_context_ref, mcl_context_unref> {
 public:
-  using handle::handle;
+  using handle::handle; ///< as a handle is made
+  /// mcl_context_create().
   static context create(const mcl_context_options *options = nullptr) {
     context c;
     call(mcl_context_create, options, c.out());
@@ -153,18 +158,30 @@ public:
   }
 };
 
+/// mcl_comm: ranks.
 using comm = handle<mcl_comm, mcl_comm_ref, mcl_comm_unref>;
+/// mcl_npy: an open .npy file.
 using npy = handle<mcl_npy, mcl_npy_ref, mcl_npy_unref>;
+/// mcl_checkpoint: an open safetensors file.
 using checkpoint = handle<mcl_checkpoint, mcl_checkpoint_ref, mcl_checkpoint_unref>;
+/// mcl_checkpoint_writer: a safetensors file in the making.
 using checkpoint_writer =
     handle<mcl_checkpoint_writer, mcl_checkpoint_writer_ref, mcl_checkpoint_writer_unref>;
+/// mcl_augmenter.
 using augmenter = handle<mcl_augmenter, mcl_augmenter_ref, mcl_augmenter_unref>;
+/// mcl_tokenizer.
 using tokenizer = handle<mcl_tokenizer, mcl_tokenizer_ref, mcl_tokenizer_unref>;
+/// mcl_dataset.
 using dataset = handle<mcl_dataset, mcl_dataset_ref, mcl_dataset_unref>;
+/// mcl_encoder.
 using encoder = handle<mcl_encoder, mcl_encoder_ref, mcl_encoder_unref>;
+/// mcl_clusterer.
 using clusterer = handle<mcl_clusterer, mcl_clusterer_ref, mcl_clusterer_unref>;
+/// mcl_sampler.
 using sampler = handle<mcl_sampler, mcl_sampler_ref, mcl_sampler_unref>;
+/// mcl_integrator.
 using integrator = handle<mcl_integrator, mcl_integrator_ref, mcl_integrator_unref>;
+/// mcl_multistage: the loop.
 using multistage = handle<mcl_multistage, mcl_multistage_ref, mcl_multistage_unref>;
 
 namespace detail {
@@ -419,6 +436,7 @@ void run(const multistage &loop, const dataset &d, const augmenter &a, Factory &
   call(mcl_multistage_run, loop.get(), d.get(), a.get(), &f, &m);
 }
 
+/// The same without a look at the progress.
 template <class Factory>
 void run(const multistage &loop, const dataset &d, const augmenter &a, Factory &&factory) {
   run(loop, d, a, std::forward<Factory>(factory), [](const mcl_progress &) { return false; });

@@ -50,15 +50,24 @@ MCL_API mcl_multistage *mcl_multistage_ref(mcl_multistage *loop);
 /** Gives a reference back; NULL is fine. The last one lets go of encoders and labels; nothing is saved. */
 MCL_API void mcl_multistage_unref(mcl_multistage *loop);
 
-/** Which loss mcl_multistage_run() trains with: NT-Xent over 2n views (SimCLR), or cross-view InfoNCE both ways (CLIP). */
-enum { MCL_LOSS_NT_XENT = 1, MCL_LOSS_INFO_NCE };
+/** Which loss mcl_multistage_run() trains with. */
+enum {
+  MCL_LOSS_NT_XENT = 1, /**< NT-Xent over 2n views (SimCLR) */
+  MCL_LOSS_INFO_NCE     /**< cross-view InfoNCE both ways (CLIP) */
+};
 
-/** How the learning rate falls over a stage's steps, after the warm-up: not at all, linearly to 0, by half a cosine to 0. */
-enum { MCL_SCHEDULE_CONSTANT = 1, MCL_SCHEDULE_LINEAR, MCL_SCHEDULE_COSINE };
+/** How the learning rate falls over a stage's steps, after the warm-up. */
+enum {
+  MCL_SCHEDULE_CONSTANT = 1, /**< not at all */
+  MCL_SCHEDULE_LINEAR,       /**< linearly to 0 */
+  MCL_SCHEDULE_COSINE        /**< by half a cosine to 0 */
+};
 
-/** What a stage's training begins with: the weights that the factory's encoder has, or those with which the stage before it
- *  ended. */
-enum { MCL_INITIAL_FRESH = 0, MCL_INITIAL_PRECEDING };
+/** What a stage's training begins with. */
+enum {
+  MCL_INITIAL_FRESH = 0, /**< the weights that the factory's encoder has */
+  MCL_INITIAL_PRECEDING  /**< those with which the stage before it ended */
+};
 
 /** Prepared by mcl_multistage_options_init(). Copied whole, with the structs and strings it points to. */
 typedef struct mcl_multistage_options {
@@ -82,9 +91,9 @@ typedef struct mcl_multistage_options {
   /** NULL, the default: k-means by `kmeans`. Else this clusterer, fitted anew to each stage's embeddings; the loop keeps a
    *  reference. It must be one that can be fitted to any dim. */
   mcl_clusterer *clusterer;
-  const mcl_kmeans_options *kmeans; /**< NULL: the defaults; the same for the next two */
-  const mcl_sampler_options *sampler;
-  const mcl_loss_options *loss; /**< push only, as are all fields below */
+  const mcl_kmeans_options *kmeans;   /**< NULL: the defaults */
+  const mcl_sampler_options *sampler; /**< NULL: the defaults; so with the next */
+  const mcl_loss_options *loss;       /**< push only, as are all fields below */
   /** NULL, the default: nothing is saved. Else mcl_multistage_run() saves there at the end of each stage, every
    *  `save_every_steps` steps, and when it is cancelled; mcl_multistage_resume() goes on from it. Over ranks rank 0 writes, and
    *  all read to go on. */
@@ -128,6 +137,7 @@ typedef struct mcl_multistage_options {
   int32_t initial;
 } mcl_multistage_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_multistage_options_init(mcl_multistage_options *options, size_t struct_size);
 
 /** What the host is asked to do. */
@@ -165,7 +175,7 @@ typedef struct mcl_event {
  *  whose labels are known. Without labels nobody can tell whether the attribute you want is learnt already: a stage that may
  *  lose it looks like any other. */
 enum {
-  MCL_ADVICE_GO_ON = 1,
+  MCL_ADVICE_GO_ON = 1, /**< another stage has cells to learn in */
   MCL_ADVICE_RAISE_K, /**< what was learnt is far richer than the cells: it outlasts two more stages of K clusters */
   MCL_ADVICE_NOTHING_NEW, /**< the cells stay as they are, or rows are told apart in them hardly better than before */
   MCL_ADVICE_CELLS_TOO_SMALL /**< in the next stage's cells most rows would lack negatives */
@@ -174,23 +184,26 @@ enum {
 /** The advice in an English sentence, static storage; a number that is none says so. Any thread. */
 MCL_API const char *mcl_advice_text(int32_t advice);
 
-/** How many other rows of its cell a row needs in mcl_stage_report.enough_negatives. */
-enum { MCL_ENOUGH_NEGATIVES = 8 };
+/** A constant of the report. */
+enum {
+  MCL_ENOUGH_NEGATIVES =
+      8 /**< other rows of its cell that a row needs in mcl_stage_report.enough_negatives */
+};
 
 /** What a stage came to. Prepared by mcl_struct_init(). */
 typedef struct mcl_stage_report {
   size_t struct_size;
-  int32_t stage;
-  int32_t modality;
+  int32_t stage;         /**< from 0 */
+  int32_t modality;      /**< whose embeddings were clustered */
   int32_t k_effective;   /**< clusters found in this stage's embeddings */
   int32_t epochs;        /**< trained */
   int64_t rows_seen;     /**< rows that an epoch trains on */
   int64_t cells;         /**< that this stage trained in */
   int64_t smallest_cell; /**< rows; likewise the next two */
-  int64_t median_cell;
-  int64_t largest_cell;
-  int64_t backed_off; /**< rows of cells that were too small and joined others */
-  int64_t repairs;    /**< empty clusters restarted */
+  int64_t median_cell;   /**< of an even number of cells the lower of the two in the middle */
+  int64_t largest_cell;  /**< rows */
+  int64_t backed_off;    /**< rows of cells that were too small and joined others */
+  int64_t repairs;       /**< empty clusters restarted */
   double
       loss_first;   /**< mean loss of the first epoch; push only, else NaN; likewise the next two */
   double loss_last; /**< of the last epoch */
@@ -207,22 +220,21 @@ typedef struct mcl_stage_report {
   double cell_cosine;
   double
       inertia; /**< of the clustering: mean squared distance to the centroid; NaN when labels came from the host */
-  /** A tenth of the rows seen, or more, train in cells of at most low_cell rows; a tenth, or more, in cells of at least
-   *  high_cell. 0 where there is no cell. */
+  /** A tenth of the rows seen, or more, train in cells of at most low_cell rows. 0 where there is no cell. */
   int64_t low_cell;
-  int64_t high_cell;
+  int64_t high_cell; /**< a tenth, or more, in cells of at least so many; likewise */
   /** Share of the rows, those aside that labels of -1 exclude, with at least MCL_ENOUGH_NEGATIVES other rows in the
    *  training cell. NaN where all are excluded. */
   double enough_negatives;
   int64_t
       next_cells; /**< the cells that the next stage would train in; likewise all next_... below */
-  int64_t next_smallest_cell;
-  int64_t next_low_cell;
-  int64_t next_median_cell;
-  int64_t next_high_cell;
-  int64_t next_largest_cell;
-  int64_t next_backed_off;
-  double next_enough_negatives;
+  int64_t next_smallest_cell;   /**< as smallest_cell */
+  int64_t next_low_cell;        /**< as low_cell */
+  int64_t next_median_cell;     /**< as median_cell */
+  int64_t next_high_cell;       /**< as high_cell */
+  int64_t next_largest_cell;    /**< as largest_cell */
+  int64_t next_backed_off;      /**< as backed_off */
+  double next_enough_negatives; /**< as enough_negatives */
   /** How well positives are told from negatives of the same cell: with two views a, b of each of some rows and e(.) an
    *  embedding, the mean over rows i of the share of other rows j of i's cell for which
    *  cos(e(a_i), e(b_i)) > cos(e(a_i), e(b_j)), half for equal; 1/2 is chance. Of at most 2048 rows, in groups of up to 32 of
@@ -233,8 +245,8 @@ typedef struct mcl_stage_report {
    *  rows, where the two views of every row are one, and with two modalities where projection_dim is not dim: then the
    *  loss compares something else than embeddings. */
   double told_before;
-  double told;
-  double told_next;
+  double told;      /**< by this stage: see told_before */
+  double told_next; /**< by all stages so far: see told_before */
   int32_t advice; /**< MCL_ADVICE_GO_ON ...; the same in the reports of all modalities of a stage */
   int32_t reserved; /**< 0 */
 } mcl_stage_report;
@@ -242,7 +254,7 @@ typedef struct mcl_stage_report {
 /** Makes the encoder of each stage, on the thread that called mcl_multistage_run(). The struct is copied for the call. */
 typedef struct mcl_encoder_factory {
   size_t struct_size;
-  void *user;
+  void *user; /**< handed to every callback */
   /** A fresh encoder; its reference becomes the loop's. Also called to get an encoder to load saved state into. */
   mcl_status (*make)(void *user, int32_t stage, mcl_encoder **out, mcl_error *err);
   /** May be NULL; runs exactly once, when mcl_multistage_run() returns, however it ends. */

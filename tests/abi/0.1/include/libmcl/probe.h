@@ -46,6 +46,7 @@ typedef struct mcl_probe_options {
   double confidence;         /**< of the interval low .. high; inside (0, 1); default .95 */
 } mcl_probe_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_probe_options_init(mcl_probe_options *options, size_t struct_size);
 
 /** A share of rows (or pairs) that came out right. Prepared by mcl_struct_init().
@@ -55,11 +56,11 @@ MCL_API void mcl_probe_options_init(mcl_probe_options *options, size_t struct_si
  *  0..1; at total 0 it is 0..1 and `value` is NaN. */
 typedef struct mcl_probe_result {
   size_t struct_size;
-  double value; /**< correct / total */
-  double low;   /**< lower end of the interval at options' `confidence` */
-  double high;  /**< upper end */
-  int64_t correct;
-  int64_t total;
+  double value;       /**< correct / total */
+  double low;         /**< lower end of the interval at options' `confidence` */
+  double high;        /**< upper end */
+  int64_t correct;    /**< how many came out right */
+  int64_t total;      /**< of so many */
   int32_t iterations; /**< linear: of L-BFGS; else 0 */
   int32_t
       converged; /**< linear: 1 when the gradient tolerance was reached, else 0; other probes: 1 */

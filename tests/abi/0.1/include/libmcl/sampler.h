@@ -137,7 +137,7 @@ typedef struct mcl_sampler_report {
   int64_t cells;         /**< training cells */
   int64_t smallest_cell; /**< rows; 0 where there is no cell, as the next two */
   int64_t median_cell;   /**< of an even number of cells the lower of the two in the middle */
-  int64_t largest_cell;
+  int64_t largest_cell;  /**< rows */
 } mcl_sampler_report;
 
 /** Creates a sampler of `rows` rows for rank `rank` of `world`. Until labels are added all rows are

@@ -64,6 +64,7 @@ typedef struct mcl_tokenizer_options {
   int32_t on_bad_utf8;    /**< MCL_BAD_UTF8_FAIL, the default, or MCL_BAD_UTF8_REPLACE */
 } mcl_tokenizer_options;
 
+/** Writes the defaults above, at most `struct_size` bytes of them. */
 MCL_API void mcl_tokenizer_options_init(mcl_tokenizer_options *options, size_t struct_size);
 
 /** Learns a vocabulary from `texts`, n of them, each NUL-terminated: again and again, the pair of neighbouring pieces
@@ -146,10 +147,14 @@ MCL_API int32_t mcl_tokenizer_vocabulary(const mcl_tokenizer *tokenizer);
 /** Tokens a row; 0 for NULL. */
 MCL_API int32_t mcl_tokenizer_context(const mcl_tokenizer *tokenizer);
 
-/** The ids of the start token, of the end token and of padding; -1 for NULL. Padding's default, 0, is CLIP's; it is also the
- * id of "!" inside a word, so a row's length is told by its end token. */
+/** The id of the start token; -1 for NULL. */
 MCL_API int32_t mcl_tokenizer_start(const mcl_tokenizer *tokenizer);
+
+/** The id of the end token; -1 for NULL. */
 MCL_API int32_t mcl_tokenizer_end(const mcl_tokenizer *tokenizer);
+
+/** The id of padding; -1 for NULL. Its default, 0, is CLIP's; it is also the id of "!" inside a word, so a row's length is told
+ *  by its end token. */
 MCL_API int32_t mcl_tokenizer_padding(const mcl_tokenizer *tokenizer);
 
 /** A hash of all tokens in the order of their ids and of the merges: tokenizers of one fingerprint give the same ids. 0 for

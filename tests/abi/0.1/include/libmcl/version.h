@@ -6,9 +6,11 @@
 
 #include <libmcl/export.h>
 
-/** The version of these headers. */
+/** The version of these headers: as it changes, programs are to be built anew; see docs/api-stability.md. */
 #define MCL_VERSION_MAJOR 0
+/** It grows where something is added. */
 #define MCL_VERSION_MINOR 1
+/** It grows where something is mended. */
 #define MCL_VERSION_PATCH 0
 
 MCL_BEGIN_DECLS
