@@ -19,7 +19,7 @@
 
 #include "base/file.h"
 
-enum { MOST_LINKS = 40 };   // as Linux
+enum { MOST_LINKS = 40 };   // one after the other, as Linux
 enum { PATH_BYTES = 4096 }; // as Linux: no longer path can be opened
 enum { NAME_BYTES = 255 };  // of the last part of a path, on every file system of Linux
 enum { SUFFIX_BYTES = 16 }; // ".1234.part"
@@ -38,7 +38,7 @@ static char *beside(mcl_context *c, const char *path, const char *to) {
 
 static mcl_status follow_links(mcli_writer *w, mcl_error *err) {
   char to[PATH_BYTES];
-  for (int i = 0; i < MOST_LINKS; i++) {
+  for (int i = 0; i <= MOST_LINKS; i++) { // the last look finds no link
     ssize_t n = readlink(w->target, to, sizeof to - 1);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EINVAL || errno == ENOENT)) return MCL_OK; // no link, or nothing there

@@ -122,6 +122,14 @@ START_TEST(gzip_is_unpacked_and_bounded_and_damage_is_found) {
   CHECK_FAILS(MCL_E_FORMAT, "bad.gz",
               mcli_file_read_all_gz(c, in(d, "bad.gz"), 1 << 20, &bytes, &n, &err));
   free(data);
+  // Its first two bytes alone are a gzip file that ends; one of them is a file like others.
+  CHECK_OK(mcli_file_write_all(c, in(d, "two.gz"), "\x1F\x8B", 2, &err));
+  CHECK_FAILS(MCL_E_FORMAT, "two.gz",
+              mcli_file_read_all_gz(c, in(d, "two.gz"), 9, &bytes, &n, &err));
+  CHECK_OK(mcli_file_write_all(c, in(d, "one.gz"), "\x1F", 1, &err));
+  CHECK_OK(mcli_file_read_all_gz(c, in(d, "one.gz"), 9, &bytes, &n, &err));
+  ck_assert_int_eq(n, 1);
+  mcli_free(c, bytes);
   mcl_context_unref(c);
 }
 END_TEST

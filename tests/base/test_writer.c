@@ -84,6 +84,26 @@ START_TEST(what_a_link_leads_to_is_replaced_and_the_link_stays) {
 }
 END_TEST
 
+START_TEST(as_many_links_are_followed_as_the_system_follows) {
+  begin("chain");
+  char from[16], to[16];
+  for (int i = 1; i <= 41; i++) {
+    snprintf(from, sizeof from, "link%d", i);
+    snprintf(to, sizeof to, i == 1 ? "x" : "link%d", i - 1);
+    ck_assert_int_eq(symlink(to, from), 0);
+  }
+  put("link40", "far");
+  check_text("x", "far");
+  check_text("link40", "far");
+  CHECK_FAILS(MCL_E_IO, "link41: Too many levels", mcli_file_write_all(c, "link41", "x", 1, &err));
+  unsigned char *bytes;
+  int64_t n;
+  CHECK_FAILS(MCL_E_IO, "link41: Too many levels",
+              mcli_file_read_all(c, "link41", 9, &bytes, &n, &err));
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(a_file_that_is_replaced_keeps_its_permissions) {
   begin("modes");
   mode_t was = umask(022);
@@ -226,6 +246,7 @@ END_TEST
 
 RUN_TESTS("base", a_path_without_a_slash_is_of_the_directory_one_is_in,
           what_a_link_leads_to_is_replaced_and_the_link_stays,
+          as_many_links_are_followed_as_the_system_follows,
           a_file_that_is_replaced_keeps_its_permissions, a_directory_or_a_device_is_not_replaced,
           a_name_may_be_as_long_as_the_file_system_lets_it,
           a_path_of_over_4096_bytes_is_an_error_that_begins_with_it,

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 // ---- the plan --------------------------------------------------------------------------------------
@@ -105,6 +106,7 @@ static long after(int fault, long result) {
 }
 
 static size_t shortened(int fault, size_t n) {
+  if (fault == FAULT_NOTHING) return 0;
   return fault == FAULT_ONE_BYTE && n > 1 ? 1 : fault == FAULT_HALF && n > 1 ? n / 2 : n;
 }
 
@@ -195,6 +197,14 @@ WRAP(int, fchmod, int fd, mode_t mode) {
 WRAP(int, flock, int fd, int how) {
   int fault = meet(CALL_LOCK, fd, NULL);
   return is_error(fault) ? -1 : (int)after(fault, __real_flock(fd, how));
+}
+
+// Who waits for a lock that it will never get need not wait.
+WRAP(int, nanosleep, const struct timespec *time, struct timespec *left) {
+  pthread_mutex_lock(&plan.lock);
+  int never = plan.kinds == 1 << CALL_LOCK && plan.fault == EWOULDBLOCK && plan.for_ever;
+  pthread_mutex_unlock(&plan.lock);
+  return never ? 0 : __real_nanosleep(time, left);
 }
 
 WRAP(ssize_t, readlink, const char *path, char *to, size_t n) {

@@ -38,6 +38,7 @@ enum {
 enum {
   FAULT_ONE_BYTE = 10001, // a read or write of 1 byte
   FAULT_HALF,             // of half
+  FAULT_NOTHING,          // of none, and no error
   FAULT_KILL_BEFORE,      // SIGKILL instead of the call
   FAULT_KILL_AFTER,       // after it
   FAULT_NO_ANSWER         // carried out, and EINTR

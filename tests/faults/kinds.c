@@ -344,3 +344,8 @@ const kind *kind_named(const char *name) {
   ck_abort_msg("no kind %s", name);
   return NULL;
 }
+
+void kinds_add_loop(TCase *c, const TTest *t, int argc, char **argv) {
+  for (int i = 0; i < kinds_count(); i++)
+    if (argc < 2 || strcmp(kind_at(i)->name, argv[1]) == 0) tcase_add_loop_test(c, t, i, i + 1);
+}

@@ -29,6 +29,8 @@ typedef struct kind {
 int kinds_count(void);
 const kind *kind_at(int i);
 const kind *kind_named(const char *name);
+// Adds a test of each kind, or of the one that the program's first argument names.
+void kinds_add_loop(TCase *c, const TTest *t, int argc, char **argv);
 
 // What kinds.c and kinds_encoders.c share.
 enum { KINDS_SIDE = 8 }; // of images, in pixels

@@ -59,8 +59,9 @@ START_TEST(a_save_that_is_killed_leaves_the_old_state_or_the_new) {
 }
 END_TEST
 
-int main(void) {
+// An argument: only the kind of that name.
+int main(int argc, char **argv) {
   TCase *c = tcase_create("kills");
-  tcase_add_loop_test(c, a_save_that_is_killed_leaves_the_old_state_or_the_new, 0, kinds_count());
+  kinds_add_loop(c, a_save_that_is_killed_leaves_the_old_state_or_the_new, argc, argv);
   return test_run_case("kills", c);
 }
