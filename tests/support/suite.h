@@ -20,13 +20,18 @@ int test_run(const char *suite, const TTest *const *tests, size_t n);
 // The same of a case with loops or fixtures of its own: what main returns, 1 where a test failed or none was run.
 int test_run_case(const char *suite, TCase *c);
 
-// CHECK_OK(mcl_x(..., &err)): fails with libmcl's message. An mcl_error named err must be in scope.
+// CHECK_OK(mcl_x(..., &err)): fails with libmcl's message, and where a public function succeeds but has not written
+// the error. An mcl_error named err must be in scope.
 #define CHECK_OK(call)                                                                             \
   do {                                                                                             \
+    int check_writes = test_writes_error(#call);                                                   \
+    if (check_writes) err.status = MCL_E_INTERNAL;                                                 \
     mcl_status check_status = (call);                                                              \
     ck_assert_msg(check_status == MCL_OK, "%s: %s: %s", #call, mcl_status_name(check_status),      \
                   err.message);                                                                    \
+    ck_assert_msg(!check_writes || err.status == MCL_OK, "%s does not write the error", #call);    \
   } while (0)
+int test_writes_error(const char *call); // "mcl_x(..., &err)"
 // CHECK_FAILS(MCL_E_SHAPE, "labels", mcl_x(..., &err)): the status, and a word that the message must have.
 #define CHECK_FAILS(wanted, word, call)                                                            \
   do {                                                                                             \

@@ -24,6 +24,10 @@ int test_run(const char *suite, const TTest *const *tests, size_t n) {
   return test_run_case(suite, c);
 }
 
+int test_writes_error(const char *call) {
+  return strncmp(call, "mcl_", 4) == 0 && strstr(call, "&err)") != NULL;
+}
+
 mcl_context *test_context(uint32_t threads) {
   return test_context_with(NULL, threads);
 }
