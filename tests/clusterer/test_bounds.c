@@ -186,6 +186,41 @@ START_TEST(ties_go_to_the_lowest_id_across_groups) {
 }
 END_TEST
 
+// Groups of as few panels as there are groups for; bounds of a row in whole vectors, but for one.
+START_TEST(groups_are_whole_panels_and_no_more_than_allowed) {
+  static const struct {
+    int32_t k, most, panels, n, stride;
+  } cases[] = {{1, 64, 1, 1, 1},      {16, 0, 1, 1, 1},      {17, 64, 1, 2, 8},
+               {128, 64, 1, 8, 8},    {129, 64, 1, 9, 16},   {1024, 64, 1, 64, 64},
+               {1025, 64, 2, 33, 40}, {2048, 64, 2, 64, 64}, {2049, 64, 3, 43, 48},
+               {100, 4, 2, 4, 8},     {100, 1, 7, 1, 1},     {100, 7, 1, 7, 8}};
+  mcl_error err;
+  mcl_context *c = test_context(1);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    mcli_groups g;
+    CHECK_OK(mcli_groups_open(c, cases[i].k, cases[i].most, &g, &err));
+    ck_assert_int_eq(g.panels, cases[i].panels);
+    ck_assert_int_eq(g.n, cases[i].n);
+    ck_assert_int_eq(g.stride, cases[i].stride);
+    mcli_groups_close(c, &g);
+  }
+  mcl_context_unref(c);
+}
+END_TEST
+
+// Passes in which nothing moves only round: bounds must not creep towards each other.
+START_TEST(bounds_still_bound_after_forty_passes) {
+  for (int32_t metric = MCL_COSINE; metric <= MCL_L2; metric++) {
+    scene s = scene_of(40, 5, metric);
+    fill(&s, 6);
+    pass(&s, 0);
+    for (int i = 0; i < 40; i++) pass(&s, 1);
+    check(&s);
+    scene_free(&s);
+  }
+}
+END_TEST
+
 START_TEST(near_centroids_share_a_group) {
   enum { K = 64, DIM = 4 };
   scene s = scene_of(K, DIM, MCL_L2);
@@ -225,5 +260,6 @@ END_TEST
 
 RUN_TESTS("bounds", labels_in_l2_are_those_of_comparing_everything,
           labels_in_cosine_are_those_of_comparing_everything,
-          ties_go_to_the_lowest_id_across_groups, near_centroids_share_a_group,
+          ties_go_to_the_lowest_id_across_groups, groups_are_whole_panels_and_no_more_than_allowed,
+          bounds_still_bound_after_forty_passes, near_centroids_share_a_group,
           rows_shorter_than_any_normal_number_are_bounded_by_nothing)

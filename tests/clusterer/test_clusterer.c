@@ -396,6 +396,40 @@ START_TEST(progress_tells_every_phase_and_cancels_leaving_the_fit_before) {
 }
 END_TEST
 
+typedef struct last {
+  mcl_progress seed, assign;
+} last;
+
+static int32_t keep_last(void *user, const mcl_progress *p) {
+  last *l = user;
+  if (strcmp(p->phase, "seed") == 0) l->seed = *p;
+  if (strcmp(p->phase, "assign") == 0) l->assign = *p;
+  return 0;
+}
+
+// Two whole blocks of rows.
+START_TEST(progress_ends_where_all_is_done) {
+  enum { ROWS = 2048 };
+  float *many = mixture(ROWS, DIM, K, 4, 11);
+  mcl_kmeans_options o = kmeans_options(K, MCL_L2);
+  mcl_clusterer *k = make(context, &o);
+  mcl_array a = mcl_matrix_f32(many, ROWS, DIM);
+  mcl_rows of = rows_of(&a);
+  last l = {0};
+  mcl_monitor m;
+  mcl_struct_init(&m, sizeof m);
+  m.user = &l;
+  m.progress = keep_last;
+  CHECK_OK(mcl_clusterer_fit(k, &of, &m, &err));
+  ck_assert_int_eq(l.seed.done, K);
+  ck_assert_int_eq(l.seed.total, K);
+  ck_assert_int_eq(l.assign.done, 2);
+  ck_assert_int_eq(l.assign.total, 2);
+  mcl_clusterer_unref(k);
+  free(many);
+}
+END_TEST
+
 START_TEST(fit_inside_fit_or_assign_is_busy_and_assign_answers) {
   mcl_kmeans_options o = kmeans_options(K, MCL_COSINE);
   mcl_clusterer *k = make(context, &o);
@@ -439,6 +473,7 @@ int main(void) {
                                 a_reader_that_fails_fails_the_call_and_nothing_else,
                                 failing_memory_is_reported_and_leaks_nothing,
                                 progress_tells_every_phase_and_cancels_leaving_the_fit_before,
+                                progress_ends_where_all_is_done,
                                 fit_inside_fit_or_assign_is_busy_and_assign_answers,
                                 a_clusterer_outlives_the_callers_context_reference};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(t, tests[i]);

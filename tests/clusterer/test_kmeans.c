@@ -304,6 +304,78 @@ START_TEST(more_restarts_are_never_worse) {
 }
 END_TEST
 
+// Of rows so short that squares and their mean are far below 1, too.
+START_TEST(the_restart_of_the_least_inertia_is_kept) {
+  enum { ROWS = 1200, DIM = 5, GROUPS = 12 };
+  mcl_context *c = test_context(1);
+  float *x = mixture(ROWS, DIM, GROUPS, 6, 7);
+  for (int i = 0; i < ROWS * DIM; i++) x[i] *= 1e-4f;
+  for (int32_t metric = MCL_COSINE; metric <= MCL_L2; metric++) {
+    int better = 0;
+    for (uint64_t seed = 0; seed < 6; seed++) {
+      double inertia[2];
+      for (int several = 0; several < 2; several++) {
+        mcl_kmeans_options o = kmeans_options(GROUPS, metric);
+        o.init = MCL_INIT_RANDOM;
+        o.seed = seed;
+        o.restarts = several ? 6 : 1;
+        mcl_clusterer *k = make(c, &o);
+        inertia[several] = fit(k, x, ROWS, DIM).inertia;
+        mcl_clusterer_unref(k);
+      }
+      ck_assert_double_le(inertia[1], inertia[0] * (1 + 1e-6));
+      better += inertia[1] < 0.99 * inertia[0];
+    }
+    ck_assert_int_ge(better, 3);
+  }
+  free(x);
+  mcl_context_unref(c);
+}
+END_TEST
+
+// Rows in the order of their groups, two to a block: where only some blocks are drawn from, groups are missed.
+START_TEST(kmeanspp_draws_from_every_block) {
+  enum { ROWS = 4096, DIM = 4, GROUPS = 8 };
+  mcl_context *c = test_context(1);
+  float *mixed = mixture(ROWS, DIM, GROUPS, 30, 8), *x = malloc(sizeof *x * ROWS * DIM);
+  for (int i = 0; i < ROWS; i++)
+    memcpy(x + (i % GROUPS * (ROWS / GROUPS) + i / GROUPS) * DIM, mixed + i * DIM, sizeof *x * DIM);
+  int found = 0;
+  for (uint64_t seed = 0; seed < 8; seed++) {
+    mcl_kmeans_options o = kmeans_options(GROUPS, MCL_L2);
+    o.seed = seed;
+    o.restarts = o.max_iterations = 1;
+    mcl_clusterer *k = make(c, &o);
+    found += fit(k, x, ROWS, DIM).inertia < 2 * DIM;
+    mcl_clusterer_unref(k);
+  }
+  ck_assert_int_ge(found, 6);
+  free(mixed), free(x);
+  mcl_context_unref(c);
+}
+END_TEST
+
+START_TEST(a_larger_tolerance_ends_sooner) {
+  mcl_context *c = test_context(1);
+  float *x = mixture(3000, 4, 3, 0.5f, 9);
+  int32_t iterations[2];
+  for (int large = 0; large < 2; large++) {
+    mcl_kmeans_options o = kmeans_options(20, MCL_L2);
+    o.restarts = 1;
+    o.max_iterations = 1000;
+    o.tolerance = large ? 1e-2 : 0;
+    mcl_clusterer *k = make(c, &o);
+    mcl_clusterer_report r = fit(k, x, 3000, 4);
+    ck_assert_int_eq(r.converged, 1);
+    iterations[large] = r.iterations;
+    mcl_clusterer_unref(k);
+  }
+  ck_assert_int_lt(2 * iterations[1], iterations[0]);
+  free(x);
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(minibatch_comes_near_to_lloyd) {
   ck_assert_double_eq_tol(inertia_with(MCL_INIT_KMEANSPP, MCL_MINIBATCH, 3, 0), 12, 0.4);
 }
@@ -405,6 +477,9 @@ int main(void) {
                                 kmeanspp_finds_separated_groups,
                                 kmeanspp_is_greedy,
                                 more_restarts_are_never_worse,
+                                the_restart_of_the_least_inertia_is_kept,
+                                kmeanspp_draws_from_every_block,
+                                a_larger_tolerance_ends_sooner,
                                 minibatch_comes_near_to_lloyd,
                                 training_on_a_sample_reports_all_rows,
                                 seeds_choose_the_result,

@@ -375,6 +375,45 @@ START_TEST(a_scan_bomb_stops_at_the_limit) {
 }
 END_TEST
 
+// jpeg.c (1) and (3): what is just within is read.
+START_TEST(scans_and_arithmetic_codes_may_be_as_many_as_the_limits_say) {
+  enum { SIDE = 16 };
+  context = test_context(1);
+  static uint8_t in[SIDE * SIDE * 3], out[3];
+  smooth(in, SIDE, SIDE, 3);
+  mcl_array a = bytes_of(out, 1, 1, 3);
+  jpeg_spec spec = rgb_spec(in);
+  mcl_image_options o;
+  mcl_image_options_init(&o, sizeof o);
+  spec.width = spec.height = SIDE;
+  bytes file = encode_jpeg(&spec);
+  o.max_scans = 1, o.max_pixels = SIDE * SIDE; // a whole image in one scan is always read
+  CHECK_OK(mcl_image_decode(context, &o, file.data, file.n, &a, &err));
+  free(file.data);
+  spec.progressive = 1;
+  file = encode_jpeg(&spec);
+  int scans = 0;
+  for (size_t at = 0; (at = find(&file, 0xDA, at + 1)) < file.n;) scans++;
+  ck_assert_int_ge(scans, 4);
+  o.max_scans = scans, o.max_pixels = 5 * SIDE * SIDE;
+  CHECK_OK(mcl_image_decode(context, &o, file.data, file.n, &a, &err));
+  o.max_pixels--;
+  CHECK_FAILS(MCL_E_LIMIT, "scans", mcl_image_decode(context, &o, file.data, file.n, &a, &err));
+  o.max_scans--, o.max_pixels = 1 << 20;
+  CHECK_FAILS(MCL_E_LIMIT, "scans", mcl_image_decode(context, &o, file.data, file.n, &a, &err));
+  free(file.data);
+  spec.progressive = 0, spec.arithmetic = 1;
+  file = encode_jpeg(&spec);
+  mcl_image_options_init(&o, sizeof o);
+  o.max_bytes = 5 * (int64_t)file.n;
+  CHECK_OK(mcl_image_decode(context, &o, file.data, file.n, &a, &err));
+  o.max_bytes--;
+  CHECK_FAILS(MCL_E_LIMIT, "arithmetic",
+              mcl_image_decode(context, &o, file.data, file.n, &a, &err));
+  free(file.data);
+}
+END_TEST
+
 START_TEST(limits_name_the_limit) {
   context = test_context(1);
   static uint8_t in[MOST], out[3];
@@ -500,5 +539,7 @@ RUN_TESTS("image", every_sampling_and_coding_decodes_as_libjpeg_does,
           a_file_cut_at_any_byte_is_a_format_error_and_leaves_the_output,
           a_truncated_file_gives_its_first_rows_where_allowed, a_flipped_bit_anywhere_never_crashes,
           twelve_bits_lossless_and_strange_colours_are_unsupported_by_name,
-          a_scan_bomb_stops_at_the_limit, limits_name_the_limit, bad_arguments_are_named,
-          each_option_is_checked_and_named, every_failed_allocation_is_reported_and_nothing_leaks)
+          a_scan_bomb_stops_at_the_limit,
+          scans_and_arithmetic_codes_may_be_as_many_as_the_limits_say, limits_name_the_limit,
+          bad_arguments_are_named, each_option_is_checked_and_named,
+          every_failed_allocation_is_reported_and_nothing_leaks)

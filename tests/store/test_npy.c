@@ -1,4 +1,5 @@
 // .npy files against numpy's own, and against damage.
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -538,6 +539,34 @@ START_TEST(a_commit_that_fails_leaves_the_old_file) {
 }
 END_TEST
 
+// What a process that has closed its standard input gets next.
+START_TEST(descriptor_0_is_one_like_the_others) {
+  mcl_context *c = test_context(1);
+  const char *path = in(test_directory("npy-zero"), "x.npy");
+  float x[4] = {1, 2, 3, 4}, back[4] = {0};
+  mcl_array a = matrix(x, MCL_F32, 2, 2), b = matrix(back, MCL_F32, 2, 2);
+  mcl_npy *f = NULL;
+  mcl_rows r;
+  int kept = dup(0);
+  close(0);
+  CHECK_OK(mcl_npy_create(c, path, MCL_F32, 2, 2, &f, &err));
+  ck_assert_int_ge(fcntl(0, F_GETFD), 0);
+  CHECK_OK(mcl_npy_write(f, 0, &a, &err));
+  CHECK_OK(mcl_npy_commit(f, &err));
+  mcl_npy_unref(f);
+  CHECK_OK(mcl_npy_open(c, path, &f, &err));
+  ck_assert_int_ge(fcntl(0, F_GETFD), 0);
+  mcl_struct_init(&r, sizeof r);
+  mcl_npy_rows(f, &r);
+  CHECK_OK(mcl_rows_read(&r, 0, 2, &b, &err));
+  ck_assert_mem_eq(back, x, sizeof x);
+  mcl_npy_unref(f);
+  ck_assert_int_lt(fcntl(0, F_GETFD), 0);
+  if (kept >= 0) dup2(kept, 0), close(kept);
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(what_cannot_be_created_is_refused) {
   mcl_context *c = test_context(1);
   mcl_npy *f = NULL;
@@ -659,5 +688,6 @@ RUN_TESTS("npy", files_of_numpy_are_read, files_that_are_not_read_say_why,
           strided_and_other_float_types_are_converted_in_blocks,
           doubles_and_integers_keep_their_bits, rows_never_written_are_zero,
           a_file_that_is_not_committed_leaves_nothing, a_commit_that_fails_leaves_the_old_file,
-          what_cannot_be_created_is_refused, what_cannot_be_written_is_refused,
-          int32_files_are_loaded_whole, memory_that_runs_out_is_an_error_and_no_leak)
+          descriptor_0_is_one_like_the_others, what_cannot_be_created_is_refused,
+          what_cannot_be_written_is_refused, int32_files_are_loaded_whole,
+          memory_that_runs_out_is_an_error_and_no_leak)
