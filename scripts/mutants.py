@@ -32,6 +32,8 @@ import threading
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORK = os.path.join(TOP, "build", "mutants")
 WANTED = 0.90
+# Half the time of a link, where it is there.
+QUICK_LINKER = ["-fuse-ld=lld"] if shutil.which("ld.lld") else []
 
 # Group -> files -> programs, in the order of likelihood. A name that ends in / stands for the files of a folder that
 # have no entry of their own. A program's argument stands behind a colon, % for the folder of tests.
@@ -46,9 +48,12 @@ TESTS = {
         "lib/multistage/multistage.c": "test_pull test_advice test_run test_run_pair",
     },
     "checkpoint and parsers": {
-        "lib/base/file.c": "test_file test_dataset_idx test_checkpoint exhaustion/exhaustion:store exhaustion/exhaustion:dataset",
-        "lib/base/writer.c": "test_writer test_order test_checkpoint exhaustion/exhaustion:store",
-        "lib/base/directory.c": "test_file test_writer test_dataset_folder test_order test_run exhaustion/exhaustion:store",
+        "lib/base/file.c": "test_file test_calls test_dataset_idx test_saves:npy exhaustion/exhaustion:store",
+        "lib/base/writer.c": "test_writer test_calls test_saves:npy test_order test_checkpoint exhaustion/exhaustion:store",
+        "lib/base/directory.c": "test_calls test_file test_writer test_dataset_folder exhaustion/exhaustion:store",
+        "lib/encoder/folder.c":
+            "test_order test_saves:integrator exhaustion/exhaustion:integrator:save exhaustion/exhaustion:integrator:load "
+            "test_kills:run test_run",
         "lib/store/npy.c": "test_npy test_rows_read test_tokenizer_file exhaustion/exhaustion:store",
         "lib/store/npy_header.c": "test_npy exhaustion/exhaustion:store",
         "lib/store/json.c": "test_json test_checkpoint exhaustion/exhaustion:store",
@@ -59,14 +64,14 @@ TESTS = {
         "lib/image/jpeg.c": "test_jpeg exhaustion/exhaustion:image fuzz/fuzz_jpeg:%/fuzz/jpeg/corpus",
         "lib/image/exif.c": "test_exif",
         "lib/image/image.c": "test_png test_jpeg test_resize exhaustion/exhaustion:image",
-        "lib/dataset/idx.c": "test_dataset_idx exhaustion/exhaustion:dataset fuzz/fuzz_idx:%/fuzz/idx/corpus",
-        "lib/dataset/table.c": "test_dataset_pairs test_questions exhaustion/exhaustion:dataset",
-        "lib/dataset/pairs_file.c": "test_dataset_pairs test_questions exhaustion/exhaustion:dataset",
+        "lib/dataset/idx.c": "test_dataset_idx exhaustion/exhaustion:dataset:idx fuzz/fuzz_idx:%/fuzz/idx/corpus",
+        "lib/dataset/table.c": "test_dataset_pairs test_questions exhaustion/exhaustion:dataset:pairs",
+        "lib/dataset/pairs_file.c": "test_dataset_pairs test_questions exhaustion/exhaustion:dataset:pairs",
         "lib/dataset/tokenizer_file.c": "test_tokenizer_file test_tokenizer exhaustion/exhaustion:text",
         "lib/dataset/vocabulary.c": "test_tokenizer test_tokenizer_file exhaustion/exhaustion:text",
-        "lib/dataset/walk.c": "test_dataset_folder exhaustion/exhaustion:dataset",
-        "lib/dataset/files.c": "test_dataset_folder test_dataset_pairs exhaustion/exhaustion:dataset",
-        "lib/dataset/folder.c": "test_dataset_folder exhaustion/exhaustion:dataset",
+        "lib/dataset/walk.c": "test_dataset_folder exhaustion/exhaustion:dataset:folder",
+        "lib/dataset/files.c": "test_dataset_folder test_dataset_pairs exhaustion/exhaustion:dataset:folder",
+        "lib/dataset/folder.c": "test_dataset_folder exhaustion/exhaustion:dataset:folder",
     },
     "k-means": {
         "lib/clusterer/assign.c": "test_assign test_kmeans exhaustion/exhaustion:clusterer",
@@ -74,12 +79,13 @@ TESTS = {
         "lib/clusterer/feed.c": "test_feed test_large_rows exhaustion/exhaustion:clusterer",
         "lib/clusterer/host.c": "test_host_clusterer exhaustion/exhaustion:clusterer",
         "lib/clusterer/saved.c": "test_saved_clusterer exhaustion/exhaustion:clusterer",
-        "lib/clusterer/tree.c": "test_tree test_ranks exhaustion/exhaustion:clusterer",
-        "lib/clusterer/sweep.c": 
-            "test_large_rows test_feed test_clusterer test_ranks exhaustion/exhaustion:clusterer",
-        "lib/clusterer/": 
-            "test_kmeans test_kmeans_edges test_clusterer test_bounds test_large_rows test_ranks "
-            "exhaustion/exhaustion:clusterer",
+        "lib/clusterer/tree.c": "test_tree exhaustion/exhaustion:clusterer test_ranks",
+        "lib/clusterer/sweep.c":
+            "test_feed test_clusterer test_large_rows exhaustion/exhaustion:clusterer test_ranks",
+        "lib/clusterer/budget.c": "test_budget test_large_rows exhaustion/exhaustion:clusterer",
+        "lib/clusterer/":
+            "test_kmeans_edges test_kmeans test_clusterer test_bounds test_large_rows exhaustion/exhaustion:clusterer "
+            "test_ranks",
     },
     "losses": {
         "lib/loss/": "test_golden_loss test_loss test_loss_inputs test_loss_anchors exhaustion/exhaustion:loss",
@@ -274,25 +280,40 @@ def all_files():
 # ---- building and running -----------------------------------------------------------------------------------------------
 
 
-def run(command, folder, cpu=None, env=None):
-    """The exit status, None: not within so many seconds of a processor, or much more by the clock. The whole process
-    group goes."""
-    if cpu:
-        command = ["sh", "-c", f'ulimit -t {cpu}; exec "$@"', "sh"] + command
-    p = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                         errors="replace", start_new_session=True)
-    try:
-        output, _ = p.communicate(timeout=60 + 10 * cpu if cpu else None)
-        code = None if p.returncode in (-signal.SIGXCPU, -signal.SIGKILL) else p.returncode
-    except subprocess.TimeoutExpired:
-        code, output = None, ""
+def end_group(p):
     try:
         os.killpg(p.pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
-    if p.returncode is None:
-        p.communicate()
-    return code, output
+
+
+def run(command, folder, cpu=None, env=None, first_failure=False):
+    """The exit status, None: not within so many seconds of a processor, or much more by the clock. The whole process
+    group goes. With first_failure a program of Check's goes as soon as one of its tests has failed."""
+    if cpu:
+        command = ["sh", "-c", f'ulimit -t {cpu}; exec "$@"', "sh"] + command
+    if first_failure:
+        env = dict(env, CK_TAP_LOG_FILE_NAME="-") # a line for each test, at once
+    p = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                         errors="replace", start_new_session=True)
+    late, failed, lines = [], False, []
+    timer = threading.Timer(60 + 10 * cpu, lambda: (late.append(1), end_group(p))) if cpu else None
+    if timer:
+        timer.start()
+    for line in p.stdout:
+        lines.append(line)
+        failed = first_failure and line.startswith("not ok ")
+        if failed:
+            break
+    end_group(p) if failed else p.wait()
+    end_group(p)
+    p.wait()
+    p.stdout.close()
+    if timer:
+        timer.cancel()
+    if failed:
+        return 1, "".join(lines)
+    return None if late or p.returncode in (-signal.SIGXCPU, -signal.SIGKILL) else p.returncode, "".join(lines)
 
 
 def must(command, folder):
@@ -303,24 +324,31 @@ def must(command, folder):
 
 
 class Seconds:
-    """What each program takes without a mutant, measured when it is first wanted; known from the last run where no
-    source has changed."""
+    """What each program takes without a mutant, measured when it is first wanted; known from the last run where the
+    program is the same to the byte."""
 
     def __init__(self, worker):
-        self.path, self.worker, self.lock = os.path.join(WORK, "seconds.json"), worker, threading.Lock()
-        self.known = {"of": worker.compile_digest()}
+        self.path, self.worker, self.lock = os.path.join(WORK, "programs.json"), worker, threading.Lock()
+        self.measuring, self.known, self.before = {}, {}, {}
         if os.path.isfile(self.path):
             with open(self.path, encoding="utf-8") as f:
-                before = json.load(f)
-            self.known = before if before["of"] == self.known["of"] else self.known
+                self.before = json.load(f)
 
     def of(self, program):
         with self.lock:
+            measuring = self.measuring.setdefault(program, threading.Lock())
+        with measuring: # who needs another program goes on
             if program not in self.known:
-                self.known[program] = self.worker.measure(program)
-                print(f"{program}: {self.known[program][0]:.1f} s without a mutant", file=sys.stderr, flush=True)
-                with open(self.path, "w", encoding="utf-8") as f:
-                    json.dump(self.known, f)
+                digest = hashlib.sha256(self.worker.bytes(os.path.join(self.worker.build, target_of(program)))).hexdigest()
+                of, seconds, fork = self.before.get(program, (None, 0, ""))
+                if of != digest:
+                    seconds, fork = self.worker.measure(program)
+                    print(f"{program}: {seconds:.1f} s without a mutant", file=sys.stderr, flush=True)
+                with self.lock:
+                    self.known[program] = seconds, fork
+                    self.before[program] = digest, seconds, fork
+                    with open(self.path, "w", encoding="utf-8") as f:
+                        json.dump(self.before, f)
             return self.known[program]
 
 
@@ -358,7 +386,7 @@ class Worker:
     def __init__(self, number):
         self.top = os.path.join(WORK, f"worker{number}")
         self.build = os.path.join(self.top, "build")
-        self.commands, self.links, self.seconds, self.objects, self.names = {}, {}, None, {}, []
+        self.commands, self.links, self.seconds, self.objects = {}, {}, None, {}
 
     def copy(self):
         names = subprocess.run(["git", "ls-files", "-z"], cwd=TOP, stdout=subprocess.PIPE, check=True).stdout
@@ -376,7 +404,6 @@ class Worker:
             if os.path.exists(target):
                 os.unlink(target)
             shutil.copy(source, target)
-        self.names = [n for n in names.decode().split("\0") if os.path.isfile(os.path.join(self.top, n))]
 
     def clone(self, first):
         """The tree and the build of another worker, by links; all commands are relative to it."""
@@ -386,15 +413,15 @@ class Worker:
         for name in os.listdir(self.build):
             if name.startswith(("mutant", "plain.o")):
                 os.unlink(os.path.join(self.build, name))
-        self.commands, self.links, self.names = first.commands, first.links, first.names
+        self.commands, self.links = first.commands, first.links
         self.set_environment()
 
-    def prepare(self, programs):
+    def prepare(self, programs, jobs):
         self.copy()
         if not os.path.isfile(os.path.join(self.build, "build.ninja")):
             must(["meson", "setup", self.build, "-Dmpi=disabled", "-Dexamples=false", "-Dbenchmarks=false",
                   "-Db_sanitize=address", "-Db_lundef=false", "-Doptimization=1", "-Ddebug=false"], self.top)
-        must(["ninja", "-j2"] + sorted({target_of(p) for p in programs}), self.build)
+        must(["ninja", f"-j{jobs}"] + sorted({target_of(p) for p in programs}), self.build)
         self.read_commands(programs)
 
     def read_commands(self, programs):
@@ -411,15 +438,6 @@ class Worker:
         self.env = dict(os.environ, MCL_TESTS=os.path.join(self.top, "tests"),
                         MCL_MAP=os.path.join(self.top, "lib/libmcl.map"), CK_DEFAULT_TIMEOUT="300",
                         MCL_SCRATCH=os.path.join(self.build, "scratch"), ASAN_OPTIONS="detect_leaks=1:hard_rss_limit_mb=3000")
-
-    def compile_digest(self):
-        """Of everything that programs are built of."""
-        digest = hashlib.sha256()
-        for name in sorted(self.names):
-            if name.startswith(("lib/", "include/", "tests/")):
-                with open(os.path.join(self.top, name), "rb") as f:
-                    digest.update(name.encode() + f.read())
-        return digest.hexdigest()
 
     def measure(self, program):
         """The seconds of a processor that it takes without a mutant, and CK_FORK: one process for all its tests is quicker,
@@ -465,7 +483,7 @@ class Worker:
         command[command.index("-o") + 1] = target
         first = next(i for i, x in enumerate(command) if x.endswith(".o"))
         command.insert(first, object_file) # before libmcl.a, whose member is then not wanted
-        must([x for x in command if x != "ccache"], self.build)
+        must([x for x in command if x != "ccache"] + QUICK_LINKER, self.build)
         return target
 
     def judge(self, m):
@@ -477,7 +495,7 @@ class Worker:
                 # Twice as long as without; the processor's time, whatever else the machine does.
                 seconds, fork = self.seconds.of(p)
                 code, _ = run([self.link(p, mutant)] + self.arguments(p), self.build, int(3 + 2 * seconds),
-                              dict(self.env, CK_FORK=fork))
+                              dict(self.env, CK_FORK=fork), first_failure=True)
                 if code != 0:
                     m.state, m.by = "caught", p + (" (time)" if code is None else "")
                     return
@@ -532,7 +550,7 @@ def main():
     samples.append(Sample(by_hand, len(by_hand)))
     programs = list(dict.fromkeys(p for f in files for p in group_of(f)[1]))
     workers = [Worker(i) for i in range(o.workers)]
-    workers[0].prepare(programs)
+    workers[0].prepare(programs, o.workers)
     for w in workers[1:]:
         w.clone(workers[0])
     seconds = Seconds(workers[0])
