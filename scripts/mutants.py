@@ -52,8 +52,8 @@ TESTS = {
         "lib/base/writer.c": "test_writer test_calls test_saves:npy test_order test_checkpoint exhaustion/exhaustion:store",
         "lib/base/directory.c": "test_calls test_file test_writer test_dataset_folder exhaustion/exhaustion:store",
         "lib/encoder/folder.c":
-            "test_order test_saves:integrator exhaustion/exhaustion:integrator:save exhaustion/exhaustion:integrator:load "
-            "test_kills:run test_run",
+            "test_calls test_order test_saves:integrator exhaustion/exhaustion:integrator:save "
+            "exhaustion/exhaustion:integrator:load test_kills:run test_run",
         "lib/store/npy.c": "test_npy test_rows_read test_tokenizer_file exhaustion/exhaustion:store",
         "lib/store/npy_header.c": "test_npy exhaustion/exhaustion:store",
         "lib/store/json.c": "test_json test_checkpoint exhaustion/exhaustion:store",
@@ -67,7 +67,8 @@ TESTS = {
         "lib/dataset/idx.c": "test_dataset_idx exhaustion/exhaustion:dataset:idx fuzz/fuzz_idx:%/fuzz/idx/corpus",
         "lib/dataset/table.c": "test_dataset_pairs test_questions exhaustion/exhaustion:dataset:pairs",
         "lib/dataset/pairs_file.c": "test_dataset_pairs test_questions exhaustion/exhaustion:dataset:pairs",
-        "lib/dataset/tokenizer_file.c": "test_tokenizer_file test_tokenizer exhaustion/exhaustion:text",
+        "lib/dataset/tokenizer_file.c":
+            "test_tokenizer_file test_tokenizer exhaustion/exhaustion:text test_saves:tokenizer test_kills:tokenizer",
         "lib/dataset/vocabulary.c": "test_tokenizer test_tokenizer_file exhaustion/exhaustion:text",
         "lib/dataset/walk.c": "test_dataset_folder exhaustion/exhaustion:dataset:folder",
         "lib/dataset/files.c": "test_dataset_folder test_dataset_pairs exhaustion/exhaustion:dataset:folder",

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "encoder/folder.h"
 #include "faults/files.h"
 
 static mcl_context *c;
@@ -302,6 +303,16 @@ START_TEST(a_directory_that_another_makes_meanwhile_is_made) {
 }
 END_TEST
 
+// What a killed save left there is not looked for then, so that a load may be of something else.
+START_TEST(a_folder_of_encoders_that_cannot_be_listed_is_an_error) {
+  begin("folder");
+  CHECK_OK(mcli_folder_tidy(c, ".", "loop.safetensors", &err));
+  meets(CALL_LIST, EIO);
+  CHECK_FAILS(MCL_E_IO, "open .", mcli_folder_tidy(c, ".", "loop.safetensors", &err));
+  end();
+}
+END_TEST
+
 // ---- descriptor 0 ----------------------------------------------------------------------------------
 
 // What a daemon that has closed its standard input gets next.
@@ -370,4 +381,6 @@ RUN_TESTS("faults", a_write_that_takes_nothing_and_gives_no_reason_is_a_full_dis
           only_a_file_system_without_flushes_of_directories_may_refuse_one,
           where_there_are_no_locks_a_save_goes_on_without_at_once,
           a_lock_that_nobody_lets_go_of_is_an_error_after_a_minute, a_listing_is_whole_or_an_error,
-          a_directory_that_another_makes_meanwhile_is_made, descriptor_0_is_one_like_the_others)
+          a_directory_that_another_makes_meanwhile_is_made,
+          a_folder_of_encoders_that_cannot_be_listed_is_an_error,
+          descriptor_0_is_one_like_the_others)
