@@ -69,6 +69,23 @@ START_TEST(a_row_has_one_label_alone_and_among_thousands) {
 }
 END_TEST
 
+// So many that a tile of the least rows does not fit a cache any more.
+START_TEST(a_row_finds_its_own_among_thousands_of_centroids) {
+  enum { K = 6000 };
+  mcl_context *c = test_context(1);
+  float *x = malloc(sizeof *x * K * DIM);
+  test_fill_normal(x, K * DIM, 23);
+  mcl_kmeans_options o = kmeans_options(K, MCL_L2);
+  mcl_clusterer *k = make(c, &o);
+  give(k, x, K, DIM);
+  int32_t *labels = labels_of(k, x + 100 * DIM, 60, DIM, NULL);
+  for (int i = 0; i < 60; i++) ck_assert_int_eq(labels[i], 100 + i);
+  free(labels), free(x);
+  mcl_clusterer_unref(k);
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(a_tie_goes_to_the_lowest_id) {
   mcl_context *c = test_context(1);
   float centroids[] = {0, 4, 3, 0, 3, 0, -3, 0}, x[] = {3, 0, 0, 0, -7, 0};
@@ -173,6 +190,7 @@ START_TEST(no_rows_have_no_labels) {
 }
 END_TEST
 
-RUN_TESTS("assign", a_row_has_one_label_alone_and_among_thousands, a_tie_goes_to_the_lowest_id,
+RUN_TESTS("assign", a_row_has_one_label_alone_and_among_thousands,
+          a_row_finds_its_own_among_thousands_of_centroids, a_tie_goes_to_the_lowest_id,
           an_offset_of_ten_thousand_changes_no_label, cosine_labels_do_not_depend_on_lengths,
           types_and_strides_of_rows_change_nothing_that_fits_them, no_rows_have_no_labels)

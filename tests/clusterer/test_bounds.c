@@ -127,8 +127,8 @@ static void fill(scene *s, uint64_t seed) {
 }
 
 // 1: nothing to choose. 16 and 17: one group and two. 100: a group that is not full. 1030: groups of
-// two panels.
-static const int32_t ks[] = {1, 2, 16, 17, 100, 1030};
+// two panels. 128: as many groups as a vector has bounds.
+static const int32_t ks[] = {1, 2, 16, 17, 100, 1030, 128};
 
 static void compare_passes(int32_t metric) {
   for (size_t at = 0; at < sizeof ks / sizeof *ks; at++) {
