@@ -1,25 +1,12 @@
 #!/bin/sh
-# consumer.sh BUILD SOURCE PREFIX: installs the build somewhere else than it was configured for, then builds and runs
-# programs against it as users do: by pkg-config, shared and static, in C and C++; with the headers of every
-# release that is kept in tests/abi; and by dlopen. Warnings are errors. Of libmcl-mpi likewise, where it was built.
-set -eu
-build=$1
-here=$2/tests/consumer
-prefix=$3
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-cd "$scratch"
-say() { printf '%s\n' "-- $*"; }
-fail() { echo "$*"; exit 1; }
-
-DESTDIR=$scratch/root meson install -C "$build" --no-rebuild --quiet
-root=$scratch/root$prefix
+# consumer.sh BUILD SOURCE PREFIX: builds and runs programs against what was installed as users do: by pkg-config, shared and
+# static, in C and C++; with the headers of every release that is kept in tests/abi; and by dlopen. Warnings are errors. Of
+# libmcl-mpi likewise, where it was built.
+. "$(dirname "$0")/installed.sh"
 pc=$(find "$root" -name libmcl.pc)
-PKG_CONFIG_PATH=${pc%/*}
+PKG_CONFIG_PATH=${pc%/*} # as installed; with it the prefix is given by the caller
 export PKG_CONFIG_PATH
 config() { pkg-config --define-variable=prefix="$root" "$@" libmcl; }
-libdir=$(config --variable=libdir)
-version=$(sh "$2/scripts/version.sh")
 
 say "what is installed"
 for file in "$libdir/libmcl.so.${version%%.*}" "$libdir/libmcl.so" "$libdir/libmcl.a" "$root/include/libmcl/mcl.hpp"; do
@@ -39,12 +26,7 @@ for flag in -l:libblis.a -lpng16 -ljpeg -lz -lm -pthread; do
   case "$(config --static --libs) " in *" $flag "*) ;; *) fail "no $flag in the static flags" ;; esac
 done
 # In a sysroot the same file serves.
-equal sysroot "$(first "$(PKG_CONFIG_SYSROOT_DIR=$scratch/root pkg-config --cflags libmcl)")" "-I$root/include"
-
-strict="-g -Wall -Wextra -Wconversion -pedantic -Werror"
-runs() { # runs PROGRAM [ARGUMENT]: it succeeds and says the version
-  test "$(LD_LIBRARY_PATH=$libdir "$@")" = "libmcl $version" || fail "$* failed"
-}
+equal sysroot "$(first "$(PKG_CONFIG_SYSROOT_DIR=$stage/root pkg-config --cflags libmcl)")" "-I$root/include"
 
 say "C, shared"
 ${CC:-cc} -std=c99 $strict $(config --cflags) "$here/consumer.c" -o c_shared $(config --libs)
@@ -61,16 +43,15 @@ fi
 for old in "$2"/tests/abi/*/include; do
   test -d "$old" || continue
   say "C, built with the headers in ${old#"$2"/}"
-  ${CC:-cc} -std=c99 $strict -I"$old" "$here/consumer.c" -o old $(config --libs)
+  ${CC:-cc} -std=c99 $strict -I"$old" -MD -MF used "$here/consumer.c" -o old $(config --libs)
+  tr ' ' '\n' <used | grep '/libmcl/' | grep -v "^$old/" && fail "a header is not of $old"
   runs ./old
 done
 
 if [ -e "${pc%.pc}-mpi.pc" ]; then
   say "C, with MPI"
-  # A variable that is defined for pkg-config would be MPI's prefix too. What MPI's own headers are warned of is not our matter.
-  mkdir moved
-  for file in "$pc" "${pc%.pc}-mpi.pc"; do sed "s|^prefix=.*|prefix=$root|" "$file" >"moved/${file##*/}"; done
-  with_mpi() { PKG_CONFIG_PATH=moved pkg-config "$@" libmcl-mpi | sed 's|-I/usr|-isystem /usr|g'; }
+  # What MPI's own headers are warned of is not our matter.
+  with_mpi() { PKG_CONFIG_PATH=$stage/shared pkg-config "$@" libmcl-mpi | sed 's|-I/usr|-isystem /usr|g'; }
   equal version "$(with_mpi --modversion)" "$version"
   objdump -p "$libdir/libmcl-mpi.so" | grep -q "SONAME *libmcl-mpi.so.${version%%.*}\$" || fail "libmcl-mpi's soname is wrong"
   for include in "$root/include" "$2"/tests/abi/*/include; do
@@ -81,16 +62,13 @@ else
   test ! -e "$root/include/libmcl/mpi.h" || fail "mpi.h is installed without its library"
 fi
 
-# Static: where there is no shared library, the linker takes the archive.
-rm "$libdir"/libmcl.so*
-alone() { ! objdump -p "$1" | grep -E 'NEEDED.*(libmcl|blis)' || fail "$1 is not static"; }
 say "C, static"
-${CC:-cc} -std=c99 $strict $(config --static --cflags) "$here/consumer.c" -o c_static $(config --static --libs)
+${CC:-cc} -std=c99 $strict $(static --cflags) "$here/consumer.c" -o c_static $(static --libs)
 alone c_static
 runs ./c_static
 if command -v "${CXX:-c++}" >/dev/null; then
   say "C++, static"
-  ${CXX:-c++} -std=c++11 $strict $(config --static --cflags) "$here/consumer.cpp" -o cpp_static $(config --static --libs)
+  ${CXX:-c++} -std=c++11 $strict $(static --cflags) "$here/consumer.cpp" -o cpp_static $(static --libs)
   alone cpp_static
   runs ./cpp_static
 fi
