@@ -23,6 +23,12 @@ MCL_EMPTY_FARTHEST, MCL_EMPTY_SPLIT_LARGEST, MCL_EMPTY_SHRINK_K = 1, 2, 3
 MCL_SMALL_BACK_OFF, MCL_SMALL_KEEP, MCL_SMALL_DROP = 1, 2, 3
 MCL_BATCH_ONE_CELL, MCL_BATCH_PACKED = 1, 2
 MCL_ORDER_PROPORTIONAL, MCL_ORDER_ROUND_ROBIN, MCL_ORDER_UNIFORM = 1, 2, 3
+MCL_REDUCE_SUM, MCL_ROWS_AS_GIVEN, MCL_ONE_WAY, MCL_LEAST_MEMORY, MCL_SOME_ANCHORS = 1, 2, 4, 8, 16
+(MCL_BEGIN_STAGE, MCL_RESUME_STAGE, MCL_TRAIN_BATCH, MCL_EMBED_ROWS, MCL_END_STAGE,
+ MCL_DONE) = range(1, 7)
+(MCL_ADVICE_GO_ON, MCL_ADVICE_RAISE_K, MCL_ADVICE_NOTHING_NEW,
+ MCL_ADVICE_CELLS_TOO_SMALL) = range(1, 5)
+MCL_LOG_OFF, MCL_LOG_ERROR, MCL_LOG_WARN, MCL_LOG_INFO, MCL_LOG_DEBUG = range(5)
 MCL_E_INVALID, MCL_E_NOMEM, MCL_E_UNSUPPORTED, MCL_E_SHAPE, MCL_E_DTYPE = -1, -2, -3, -4, -5
 MCL_E_STATE, MCL_E_IO, MCL_E_FORMAT, MCL_E_LIMIT, MCL_E_NOT_FINITE = -6, -7, -8, -9, -10
 MCL_E_CANCELLED, MCL_E_CALLBACK, MCL_E_COMM, MCL_E_BUSY, MCL_E_NOT_FOUND = -11, -12, -13, -14, -15
@@ -94,7 +100,39 @@ int32_t mcl_integrator_stages(const mcl_integrator *integrator);
 int32_t mcl_integrator_dim(const mcl_integrator *integrator);
 mcl_status mcl_integrator_concat(const mcl_integrator *integrator, const mcl_array *stages,
                                  int32_t n, const mcl_array *out, mcl_error *err);
+mcl_status mcl_integrator_set_growth(mcl_integrator *integrator, double base, mcl_error *err);
 void mcl_integrator_unref(mcl_integrator *integrator);
+
+void mcl_loss_options_init(mcl_loss_options *options, size_t struct_size);
+mcl_status mcl_loss_nt_xent(mcl_context *context, const mcl_loss_options *options,
+                            const mcl_loss_inputs *in, mcl_loss_result *out, mcl_error *err);
+mcl_status mcl_loss_info_nce(mcl_context *context, const mcl_loss_options *options,
+                             const mcl_loss_inputs *in, mcl_loss_result *out, mcl_error *err);
+
+void mcl_multistage_options_init(mcl_multistage_options *options, size_t struct_size);
+mcl_status mcl_multistage_create(mcl_context *context, const mcl_multistage_options *options,
+                                 int64_t rows, mcl_comm *comm, mcl_multistage **out,
+                                 mcl_error *err);
+void mcl_multistage_unref(mcl_multistage *loop);
+uint64_t mcl_multistage_seed(uint64_t seed, int32_t stage);
+int64_t mcl_multistage_batch_capacity(const mcl_multistage *loop);
+mcl_status mcl_multistage_next(mcl_multistage *loop, const mcl_monitor *monitor, mcl_event *event,
+                               mcl_batch *batch, mcl_error *err);
+mcl_status mcl_multistage_put_embeddings(mcl_multistage *loop, int32_t modality,
+                                         const int64_t *indices, int64_t n, const mcl_array *z,
+                                         mcl_error *err);
+mcl_status mcl_multistage_put_labels(mcl_multistage *loop, int32_t modality, const int32_t *labels,
+                                     int64_t n, mcl_error *err);
+mcl_status mcl_multistage_seek(mcl_multistage *loop, int32_t stage, int32_t epoch, int64_t step,
+                               mcl_error *err);
+mcl_status mcl_multistage_save(const mcl_multistage *loop, const char *directory, mcl_error *err);
+mcl_status mcl_multistage_resume(mcl_multistage *loop, const char *directory, mcl_error *err);
+mcl_status mcl_multistage_get_report(const mcl_multistage *loop, int32_t stage, int32_t modality,
+                                     mcl_stage_report *out, mcl_error *err);
+mcl_status mcl_multistage_labels(const mcl_multistage *loop, int32_t stage, int32_t modality,
+                                 int32_t *out, int64_t n, mcl_error *err);
+mcl_status mcl_multistage_sampler(const mcl_multistage *loop, mcl_sampler **out, mcl_error *err);
+const char *mcl_advice_text(int32_t advice);
 
 void mcl_probe_options_init(mcl_probe_options *options, size_t struct_size);
 mcl_status mcl_probe_linear(mcl_context *context, const mcl_probe_options *options,
@@ -108,6 +146,8 @@ mcl_status mcl_probe_knn(mcl_context *context, const mcl_probe_options *options,
 """
 
 CALLBACKS = {
+    "mcl_context_options.log": "void (void *user, int32_t level, const char *component, "
+                               "const char *message)",
     "mcl_monitor.progress": "int32_t (void *user, const mcl_progress *progress)",
     "mcl_rows.read": "mcl_status (void *user, int64_t first, int64_t n, const mcl_array *out, "
                      "mcl_error *err)",
@@ -164,7 +204,8 @@ class mcl_error(Struct):
 
 
 class mcl_context_options(Struct):
-    _fields_ = _members((SIZE, "struct_size"), (P, "allocator runner log log_user"),
+    _fields_ = _members((SIZE, "struct_size"), (P, "allocator runner"),
+                        (callback_type("mcl_context_options.log"), "log"), (P, "log_user"),
                         (I32, "log_level"), (U32, "threads"))
 
 
@@ -216,6 +257,52 @@ class mcl_sampler_report(Struct):
     _fields_ = _members((SIZE, "struct_size"),
                         (I64, "rows used dropped repeated backed_off alone excluded steps cells "
                               "smallest_cell median_cell largest_cell"))
+
+
+class mcl_loss_options(Struct):
+    _fields_ = _members((SIZE, "struct_size"), (F64, "temperature"), (U32, "flags"),
+                        (I32, "reserved"))
+
+
+class mcl_loss_inputs(Struct):
+    _fields_ = _members((SIZE, "struct_size"), (C.POINTER(mcl_array), "za zb"),
+                        (P, "cells duplicates"), (I64, "first_positive"),
+                        (C.POINTER(mcl_array), "dza dzb"), (P, "other_duplicates"),
+                        (I64, "first_anchor anchors"))
+
+
+class mcl_loss_result(Struct):
+    _fields_ = _members((SIZE, "struct_size"), (F64, "loss d_log_temperature accuracy"),
+                        (I64, "anchors anchors_without_negatives"))
+
+
+class mcl_multistage_options(Struct):
+    _fields_ = _members((SIZE, "struct_size"), (U64, "seed"), (I32, "stages epochs modalities"),
+                        (U32, "cluster_modalities"), (U64, "fingerprint"),
+                        (C.c_char_p, "embedding_directory"), (P, "clusterer"),
+                        (C.POINTER(mcl_kmeans_options), "kmeans"),
+                        (C.POINTER(mcl_sampler_options), "sampler"),
+                        (C.POINTER(mcl_loss_options), "loss"), (C.c_char_p, "save_directory"),
+                        (I64, "save_every_steps"), (F64, "learning_rate warm_up"),
+                        (I32, "loss_kind schedule"), (F64, "growth"), (I64, "chunk_rows"),
+                        (I32, "trained_stages initial"))
+
+
+class mcl_event(Struct):
+    _fields_ = _members((SIZE, "struct_size"), (I32, "kind stage epoch modality"))
+
+
+class mcl_stage_report(Struct):
+    _fields_ = _members((SIZE, "struct_size"), (I32, "stage modality k_effective epochs"),
+                        (I64, "rows_seen cells smallest_cell median_cell largest_cell backed_off "
+                              "repairs"),
+                        (F64, "loss_first loss_last accuracy nmi_previous entropy_given_previous "
+                              "cell_cosine inertia"),
+                        (I64, "low_cell high_cell"), (F64, "enough_negatives"),
+                        (I64, "next_cells next_smallest_cell next_low_cell next_median_cell "
+                              "next_high_cell next_largest_cell next_backed_off"),
+                        (F64, "next_enough_negatives told_before told told_next"),
+                        (I32, "advice reserved"))
 
 
 class mcl_probe_options(Struct):
