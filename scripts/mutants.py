@@ -288,33 +288,57 @@ def end_group(p):
         pass
 
 
+def time_of_group(group):
+    """The processor's time, in ticks, of the processes of a group that live."""
+    ticks = 0
+    for pid in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+                fields = f.read().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12]) if int(fields[2]) == group else 0
+        except (OSError, IndexError):
+            continue
+    return ticks
+
+
+def end_when_stuck(p, ended, stuck):
+    """Ends a group whose processes wait for each other. One that waits for a processor gets some of it in two minutes."""
+    last = -1
+    while not ended.wait(120):
+        now = time_of_group(p.pid)
+        if now == last:
+            stuck.set()
+            end_group(p)
+            return
+        last = now
+
+
 def run(command, folder, cpu=None, env=None, first_failure=False):
-    """The exit status, None: not within so many seconds of a processor, or much more by the clock. The whole process
-    group goes. With first_failure a program of Check's goes as soon as one of its tests has failed."""
+    """The exit status, None: not within so many seconds of a processor, or not at all. The whole process group goes.
+    With first_failure a program of Check's goes as soon as one of its tests has failed."""
     if cpu:
         command = ["sh", "-c", f'ulimit -t {cpu}; exec "$@"', "sh"] + command
     if first_failure:
         env = dict(env, CK_TAP_LOG_FILE_NAME="-") # a line for each test, at once
     p = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                          errors="replace", start_new_session=True)
-    late, failed, lines = [], False, []
-    timer = threading.Timer(60 + 10 * cpu, lambda: (late.append(1), end_group(p))) if cpu else None
-    if timer:
-        timer.start()
+    ended, stuck, failed, lines = threading.Event(), threading.Event(), False, []
+    if cpu:
+        threading.Thread(target=end_when_stuck, args=(p, ended, stuck), daemon=True).start()
     for line in p.stdout:
         lines.append(line)
         failed = first_failure and line.startswith("not ok ")
         if failed:
+            end_group(p)
             break
-    end_group(p) if failed else p.wait()
-    end_group(p)
     p.wait()
+    ended.set()
+    end_group(p)
     p.stdout.close()
-    if timer:
-        timer.cancel()
+    output = "".join(lines)
     if failed:
-        return 1, "".join(lines)
-    return None if late or p.returncode in (-signal.SIGXCPU, -signal.SIGKILL) else p.returncode, "".join(lines)
+        return 1, output
+    return None if stuck.is_set() or p.returncode in (-signal.SIGXCPU, -signal.SIGKILL) else p.returncode, output
 
 
 def must(command, folder):

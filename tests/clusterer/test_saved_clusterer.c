@@ -60,6 +60,12 @@ START_TEST(a_saved_clusterer_answers_as_before) {
     CHECK_OK(mcl_clusterer_load(context, path, NULL, &loaded, &err));
     other = report_of(loaded);
     ck_assert_mem_eq(&r, &other, sizeof r);
+    char seed[32];
+    mcl_checkpoint *file = NULL;
+    CHECK_OK(mcl_checkpoint_open(context, path, &file, &err));
+    CHECK_OK(mcl_checkpoint_meta(file, "seed", seed, sizeof seed, NULL, &err));
+    ck_assert_str_eq(seed, metric == MCL_L2 ? "-4" : "1099511627781"); // all 64 bits
+    mcl_checkpoint_unref(file);
     other = fit(loaded, x, N, DIM); // the options came along, the seed too
     ck_assert_mem_eq(&r, &other, sizeof r);
     mcl_clusterer_unref(loaded);

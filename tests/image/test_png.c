@@ -120,6 +120,29 @@ START_TEST(every_kind_depth_and_interlace_decodes_to_its_samples) {
 }
 END_TEST
 
+// What png.c bounds is what stands behind the last row: rows before it may have as many bytes as they need.
+START_TEST(rows_that_do_not_pack_are_read_to_the_last) {
+  context = test_context(1);
+  static const int sides[][3] = {{16000, 8, 0}, {330, 330, 1}};
+  for (int i = 0; i < 2; i++) {
+    int w = sides[i][0], h = sides[i][1], n = w * h * 3;
+    uint32_t state = 7;
+    uint16_t *samples = malloc(sizeof *samples * (size_t)n);
+    uint8_t *out = malloc((size_t)n);
+    for (int k = 0; k < n; k++) samples[k] = (uint16_t)(noise(&state) % 256);
+    png_spec spec = {w, h, 8, PNG_COLOR_TYPE_RGB, sides[i][2], samples, NULL, 0, 0, NULL, NULL};
+    bytes file = encode_png(&spec);
+    ck_assert_uint_gt(file.n, (size_t)n * 3 / 4);
+    int64_t shape[3] = {h, w, 3};
+    mcl_array a;
+    mcl_array_init(&a, out, MCL_U8, 3, shape);
+    CHECK_OK(mcl_image_decode(context, NULL, file.data, file.n, &a, &err));
+    for (int k = 0; k < n; k++) ck_assert_msg(out[k] == samples[k], "byte %d", k);
+    free(file.data), free(samples), free(out);
+  }
+}
+END_TEST
+
 START_TEST(float_output_is_the_bytes_over_255_in_any_stride) {
   context = test_context(1);
   static sample s;
@@ -470,6 +493,7 @@ START_TEST(a_full_disk_is_an_error_and_keeps_the_old_file) {
 END_TEST
 
 RUN_TESTS("image", every_kind_depth_and_interlace_decodes_to_its_samples,
+          rows_that_do_not_pack_are_read_to_the_last,
           float_output_is_the_bytes_over_255_in_any_stride,
           a_palette_index_past_the_palette_is_black,
           a_missing_palette_and_a_broken_checksum_are_format_errors,
