@@ -85,8 +85,8 @@ TESTS = {
             "test_feed test_clusterer test_large_rows exhaustion/exhaustion:clusterer test_ranks",
         "lib/clusterer/budget.c": "test_budget test_large_rows exhaustion/exhaustion:clusterer",
         "lib/clusterer/":
-            "test_kmeans_edges test_kmeans test_clusterer test_bounds test_large_rows exhaustion/exhaustion:clusterer "
-            "test_ranks",
+            "test_saved_clusterer test_kmeans_edges test_kmeans test_clusterer test_bounds test_large_rows "
+            "exhaustion/exhaustion:clusterer test_ranks",
     },
     "losses": {
         "lib/loss/": "test_golden_loss test_loss test_loss_inputs test_loss_anchors exhaustion/exhaustion:loss",
