@@ -443,6 +443,8 @@ class Worker:
 
     def prepare(self, programs, jobs):
         self.copy()
+        # What tests of earlier runs have left, which the other workers would be copies of too.
+        shutil.rmtree(os.path.join(self.build, "scratch"), ignore_errors=True)
         if not os.path.isfile(os.path.join(self.build, "build.ninja")):
             must(["meson", "setup", self.build, "-Dmpi=disabled", "-Dexamples=false", "-Dbenchmarks=false",
                   "-Db_sanitize=address", "-Db_lundef=false", "-Doptimization=1", "-Ddebug=false"], self.top)
