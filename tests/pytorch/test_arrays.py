@@ -303,6 +303,14 @@ class Exceptions(Suite):
         with self.assertRaises(Marked):
             libmcl.KMeans(self.context, k=2).fit(rows)
 
+    def test_what_was_kept_cancels_the_call(self):
+        def read(first, out):
+            out.copy_(torch.arange(first, first + len(out))[:, None])
+            libmcl._keep(LookupError("kept"))  # as of a signal; the callback itself has succeeded
+        k = libmcl.KMeans(self.context, k=2, metric=libmcl.MCL_L2)
+        self.assertRaises(LookupError, k.fit, libmcl.Rows.reading(read, 100, 3))
+        self.fails(libmcl.MCL_E_STATE, "fit", k.report)
+
     def test_what_a_log_raises_comes_out_when_the_call_has_done_its_work(self):
         heard = []
 
