@@ -18,7 +18,8 @@ MADE = re.compile(r"^(build|program|labels|embeddings|report|captions|titles|pho
                   r"integrator|sampler|NAME|FILE|DIR|tokenizer\.(json|txt)|x\.npy|clusterer\.)")
 # Options of programs that are not of this tree: Meson, mpirun, torchrun, a compiler, valgrind, git.
 ELSEWHERE = {"--suite", "--print-errorlogs", "--benchmark", "--verbose", "--cflags", "--libs", "--static", "--mca", "--standalone",
-             "--nproc_per_node", "--no-undefined", "--num-processes", "--prefix", "--wrap", "--tags", "--no-suite", "--define-variable"}
+             "--nproc_per_node", "--no-undefined", "--num-processes", "--prefix", "--wrap", "--tags", "--no-suite", "--define-variable", "--exclude-libs",
+             "--atleast-version"}
 # Names that are spoken of because they are not libmcl's.
 NOT_OURS = {"mcl_noun_verb", "mcl_fp_*", "mcl_fp_", "include/mcl/", "libmcl.Rows.npy", "mcl_kmeans_options.balance"}
 FILES = r"(?:c|h|hpp|cpp|py|sh|md|map|svg|dox|in|abignore|txt|build|html|json|npy)"
