@@ -23,9 +23,10 @@ static void malloc_free(void *user, void *ptr, size_t size, size_t alignment) {
 const mcl_allocator mcli_malloc_allocator = {sizeof(mcl_allocator), NULL, malloc_alloc,
                                              malloc_free};
 
-void *mcli_alloc_with(const mcl_allocator *a, size_t size) {
-  if (size > SIZE_MAX - 2 * (size_t)ALIGNMENT) return NULL;
-  size_t whole = size + ALIGNMENT;
+// A pointer's difference must tell any two places of a block apart: half of the address space is the most.
+void *mcli_alloc_with(const mcl_allocator *a, uint64_t size) {
+  if (size > PTRDIFF_MAX - 2 * (uint64_t)ALIGNMENT) return NULL;
+  size_t whole = (size_t)size + ALIGNMENT;
   unsigned char *base = a->alloc(a->user, whole, ALIGNMENT);
   if (!base) return NULL;
   memcpy(base, &whole, sizeof whole);
@@ -40,24 +41,24 @@ void mcli_free_with(const mcl_allocator *a, void *ptr) {
   a->free(a->user, base, whole, ALIGNMENT);
 }
 
-void *mcli_alloc(mcl_context *c, size_t count, size_t size) {
-  if (size && count > SIZE_MAX / size) return NULL;
+void *mcli_alloc(mcl_context *c, uint64_t count, uint64_t size) {
+  if (size && count > UINT64_MAX / size) return NULL;
   return mcli_alloc_with(mcli_context_allocator(c), count * size);
 }
 
-void *mcli_calloc(mcl_context *c, size_t count, size_t size) {
+void *mcli_calloc(mcl_context *c, uint64_t count, uint64_t size) {
   void *p = mcli_alloc(c, count, size);
-  if (p) memset(p, 0, count * size);
+  if (p) memset(p, 0, (size_t)(count * size));
   return p;
 }
 
-void *mcli_realloc(mcl_context *c, void *ptr, size_t count, size_t size) {
+void *mcli_realloc(mcl_context *c, void *ptr, uint64_t count, uint64_t size) {
   void *p = mcli_alloc(c, count, size);
   if (!p || !ptr) return p;
-  size_t old;
+  size_t old, wanted = (size_t)(count * size);
   memcpy(&old, (unsigned char *)ptr - ALIGNMENT, sizeof old);
   old -= ALIGNMENT;
-  memcpy(p, ptr, old < count * size ? old : count * size);
+  memcpy(p, ptr, old < wanted ? old : wanted);
   mcli_free(c, ptr);
   return p;
 }

@@ -202,7 +202,7 @@ static mcl_status add_entry(mcl_context *c, mcli_listing *l, const char *directo
                             const char *name, mcl_error *err) {
   if ((l->n & (l->n - 1)) == 0) { // full at every power of two
     mcli_entry *larger =
-        mcli_realloc(c, l->entries, l->n ? (size_t)l->n * 2 : 1, sizeof *l->entries);
+        mcli_realloc(c, l->entries, l->n ? (uint64_t)l->n * 2 : 1, sizeof *l->entries);
     if (!larger) return mcli_nomem(err, "a directory's entries");
     l->entries = larger;
   }

@@ -10,6 +10,8 @@
 
 #include "base/rng.h"
 
+_Static_assert(sizeof(off_t) == 8, "files over 2 GiB: build with _FILE_OFFSET_BITS=64");
+
 mcl_status mcli_fail_errno(mcl_error *err, const char *verb, const char *path) {
   int code = errno;
   char why[128];
@@ -89,7 +91,7 @@ mcl_status mcli_file_read_all(mcl_context *c, const char *path, int64_t limit,
   if (r.size > limit)
     s = mcli_fail(err, MCL_E_LIMIT, "%s has %lld bytes, the limit is %lld", mcli_path_tail(path),
                   (long long)r.size, (long long)limit);
-  else if (!(buffer = mcli_alloc(c, (size_t)r.size + 1, 1)))
+  else if (!(buffer = mcli_alloc(c, (uint64_t)r.size + 1, 1)))
     s = mcli_nomem(err, "a file's bytes");
   else
     s = mcli_reader_at(&r, 0, buffer, r.size, err);
@@ -172,7 +174,7 @@ static mcl_status grow_unpacked(mcl_context *c, const char *path, int64_t limit,
     return mcli_fail(err, MCL_E_LIMIT, "%s unpacks to over %d times its size: unpack it first",
                      mcli_path_tail(path), MOST_UNPACKED);
   int64_t wanted = 2 * *capacity <= limit ? 2 * *capacity : limit + 1;
-  unsigned char *larger = mcli_realloc(c, *buffer, (size_t)wanted + 1, 1);
+  unsigned char *larger = mcli_realloc(c, *buffer, (uint64_t)wanted + 1, 1);
   if (!larger) return mcli_nomem(err, "an unpacked file");
   *buffer = larger;
   *capacity = wanted;
@@ -183,7 +185,7 @@ static mcl_status grow_unpacked(mcl_context *c, const char *path, int64_t limit,
 static mcl_status unpack(mcl_context *c, z_stream *z, const char *path, int64_t limit,
                          unsigned char **bytes, int64_t *size, mcl_error *err) {
   int64_t capacity = limit < 1 << 16 ? limit + 1 : 1 << 16, have = 0, packed = z->avail_in;
-  unsigned char *buffer = mcli_alloc(c, (size_t)capacity + 1, 1);
+  unsigned char *buffer = mcli_alloc(c, (uint64_t)capacity + 1, 1);
   mcl_status s = buffer ? MCL_OK : mcli_nomem(err, "an unpacked file");
   int code = Z_OK;
   while (s == MCL_OK && code != Z_STREAM_END) {

@@ -114,12 +114,18 @@ double mcli_rng_normal(mcli_rng *r) {
   return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
 }
 
+// The upper 64 bits of a product, in halves: machines of 32 bits have no type of 128.
+static uint64_t upper_half(uint64_t a, uint64_t b) {
+  uint64_t a0 = (uint32_t)a, a1 = a >> 32, b0 = (uint32_t)b, b1 = b >> 32;
+  uint64_t middle = a1 * b0 + (a0 * b0 >> 32), other = a0 * b1 + (uint32_t)middle;
+  return a1 * b1 + (middle >> 32) + (other >> 32);
+}
+
 // Lemire's multiply-and-reject.
 uint64_t mcli_rng_below(mcli_rng *r, uint64_t n) {
   for (;;) {
-    unsigned __int128 product = (unsigned __int128)mcli_rng_u64(r) * n;
-    if ((uint64_t)product >= n || (uint64_t)product >= (0 - n) % n)
-      return (uint64_t)(product >> 64);
+    uint64_t x = mcli_rng_u64(r), low = x * n;
+    if (low >= n || low >= (0 - n) % n) return upper_half(x, n);
   }
 }
 
@@ -135,6 +141,6 @@ uint64_t mcli_hash(const void *bytes, uint64_t n, uint64_t seed) {
     h = mix(h ^ word);
   }
   word = 0;
-  if (n) memcpy(&word, p, n);
+  if (n) memcpy(&word, p, (size_t)n);
   return mix(h ^ word);
 }

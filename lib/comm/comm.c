@@ -352,7 +352,7 @@ static mcl_status add_up(mcl_comm *c, mcl_status s, void *data, int64_t n, int64
   char *place = NULL, *numbers = data;
   if (most > n) most = n;
   if (s == MCL_OK && !by_host &&
-      !(place = mcli_alloc(c->context, (size_t)(most * c->host.size), (size_t)size)))
+      !(place = mcli_alloc(c->context, (uint64_t)(most * c->host.size), (uint64_t)size)))
     s = mcli_nomem(err, "what the ranks add up");
   s = agree(c, s, ADDING, (uint64_t)n, err);
   for (int64_t at = 0, m; at < n && s == MCL_OK; at += m) {

@@ -25,7 +25,8 @@ static mcl_status add_class(folder *f, const char *name, size_t n, mcl_error *er
   mcl_context *c = f->context;
   int32_t k = f->classes;
   if ((k & (k - 1)) == 0) { // full at every power of two
-    char **larger = mcli_realloc(c, f->class_names, k ? (size_t)k * 2 : 1, sizeof *f->class_names);
+    char **larger =
+        mcli_realloc(c, f->class_names, k ? (uint64_t)k * 2 : 1, sizeof *f->class_names);
     if (!larger) return mcli_nomem(err, "class names");
     f->class_names = larger;
   }

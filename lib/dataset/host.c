@@ -53,7 +53,7 @@ static mcl_status load(mcl_dataset *d, const int64_t *indices, int64_t n, int32_
   mcl_array_init(&rows, NULL, d->shapes[modality].dtype, out->ndim, out->shape);
   int64_t row = mcli_array_row_size(&rows);
   float *floats = MCLI_NEW(d->context, float, row);
-  rows.data = mcli_alloc(d->context, (size_t)(n * row), (size_t)mcli_dtype_size(rows.dtype));
+  rows.data = mcli_alloc(d->context, (uint64_t)(n * row), (uint64_t)mcli_dtype_size(rows.dtype));
   if (!rows.data || !floats) {
     s = mcli_nomem(err, "a batch");
     goto done;

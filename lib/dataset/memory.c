@@ -132,7 +132,7 @@ static mcl_status fingerprint(mcl_context *c, const mcl_array *from, uint64_t *o
   mcl_status s = j.blocks ? MCL_OK : mcli_nomem(err, "hashes");
   if (s == MCL_OK && !is_dense(from)) {
     size_t size = (size_t)mcli_dtype_size(from->dtype);
-    j.rows = mcli_alloc(c, mcli_workers(c), (size_t)mcli_array_row_size(from) * size);
+    j.rows = mcli_alloc(c, mcli_workers(c), (uint64_t)mcli_array_row_size(from) * size);
     if (!j.rows) s = mcli_nomem(err, "hashes");
   }
   if (s == MCL_OK) s = mcli_parallel(c, blocks, hash_block, &j, err);

@@ -126,7 +126,7 @@ static mcl_status tokenise(building *b, const mcl_tokenizer *t, mcl_error *err) 
   mcl_error inner;
   b->length = t->options.context;
   const char **texts = MCLI_NEW(b->context, const char *, b->rows);
-  b->tokens = mcli_alloc(b->context, (size_t)b->rows, (size_t)b->length * sizeof *b->tokens);
+  b->tokens = mcli_alloc(b->context, (uint64_t)b->rows, (uint64_t)b->length * sizeof *b->tokens);
   mcl_status s = texts && b->tokens ? MCL_OK : mcli_nomem(err, "tokens");
   for (int64_t i = 0; s == MCL_OK && i < b->rows; i++) texts[i] = b->file->pairs[i].caption;
   if (s == MCL_OK) {

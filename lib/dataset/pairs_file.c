@@ -36,7 +36,7 @@ static mcl_status add_pair(mcli_pairs_file *f, const char *image, const char *ca
                           (long long)number);
   if (f->n == f->capacity) {
     int64_t capacity = f->capacity ? 2 * f->capacity : 1024;
-    mcli_pair *larger = mcli_realloc(f->context, f->pairs, (size_t)capacity, sizeof *larger);
+    mcli_pair *larger = mcli_realloc(f->context, f->pairs, (uint64_t)capacity, sizeof *larger);
     if (!larger) return mcli_nomem(err, "captions");
     f->pairs = larger;
     f->capacity = capacity;

@@ -70,10 +70,10 @@ static mcl_status resize_all(resized_dataset *r, int32_t filter, mcl_error *err)
   int64_t in_row = in->shape[0] * in->shape[1] * in->shape[2];
   int64_t out_row = out->shape[0] * out->shape[1] * out->shape[2], block = BLOCK_BYTES / in_row + 1;
   if (block > d->rows) block = d->rows;
-  uint8_t *from = mcli_alloc(c, (size_t)block, (size_t)in_row);
+  uint8_t *from = mcli_alloc(c, (uint64_t)block, (uint64_t)in_row);
   int64_t *indices = MCLI_NEW(c, int64_t, block);
   mcl_status *statuses = MCLI_NEW(c, mcl_status, block);
-  r->pixels = mcli_alloc(c, (size_t)d->rows, (size_t)out_row);
+  r->pixels = mcli_alloc(c, (uint64_t)d->rows, (uint64_t)out_row);
   resize_job j = {c, from, NULL, in, out, filter, statuses};
   mcl_status s = MCL_OK;
   if (!from || !indices || !statuses || !r->pixels) s = mcli_nomem(err, "the resized rows");

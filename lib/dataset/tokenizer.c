@@ -261,7 +261,7 @@ mcl_status mcl_tokenizer_encode(const mcl_tokenizer *t, const char *const *texts
   if (n > 0 && !tokens) return mcli_fail(err, MCL_E_INVALID, "tokens is NULL");
   mcl_context *c = t->context;
   size_t width = (size_t)t->options.context * sizeof *tokens;
-  int32_t *rows = mcli_alloc(c, (size_t)n, width), *counts = MCLI_NEW(c, int32_t, n);
+  int32_t *rows = mcli_alloc(c, (uint64_t)n, width), *counts = MCLI_NEW(c, int32_t, n);
   mcl_status s = rows && counts ? MCL_OK : mcli_nomem(err, "tokens");
   if (s == MCL_OK) s = mcli_tokenizer_rows(t, texts, n, rows, counts, err);
   if (s == MCL_OK && n > 0) memcpy(tokens, rows, (size_t)n * width);
@@ -320,7 +320,7 @@ mcl_status mcl_tokenizer_decode(const mcl_tokenizer *t, const int32_t *tokens, i
   mcl_context *c = t->context;
   n = before_end(t, tokens, n);
   int64_t count = bytes_of(t, tokens, n, NULL);
-  char *bytes = MCLI_NEW(c, char, count), *mended = mcli_alloc(c, (size_t)count * 3 + 1, 1);
+  char *bytes = MCLI_NEW(c, char, count), *mended = mcli_alloc(c, (uint64_t)count * 3 + 1, 1);
   mcl_status s = MCL_OK;
   if (!bytes || !mended) {
     s = mcli_nomem(err, "a text");

@@ -105,7 +105,7 @@ static mcl_status read_vocabulary(mcl_tokenizer *t, const char *path, mcl_error 
   mcl_status s = read_file(t->context, path, &t->options, &f, err);
   if (s < 0) return s;
   words.of = MCLI_NEW0(t->context, char *, t->options.vocabulary);
-  unsigned char *bytes = mcli_alloc(t->context, (size_t)f.n, 1);
+  unsigned char *bytes = mcli_alloc(t->context, (uint64_t)f.n, 1);
   s = words.of && bytes ? parse_vocabulary(t, &f, &words, bytes, err)
                         : mcli_nomem(err, "a vocabulary");
   mcli_free(t->context, bytes);
@@ -201,7 +201,7 @@ static mcl_status read_merges(mcl_tokenizer *t, const char *path, int may_add, f
   mcl_status s = read_file(t->context, path, &t->options, f, err);
   if (s < 0) return s;
   merge_reader r = {.tokenizer = t, .file = f, .may_add = may_add};
-  r.bytes = mcli_alloc(t->context, (size_t)f->n, 1);
+  r.bytes = mcli_alloc(t->context, (uint64_t)f->n, 1);
   s = r.bytes ? parse_merges(&r, err) : mcli_nomem(err, "merges");
   mcli_free(t->context, r.bytes);
   return s;
@@ -338,7 +338,7 @@ static char *spelling_room(const mcl_tokenizer *t) {
   int64_t longest = 0;
   for (int32_t i = 0; i < t->vocabulary.n; i++)
     if (t->vocabulary.tokens[i].length > longest) longest = t->vocabulary.tokens[i].length;
-  return mcli_alloc(t->context, (size_t)longest * 2 + 5, 1);
+  return mcli_alloc(t->context, (uint64_t)longest * 2 + 5, 1);
 }
 
 static void print_merges(const mcl_tokenizer *t, char *room, mcli_text *text) {

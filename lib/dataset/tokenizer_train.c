@@ -86,7 +86,7 @@ static int has_room(mcl_context *c, void *items, int64_t n, int64_t *room, size_
   if (n < *room) return 1;
   memcpy(&array, items, sizeof array);
   int64_t wanted = *room ? 2 * *room : 64;
-  array = mcli_realloc(c, array, (size_t)wanted, size);
+  array = mcli_realloc(c, array, (uint64_t)wanted, size);
   if (!array) return 0;
   memcpy(items, &array, sizeof array);
   *room = wanted;

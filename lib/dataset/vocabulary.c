@@ -80,7 +80,7 @@ int mcli_bytes_grow(mcl_context *c, unsigned char **bytes, int64_t *capacity, in
   if (wanted <= *capacity) return 1;
   int64_t room = *capacity ? *capacity : 4096;
   while (room < wanted) room *= 2;
-  unsigned char *larger = mcli_realloc(c, *bytes, (size_t)room, 1);
+  unsigned char *larger = mcli_realloc(c, *bytes, (uint64_t)room, 1);
   if (!larger) return 0;
   *bytes = larger;
   *capacity = room;
@@ -146,7 +146,7 @@ mcl_status mcli_vocabulary_add_merge(mcli_vocabulary *v, int32_t left, int32_t r
 mcl_status mcli_vocabulary_join(mcli_vocabulary *v, int32_t left, int32_t right, int may_add,
                                 int32_t *id, mcl_error *err) {
   mcli_token a = v->tokens[left], b = v->tokens[right];
-  unsigned char *bytes = mcli_alloc(v->context, (size_t)a.length + (size_t)b.length, 1);
+  unsigned char *bytes = mcli_alloc(v->context, (uint64_t)a.length + (uint64_t)b.length, 1);
   if (!bytes) return mcli_nomem(err, "a token");
   memcpy(bytes, v->bytes + a.at, (size_t)a.length);
   memcpy(bytes + a.length, v->bytes + b.at, (size_t)b.length);

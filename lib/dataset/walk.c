@@ -96,7 +96,7 @@ static mcl_status add_file(walker *w, const char *relative, mcl_error *err) {
   int64_t n = (int64_t)strlen(relative) + 1;
   if (out->used + n > out->capacity) {
     int64_t capacity = 2 * (out->used + n);
-    char *larger = mcli_realloc(w->context, out->text, (size_t)capacity, 1);
+    char *larger = mcli_realloc(w->context, out->text, (uint64_t)capacity, 1);
     if (!larger) return mcli_nomem(err, "file names");
     out->text = larger;
     out->capacity = capacity;

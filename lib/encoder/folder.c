@@ -36,7 +36,7 @@ mcl_status mcli_folder_list_add(mcl_context *c, mcli_folder_list *l, const char 
                                 uint64_t hash, mcl_error *err) {
   if (l->n == l->capacity) {
     int32_t more = l->capacity ? 2 * l->capacity : 8;
-    mcli_folder_entry *larger = mcli_realloc(c, l->entries, (size_t)more, sizeof *l->entries);
+    mcli_folder_entry *larger = mcli_realloc(c, l->entries, (uint64_t)more, sizeof *l->entries);
     if (!larger) return mcli_nomem(err, "a list of encoders");
     l->entries = larger, l->capacity = more;
   }

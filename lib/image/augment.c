@@ -439,7 +439,7 @@ mcl_status mcl_augmenter_apply(const mcl_augmenter *augmenter, const mcl_inputs 
   if (inputs.n == 0) return mcl_ok(err);
   mcl_context *c = augmenter->context;
   augment_job j = plan(augmenter, &inputs, out);
-  j.scratch = mcli_alloc(c, mcli_workers(c), (size_t)j.scratch_floats * sizeof *j.scratch);
+  j.scratch = mcli_alloc(c, mcli_workers(c), (uint64_t)j.scratch_floats * sizeof *j.scratch);
   if (!j.scratch) return mcli_nomem(err, "scratch memory for augmenting");
   s = mcli_parallel(c, mcli_blocks(j.n, TASK_IMAGES), augment_task, &j, err);
   mcli_free(c, j.scratch);

@@ -69,7 +69,8 @@ mcl_status mcli_integrator_append(mcl_integrator *g, mcl_encoder *encoder, int32
   if (dim > INT32_MAX - g->dim)
     return mcli_fail(err, MCL_E_LIMIT, "dim is %d on top of %d: more than 2^31 - 1", (int)dim,
                      (int)g->dim);
-  integrator_stage *more = mcli_realloc(g->context, g->stage, (size_t)g->stages + 1, sizeof *more);
+  integrator_stage *more =
+      mcli_realloc(g->context, g->stage, (uint64_t)g->stages + 1, sizeof *more);
   if (!more) return mcli_nomem(err, "the stage");
   g->stage = more;
   more[g->stages++] = (integrator_stage){mcl_encoder_ref(encoder), weight, g->dim, dim, number};

@@ -43,7 +43,8 @@ int64_t mcli_array_row_size(const mcl_array *a) {
 
 // ---- checks ----------------------------------------------------------------------------------------
 
-// The farthest element in bytes fits in int64_t, so no index computed later overflows.
+// The farthest element in bytes fits in int64_t, so no index computed later overflows; nor does its address, where
+// pointers have 32 bits.
 static int extent_fits(const mcl_array *a) {
   int64_t extent = 1, elements = 1;
   for (int i = 0; i < a->ndim; i++) {
@@ -55,7 +56,8 @@ static int extent_fits(const mcl_array *a) {
       return 0;
   }
   int64_t bytes;
-  return mcli_mul(extent, 8, &bytes) && mcli_mul(elements, 8, &bytes);
+  return mcli_mul(extent, 8, &bytes) && mcli_mul(elements, 8, &bytes) &&
+         extent <= PTRDIFF_MAX / mcli_dtype_size(a->dtype);
 }
 
 mcl_status mcli_array_check(const mcl_array *a, const char *name, mcl_error *err) {

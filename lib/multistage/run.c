@@ -37,7 +37,7 @@ static mcl_status fit_buffers(push *p, mcl_encoder *e, mcl_error *err) {
   if (s < 0) return s;
   if (dim > p->dim) {
     mcli_free(c, p->embeddings);
-    p->embeddings = mcli_alloc(c, (size_t)(p->views.capacity * dim), sizeof(float));
+    p->embeddings = mcli_alloc(c, (uint64_t)(p->views.capacity * dim), sizeof(float));
     p->dim = p->embeddings ? dim : 0;
     if (!p->embeddings) return mcli_nomem(err, "embeddings");
   }

@@ -58,8 +58,8 @@ static mcl_status prepared_make(mcli_views *p, mcli_prepared *b, mcl_error *err)
     // 8 bytes an element hold any type.
     int64_t raw = p->capacity * elements(&b->raw_shape[v]);
     int64_t view = p->capacity * elements(&b->view_shape[v]);
-    b->raw[v] = mcli_alloc(c, (size_t)raw, 8);
-    b->view[v] = is_augmented(p, v) ? mcli_alloc(c, (size_t)view, sizeof(float)) : b->raw[v];
+    b->raw[v] = mcli_alloc(c, (uint64_t)raw, 8);
+    b->view[v] = is_augmented(p, v) ? mcli_alloc(c, (uint64_t)view, sizeof(float)) : b->raw[v];
     if (!b->raw[v] || !b->view[v]) return mcli_nomem(err, "a batch");
   }
   return MCL_OK;

@@ -49,7 +49,8 @@ static mcl_status append(mcli_net *net, const mcli_layer *layer, mcl_error *err)
                      net->n_layers);
   if (net->n_layers == net->capacity) {
     int32_t capacity = net->capacity ? 2 * net->capacity : 8;
-    mcli_layer *larger = mcli_realloc(net->context, net->layers, (size_t)capacity, sizeof *larger);
+    mcli_layer *larger =
+        mcli_realloc(net->context, net->layers, (uint64_t)capacity, sizeof *larger);
     if (!larger) return mcli_nomem(err, "the layers");
     net->layers = larger;
     net->capacity = capacity;

@@ -18,7 +18,7 @@ enum { ALIGN = 16 };
 static mcl_status grow(mcl_context *c, mcli_params *p, mcl_error *err) {
   if (p->n_tensors < p->capacity) return MCL_OK;
   int32_t capacity = p->capacity ? 2 * p->capacity : 16;
-  mcli_param *larger = mcli_realloc(c, p->tensors, (size_t)capacity, sizeof *larger);
+  mcli_param *larger = mcli_realloc(c, p->tensors, (uint64_t)capacity, sizeof *larger);
   if (!larger) return mcli_nomem(err, "the list of tensors");
   p->tensors = larger;
   p->capacity = capacity;

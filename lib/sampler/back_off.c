@@ -97,7 +97,7 @@ static int64_t widest(const mcli_cells *cells) {
 mcl_status mcli_cells_back_off(const mcli_cells *cells, int64_t min, int64_t *training,
                                mcl_error *err) {
   int64_t n = cells->n, most = widest(cells);
-  int64_t *memory = mcli_alloc(cells->context, 6 * (size_t)most, sizeof *memory);
+  int64_t *memory = mcli_alloc(cells->context, 6 * (uint64_t)most, sizeof *memory);
   if (!memory) return mcli_nomem(err, "joining small cells");
   joiner j = {.training = training, .min = min};
   int64_t **arrays[] = {&j.weight, &j.node, &j.large, &j.small, &j.next, &j.heap};

@@ -70,7 +70,7 @@ static mcl_status add_part(splitter *s, uint32_t key, int64_t n, mcl_error *err)
   if (key == s->last) return MCL_OK;
   if (p->n == p->room) {
     int64_t room = 2 * p->room + 16;
-    int64_t *more = mcli_realloc(s->context, p->size, (size_t)room, sizeof *more);
+    int64_t *more = mcli_realloc(s->context, p->size, (uint64_t)room, sizeof *more);
     if (!more) return mcli_nomem(err, "sizes of cells");
     p->size = more, p->room = room;
   }

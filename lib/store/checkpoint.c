@@ -61,7 +61,7 @@ static mcl_status read_header(mcl_checkpoint *k, mcl_error *err) {
   int64_t length = 0;
   mcl_status s = read_length(&k->reader, &length, err);
   if (s < 0) return s;
-  k->header = mcli_alloc(k->context, (size_t)length + 1, 1);
+  k->header = mcli_alloc(k->context, (uint64_t)length + 1, 1);
   if (!k->header) return mcli_nomem(err, "a checkpoint's header");
   s = mcli_reader_at(&k->reader, MCLI_LENGTH_BYTES, k->header, length, err);
   if (s < 0) return s;
@@ -155,7 +155,7 @@ mcl_status mcl_checkpoint_read(const mcl_checkpoint *k, const char *name, const 
   s = check_fit(k, t, out, err);
   if (s < 0) return s;
   int64_t bytes = t->end - t->begin;
-  void *staged = mcli_alloc(k->context, (size_t)bytes, 1);
+  void *staged = mcli_alloc(k->context, (uint64_t)bytes, 1);
   if (!staged) return mcli_nomem(err, "a tensor");
   s = mcli_reader_at(&k->reader, k->begin + t->begin, staged, bytes, err);
   if (s == MCL_OK) {

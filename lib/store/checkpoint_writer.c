@@ -108,7 +108,7 @@ static mcl_status add_tensor(mcl_checkpoint_writer *w, const char *name, const m
   tensor t = {.dtype = a->dtype, .ndim = a->ndim, .bytes = n * mcli_dtype_size(a->dtype)};
   memcpy(t.shape, a->shape, sizeof t.shape);
   t.name = mcli_strdup(c, name);
-  t.data = mcli_alloc(c, (size_t)t.bytes, 1);
+  t.data = mcli_alloc(c, (uint64_t)t.bytes, 1);
   // Last, so that a call that fails leaves the list as large as it was.
   tensor *tensors = t.name && t.data ? mcli_grown(c, w->tensors, w->n, sizeof t) : NULL;
   if (tensors) w->tensors = tensors;

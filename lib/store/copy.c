@@ -90,5 +90,5 @@ void mcli_array_copy(const mcl_array *from, const mcl_array *to) {
 
 // Full whenever n is a power of two: then it has never been larger.
 void *mcli_grown(mcl_context *c, void *items, int64_t n, size_t size) {
-  return n & (n - 1) ? items : mcli_realloc(c, items, n ? (size_t)n * 2 : 1, size);
+  return n & (n - 1) ? items : mcli_realloc(c, items, n ? (uint64_t)n * 2 : 1, size);
 }

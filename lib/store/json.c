@@ -251,7 +251,7 @@ static int make_room(mcli_text *t, int64_t n) {
   if (t->n + n < t->capacity) return 1;
   int64_t wanted = t->capacity ? t->capacity : 256;
   while (wanted <= t->n + n) wanted *= 2;
-  char *larger = mcli_realloc(t->context, t->data, (size_t)wanted, 1);
+  char *larger = mcli_realloc(t->context, t->data, (uint64_t)wanted, 1);
   if (!larger) {
     t->failed = 1;
     return 0;

@@ -85,7 +85,7 @@ static mcl_status read_header(mcl_context *c, const mcli_reader *r, mcli_npy_hea
   int64_t length = 0;
   mcl_status s = read_magic(r, begin, &length, err);
   if (s < 0) return s;
-  char *text = mcli_alloc(c, (size_t)length + 1, 1);
+  char *text = mcli_alloc(c, (uint64_t)length + 1, 1);
   if (!text) return mcli_nomem(err, "a .npy header");
   s = mcli_reader_at(r, *begin, text, length, err);
   if (s == MCL_OK) {
@@ -265,7 +265,7 @@ static mcl_status write_rows(mcl_npy *f, int64_t first, const mcl_array *z, mcl_
     return mcli_writer_at(&f->writer, at, z->data, n * row, err);
   int64_t block = BLOCK_BYTES / row;
   block = block < 1 ? 1 : block > n ? n : block;
-  void *staged = mcli_alloc(f->context, (size_t)block, (size_t)row);
+  void *staged = mcli_alloc(f->context, (uint64_t)block, (uint64_t)row);
   if (!staged) return mcli_nomem(err, "a block of rows");
   mcl_status s = MCL_OK;
   for (int64_t i = 0; i < n && s == MCL_OK; i += block) {

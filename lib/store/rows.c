@@ -23,7 +23,7 @@ static mcl_status read_staged(const mcl_rows *r, int64_t first, int64_t n, const
   int64_t block = STAGED_BYTES / row_bytes;
   if (block < 1) block = 1;
   if (block > n) block = n;
-  void *staged = mcli_alloc_with(&mcli_malloc_allocator, (size_t)(block * row_bytes));
+  void *staged = mcli_alloc_with(&mcli_malloc_allocator, (uint64_t)(block * row_bytes));
   if (!staged) return mcli_nomem(err, "a block of rows");
   mcl_status s = MCL_OK;
   for (int64_t i = 0; i < n && s == MCL_OK; i += block) {
