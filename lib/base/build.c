@@ -1,6 +1,8 @@
 // Facts that are fixed when the library is compiled.
 #include <libmcl/version.h>
 
+#include "base/built_with.h"
+
 #define TEXT_OF(x) #x
 #define TEXT(x)    TEXT_OF(x)
 #define VERSION    TEXT(MCL_VERSION_MAJOR) "." TEXT(MCL_VERSION_MINOR) "." TEXT(MCL_VERSION_PATCH)
@@ -20,5 +22,6 @@ const char *mcl_build_info(void) {
 #elif defined(__GNUC__)
          ", gcc " __VERSION__
 #endif
-         ", BLIS, libpng, libjpeg-turbo";
+         ", blis=" MCLI_BUILT_BLIS ", png=" MCLI_BUILT_PNG ", jpeg=" MCLI_BUILT_JPEG
+         ", zlib=" MCLI_BUILT_ZLIB ", isas=" MCLI_BUILT_ISAS;
 }

@@ -1,4 +1,5 @@
-// What base needs of math, turned round: the context starts and names the BLAS, which lives in math/gemm.c.
+// What base needs of math, turned round: the context starts and names the BLAS, which lives in math/gemm_blis.c or is
+// math/gemm_plain.c.
 // Declared here and defined there, so that base includes nothing above itself.
 #ifndef MCL_BASE_HOOKS_H
 #define MCL_BASE_HOOKS_H

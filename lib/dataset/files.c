@@ -84,6 +84,7 @@ typedef struct decode_job {
   uint8_t *to;       // [n, row]
   int64_t *places;   // [n]: of each file in `to`, -1: it cannot be an image; NULL: 0, 1, ...
   int64_t *sizes;    // [n] bytes of each file; NULL: not wanted
+  char *lacks;       // [n]: 1 where the build has no such format; NULL: not wanted
   mcl_error *errors; // [n]
 } decode_job;
 
@@ -97,7 +98,7 @@ static char *path_of(const files_dataset *f, const char *name) {
 
 // `to` NULL: there was no image when the files were counted.
 static mcl_status decode(const files_dataset *f, const char *name, uint8_t *to, int64_t *size,
-                         mcl_error *err) {
+                         char *lacks, mcl_error *err) {
   mcl_context *c = f->base.context;
   unsigned char *bytes = NULL;
   mcl_array out;
@@ -113,6 +114,7 @@ static mcl_status decode(const files_dataset *f, const char *name, uint8_t *to, 
     s = mcl_image_size(c, &f->image, bytes, (size_t)*size, NULL, NULL, NULL, err);
     if (s == MCL_OK) s = mcli_fail(err, MCL_E_FORMAT, "the file was too short for an image");
   }
+  if (lacks) *lacks = s < 0 && mcli_image_lacks(bytes, (size_t)*size);
   mcli_free(c, bytes);
   return s;
 }
@@ -123,7 +125,9 @@ static void decode_file(void *job, uint32_t task, uint32_t worker) {
   int64_t place = j->places ? j->places[task] : (int64_t)task;
   uint8_t *to = place < 0 ? NULL : j->to + place * mcli_array_row_size(&j->files->images);
   (void)worker;
-  mcl_status s = decode(j->files, j->files->names[row], to, &size, &j->errors[task]);
+  char *lacks = j->lacks ? &j->lacks[task] : NULL;
+  if (lacks) *lacks = 0;
+  mcl_status s = decode(j->files, j->files->names[row], to, &size, lacks, &j->errors[task]);
   j->errors[task].status = s;
   if (j->sizes) j->sizes[task] = size;
 }
@@ -164,7 +168,8 @@ static void print_place(char place[PLACE_SIZE], const mcli_file_list *list, int6
              (long long)list->lines[file]);
 }
 
-static mcl_status leave_out(first_pass *p, int64_t file, const mcl_error *why, mcl_error *err) {
+static mcl_status leave_out(first_pass *p, int64_t file, const mcl_error *why, int lacks,
+                            mcl_error *err) {
   files_dataset *f = p->dataset;
   const char *name = f->names[file];
   char place[PLACE_SIZE];
@@ -172,7 +177,8 @@ static mcl_status leave_out(first_pass *p, int64_t file, const mcl_error *why, m
   print_place(place, p->list, file);
   // Not the file's fault, and the next file would meet the same.
   if (why->status == MCL_E_NOMEM) return mcli_fail(err, MCL_E_NOMEM, "%s", why->message);
-  if (p->options->on_bad_file == MCL_BAD_FILE_FAIL)
+  // Nor is a format that the build has not: half of a folder is not left out for that.
+  if (p->options->on_bad_file == MCL_BAD_FILE_FAIL || lacks)
     return mcli_fail(err, why->status, "%s%s: %s", place, mcli_path_tail(name), why->message);
   mcli_log(f->base.context, MCL_LOG_WARN, "dataset", "left out %s%s: %s", place, name,
            why->message);
@@ -185,16 +191,17 @@ static mcl_status pass_batch(first_pass *p, int64_t first, int64_t n, mcl_error 
   files_dataset *f = p->dataset;
   int64_t row = mcli_array_row_size(&f->images), sizes[BATCH_FILES], places[BATCH_FILES],
           n_places = 0;
+  char lacks[BATCH_FILES];
   uint8_t *to = p->staging ? p->staging : f->pixels + p->taken * row;
   for (int64_t i = 0; i < n; i++) places[i] = p->possible[first + i] ? n_places++ : -1;
-  decode_job j = {f, NULL, first, to, places, sizes, p->errors};
+  decode_job j = {f, NULL, first, to, places, sizes, lacks, p->errors};
   mcl_status s = mcli_parallel(f->base.context, (uint32_t)n, decode_file, &j, err);
   p->taken += n_places;
   for (int64_t i = 0; s == MCL_OK && i < n; i++) {
     if (p->errors[i].status == MCL_OK)
       keep_row(p, first + i, to + places[i] * row, sizes[i]);
     else
-      s = leave_out(p, first + i, &p->errors[i], err);
+      s = leave_out(p, first + i, &p->errors[i], lacks[i], err);
   }
   return s;
 }
@@ -208,7 +215,7 @@ static mcl_status pass_all(first_pass *p, mcli_watch *watch, mcl_error *err) {
   mcl_context *c = f->base.context;
   p->sizes = MCLI_NEW(c, int64_t, files);
   p->errors = MCLI_NEW(c, mcl_error, batch);
-  if (!f->pixels) p->staging = mcli_alloc(c, (size_t)batch, (size_t)row);
+  if (!f->pixels) p->staging = mcli_alloc(c, (uint64_t)batch, (uint64_t)row);
   if (!p->sizes || !p->errors || (!f->pixels && !p->staging))
     return mcli_nomem(err, "decoding image files");
   mcl_status s = MCL_OK;
@@ -242,7 +249,7 @@ static uint64_t fingerprint(const files_dataset *f, const int64_t *sizes, int64_
 static mcl_status find_possible(first_pass *p, int64_t *n, mcl_error *err) {
   const files_dataset *f = p->dataset;
   mcl_context *c = f->base.context;
-  p->possible = mcli_alloc(c, (size_t)p->list->n, 1);
+  p->possible = mcli_alloc(c, (uint64_t)p->list->n, 1);
   if (!p->possible) return mcli_nomem(err, "file names");
   *n = 0;
   for (int64_t i = 0; i < p->list->n; i++) {
@@ -263,7 +270,7 @@ static mcl_status decode_all(files_dataset *f, const mcli_file_list *list,
   int64_t files = list->n, row = mcli_array_row_size(&f->images), possible = 0, bytes;
   mcl_status s = find_possible(&p, &possible, err);
   if (s == MCL_OK && mcli_mul(possible, row, &bytes) && bytes <= o->cache_bytes) {
-    f->pixels = mcli_alloc(c, (size_t)bytes, 1);
+    f->pixels = mcli_alloc(c, (uint64_t)bytes, 1);
     if (!f->pixels) s = mcli_nomem(err, "the decoded rows; lower cache_bytes");
   }
   if (s == MCL_OK) s = pass_all(&p, watch, err);
@@ -293,7 +300,7 @@ static mcl_status decode_again(const files_dataset *f, const int64_t *indices, i
   mcl_status s = errors ? MCL_OK : mcli_nomem(err, "a batch");
   for (int64_t first = 0; s == MCL_OK && first < n; first += BATCH_FILES) {
     int64_t m = n - first < BATCH_FILES ? n - first : BATCH_FILES;
-    decode_job j = {f, indices + first, 0, to + first * row, NULL, NULL, errors};
+    decode_job j = {f, indices + first, 0, to + first * row, NULL, NULL, NULL, errors};
     s = mcli_parallel(c, (uint32_t)m, decode_file, &j, err);
     for (int64_t i = 0; s == MCL_OK && i < m; i++)
       if (errors[i].status < 0) {
@@ -313,7 +320,7 @@ static mcl_status load(mcl_dataset *d, const int64_t *indices, int64_t n, int32_
   if (f->pixels) return mcli_memory_load(d->context, &f->images, indices, n, out, err);
   mcl_array rows = f->images;
   rows.shape[0] = n;
-  rows.data = mcli_alloc(d->context, (size_t)n, (size_t)mcli_array_row_size(&rows));
+  rows.data = mcli_alloc(d->context, (uint64_t)n, (uint64_t)mcli_array_row_size(&rows));
   if (!rows.data) return mcli_nomem(err, "a batch");
   mcl_status s = decode_again(f, indices, n, rows.data, err);
   if (s == MCL_OK) s = mcli_memory_load(d->context, &rows, NULL, n, out, err);

@@ -27,6 +27,12 @@ typedef struct mcli_raster {
 mcl_status mcli_png_read(const mcli_encoded *in, mcli_raster *out, mcl_error *err);
 mcl_status mcli_jpeg_read(const mcli_encoded *in, mcli_raster *out, mcl_error *err);
 
+// What this build has: png.c or no_png.c, jpeg.c or no_jpeg.c.
+extern const int mcli_has_png, mcli_has_jpeg;
+
+// Whether it begins as a format that this build has not, which is no fault of the file.
+int mcli_image_lacks(const uint8_t *bytes, size_t n);
+
 // A checked copy; from NULL: the defaults.
 mcl_status mcli_image_options_read(const mcl_image_options *from, mcl_image_options *o,
                                    mcl_error *err);

@@ -98,14 +98,24 @@ static mcl_status check_out(const mcl_array *out, mcl_error *err) {
 
 // ---- decoding -----------------------------------------------------------------------------------
 
-static mcl_status read_raster(const mcli_encoded *in, mcli_raster *raster, mcl_error *err) {
+static bool is_png(const uint8_t *bytes, size_t n) {
   static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
+  return n >= sizeof png && memcmp(bytes, png, sizeof png) == 0;
+}
+
+static bool is_jpeg(const uint8_t *bytes, size_t n) {
   static const uint8_t jpeg[3] = {0xFF, 0xD8, 0xFF};
+  return n >= sizeof jpeg && memcmp(bytes, jpeg, sizeof jpeg) == 0;
+}
+
+int mcli_image_lacks(const uint8_t *bytes, size_t n) {
+  return (is_png(bytes, n) && !mcli_has_png) || (is_jpeg(bytes, n) && !mcli_has_jpeg);
+}
+
+static mcl_status read_raster(const mcli_encoded *in, mcli_raster *raster, mcl_error *err) {
   *raster = (mcli_raster){0};
-  if (in->n >= sizeof png && memcmp(in->bytes, png, sizeof png) == 0)
-    return mcli_png_read(in, raster, err);
-  if (in->n >= sizeof jpeg && memcmp(in->bytes, jpeg, sizeof jpeg) == 0)
-    return mcli_jpeg_read(in, raster, err);
+  if (is_png(in->bytes, in->n)) return mcli_png_read(in, raster, err);
+  if (is_jpeg(in->bytes, in->n)) return mcli_jpeg_read(in, raster, err);
   return mcli_fail(err, MCL_E_FORMAT, "the file is neither a PNG nor a JPEG");
 }
 
@@ -191,7 +201,7 @@ static mcl_status fit_out(const mcli_encoded *in, const mcli_raster *r, const mc
     write_out(r->pixels, h, w, c, r->orientation, out);
     return MCL_OK;
   }
-  uint8_t *resized = mcli_alloc(in->context, (size_t)h * (size_t)w, (size_t)c);
+  uint8_t *resized = mcli_alloc(in->context, (uint64_t)h * (uint64_t)w, (uint64_t)c);
   if (!resized) return mcli_nomem(err, "a resized image");
   mcl_status s = mcli_resize_u8(in->context, r->pixels, r->height, r->width, c, h, w, resized,
                                 o->filter, o->fit, err);

@@ -38,6 +38,8 @@
 
 #include "image/decode.h"
 
+const int mcli_has_jpeg = 1;
+
 typedef struct jpeg_job {
   struct jpeg_decompress_struct jpeg;
   struct jpeg_error_mgr errors;

@@ -24,6 +24,8 @@
 // second.
 enum { MOST_BEHIND = 1 << 16 };
 
+const int mcli_has_png = 1;
+
 typedef struct png_job {
   mcl_context *context;
   const mcli_encoded *in; // NULL when writing
@@ -33,7 +35,7 @@ typedef struct png_job {
   char reason[112];
   int no_memory, ended; // an allocation failed; the bytes ran out
   size_t at;            // bytes read
-  size_t next_chunk;    // where the chunk after the one at hand begins
+  uint64_t next_chunk;  // where the chunk after the one at hand begins, by what it claims
   int in_data, at_last; // the chunk at hand is of pixel data; so is the last row, or it was before
   size_t behind;        // bytes of pixel data read since
   mcli_raster *raster;
@@ -78,7 +80,7 @@ static void on_free(png_structp png, png_voidp p) {
 static void note_chunk(png_job *job) {
   const uint8_t *head = job->in->bytes + job->at;
   if (job->at != job->next_chunk) return;
-  job->next_chunk += (size_t)png_get_uint_32(head) + 12;
+  job->next_chunk += (uint64_t)png_get_uint_32(head) + 12;
   job->in_data = memcmp(head + 4, "IDAT", 4) == 0;
 }
 
@@ -170,7 +172,7 @@ static mcl_status read_rows(png_job *job, mcl_error *err) {
   int32_t height = job->raster->height;
   size_t stride = png_get_rowbytes(job->png, job->info);
   job->channels = png_get_channels(job->png, job->info);
-  job->raw = mcli_alloc(job->context, (size_t)height, stride);
+  job->raw = mcli_alloc(job->context, (uint64_t)height, stride);
   if (!job->raw) return mcli_nomem(err, "the pixels of a PNG");
   memset(job->raw, 255, (size_t)height * stride);
   for (int pass = 0; pass < passes; pass++)
@@ -255,7 +257,7 @@ static mcl_status write_image(png_job *job, mcl_error *err) {
   int type = image->shape[2] == 1   ? PNG_COLOR_TYPE_GRAY
              : image->shape[2] == 3 ? PNG_COLOR_TYPE_RGB
                                     : PNG_COLOR_TYPE_RGB_ALPHA;
-  job->raw = mcli_alloc(job->context, width, (size_t)image->shape[2]);
+  job->raw = mcli_alloc(job->context, width, (uint64_t)image->shape[2]);
   if (!job->raw) return mcli_nomem(err, "a row of a PNG");
   job->png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, job, on_error, on_warning, job,
                                        on_alloc, on_free);

@@ -1,4 +1,5 @@
-// Matrix products on BLIS, with the kernel chosen by libmcl. The only place that knows blis.h.
+// Matrix products: on BLIS (gemm_blis.c, the only place that knows blis.h), or libmcl's own where it is built without
+// (gemm_plain.c). Whoever computes them also starts and names itself: base/hooks.h.
 #ifndef MCL_MATH_GEMM_H
 #define MCL_MATH_GEMM_H
 
@@ -16,8 +17,5 @@ void mcli_gemm(mcl_context *c, int flags, int64_t m, int64_t n, int64_t k, float
 mcl_status mcli_gemm_parallel(mcl_context *c, int flags, int64_t m, int64_t n, int64_t k,
                               float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
                               float beta, float *out, int64_t ldc, mcl_error *err);
-
-const char *mcli_gemm_library(void);                // "BLIS 0.9.0"
-const char *mcli_gemm_kernel(const mcl_context *c); // "skx"
 
 #endif

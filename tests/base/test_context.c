@@ -208,7 +208,37 @@ END_TEST
 START_TEST(the_version_is_the_headers) {
   ck_assert_uint_eq(mcl_version(),
                     MCL_VERSION_MAJOR << 16 | MCL_VERSION_MINOR << 8 | MCL_VERSION_PATCH);
-  ck_assert_ptr_nonnull(strstr(mcl_build_info(), mcl_version_string()));
+}
+END_TEST
+
+// The versions themselves are the build's to know: here, that each stands where it is looked for.
+START_TEST(the_build_says_what_it_is_made_of) {
+  char first[64], tail[64];
+  const char *info = mcl_build_info();
+  static const char *const names[] = {", blis=", ", png=", ", jpeg=", ", zlib=", ", isas=base"};
+  snprintf(first, sizeof first, "libmcl %s, ", mcl_version_string());
+  ck_assert_msg(strncmp(info, first, strlen(first)) == 0, "%s", info);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    ck_assert_msg(strstr(info, names[i]) != NULL, "no %s in %s", names[i], info);
+    info = strstr(info, names[i]) + 1; // in this order
+  }
+  info = strstr(mcl_build_info(), "blis=");
+  mcl_context *c = test_context(1);
+  char text[512];
+  mcl_error err;
+  CHECK_OK(mcl_context_describe(c, text, sizeof text, NULL, &err));
+  const char *told = strstr(text, "BLIS ");
+  ck_assert_msg(told != NULL, "%s", text);
+  // "blis=static 0.9.0", and "BLIS 0.9.0 kernel skx" of the one that was loaded; without, "none" twice.
+  if (sscanf(info, "blis=%*[a-z] %60[0-9.]", tail) != 1) {
+    ck_assert_msg(strncmp(info, "blis=none", 9) == 0, "%s", info);
+    strcpy(tail, "none");
+  }
+  ck_assert_msg(strncmp(told + 5, tail, strlen(tail)) == 0, "%s, but %s", info, text);
+#ifdef __x86_64__
+  ck_assert_ptr_nonnull(strstr(info, "isas=base avx2 avx512"));
+#endif
+  mcl_context_unref(c);
 }
 END_TEST
 
@@ -219,4 +249,4 @@ RUN_TESTS("base", every_task_runs_once_for_any_number_of_threads, a_task_may_run
           an_overflowing_allocation_is_refused, bad_options_are_named,
           describe_names_the_kernel_and_says_how_much_room_it_wants,
           a_monitor_is_told_and_can_cancel, work_ahead_is_done_after_the_wait,
-          the_version_is_the_headers)
+          the_version_is_the_headers, the_build_says_what_it_is_made_of)

@@ -230,6 +230,7 @@ static mcl_dataset *folder(void) {
 }
 
 START_TEST(names_and_files_are_those_of_the_one_that_has_some) {
+  if (!test_has("png")) return; // a folder of images is what has names
   start(NULL);
   mcl_dataset *files = folder(), *two = tokens_of(ids, 2, CONTEXT), *sub = NULL;
   mcl_dataset *d[2] = {joined_of(files, two), joined_of(two, files)};

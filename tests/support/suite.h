@@ -49,6 +49,9 @@ const char *test_directory(const char *name);
 // A path inside tests/: test_path("golden/x.npy"); static storage, overwritten by the next call.
 const char *test_path(const char *relative);
 
+// Whether this build can read and write "png", read "jpeg": by mcl_build_info().
+int test_has(const char *format);
+
 // Counts what it has given, in pieces and bytes, and the most bytes at once (`peak`, which who asks sets back); fails the
 // n-th request from now (fail_at = n, 0: never), and all later ones if `for_ever`, or the fail_then-th after it.
 typedef struct test_allocator {

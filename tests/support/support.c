@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <libmcl/version.h>
+
 #include "base/rng.h"
 
 int test_run_case(const char *suite, TCase *c) {
@@ -59,6 +61,12 @@ const char *test_path(const char *relative) {
   const char *tests = getenv("MCL_TESTS");
   snprintf(path, sizeof path, "%s/%s", tests ? tests : "tests", relative);
   return path;
+}
+
+int test_has(const char *format) {
+  char none[32];
+  snprintf(none, sizeof none, "%s=none", format);
+  return strstr(mcl_build_info(), none) == NULL;
 }
 
 static void *counting_alloc(void *user, size_t size, size_t alignment) {

@@ -165,7 +165,8 @@ MCL_API void mcl_folder_options_init(mcl_folder_options *options, size_t struct_
  * Errors: MCL_E_INVALID (a field, named), MCL_E_NOT_FOUND (no such folder; no image files in it:
  * both name it), MCL_E_IO, MCL_E_FORMAT (every file was bad; names the folder and why the first one
  * was), what a bad file failed with (its name is in the message; MCL_BAD_FILE_FAIL only),
- * MCL_E_LIMIT (folders over 32 deep), MCL_E_CANCELLED, MCL_E_NOMEM. */
+ * MCL_E_UNSUPPORTED (whatever on_bad_file says: a file of a format that this build has not, by
+ * name), MCL_E_LIMIT (folders over 32 deep), MCL_E_CANCELLED, MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_dataset_create_folder(mcl_context *context, const char *path,
                                                        const mcl_folder_options *options,
                                                        const mcl_monitor *monitor,
@@ -238,7 +239,8 @@ MCL_API void mcl_pairs_options_init(mcl_pairs_options *options, size_t struct_si
  * record without path or caption, or with an empty one, which is one of white space alone; a quote
  * where none may be; what is no JSON; no captions at all; every image was bad), MCL_E_LIMIT (the
  * file or a record is too long; a caption, where the tokenizer says so), what a bad image failed
- * with (MCL_BAD_FILE_FAIL only), MCL_E_CANCELLED, MCL_E_NOMEM. */
+ * with (MCL_BAD_FILE_FAIL only), MCL_E_UNSUPPORTED (whatever on_bad_file says: an image of a format
+ * that this build has not), MCL_E_CANCELLED, MCL_E_NOMEM. */
 MCL_API MCL_CHECK mcl_status mcl_dataset_create_pairs(mcl_context *context, const char *path,
                                                       const mcl_tokenizer *tokenizer,
                                                       const mcl_pairs_options *options,

@@ -62,7 +62,8 @@ MCL_API void mcl_image_options_init(mcl_image_options *options, size_t struct_si
  *  be NULL. `options` NULL: the defaults.
  *  Errors: MCL_E_INVALID; MCL_E_FORMAT (neither PNG nor JPEG, or a damaged header); MCL_E_LIMIT
  *  (options); MCL_E_UNSUPPORTED (12-bit, lossless or hierarchical JPEG, colour spaces other than
- *  grey, RGB, YCbCr, CMYK, YCCK); MCL_E_NOMEM. Any thread. */
+ *  grey, RGB, YCbCr, CMYK, YCCK; a format that this build has not, see mcl_build_info());
+ *  MCL_E_NOMEM. Any thread. */
 MCL_API MCL_CHECK mcl_status mcl_image_size(mcl_context *context, const mcl_image_options *options,
                                             const void *bytes, size_t n, int32_t *height,
                                             int32_t *width, int32_t *channels, mcl_error *err);
@@ -85,7 +86,8 @@ MCL_API MCL_CHECK mcl_status mcl_image_decode(mcl_context *context,
  *  is 0), as an 8-bit PNG. c is 1 (grey), 3 (RGB) or 4 (RGB and alpha, not premultiplied); sides
  *  are 1 .. 1,000,000. The file appears whole or not at all.
  *  Errors: MCL_E_INVALID, MCL_E_SHAPE, MCL_E_DTYPE, MCL_E_NOT_FOUND (no such directory), MCL_E_IO
- *  (the file that was there stays), MCL_E_NOMEM. Any thread. */
+ *  (the file that was there stays), MCL_E_UNSUPPORTED (a build without PNG), MCL_E_NOMEM. Any
+ *  thread. */
 MCL_API MCL_CHECK mcl_status mcl_image_write_png(mcl_context *context, const char *path,
                                                  const mcl_array *image, mcl_error *err);
 
