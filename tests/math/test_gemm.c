@@ -37,9 +37,10 @@ static void check_against_twin(mcl_context *c, int flags, int64_t m, int64_t n, 
       }
       double want =
           j < n ? alpha * sum + beta * (double)was[i * ldc + j] : (double)was[i * ldc + j];
-      ck_assert_msg(fabs(out[i * ldc + j] - want) <= 1e-6 * (size + 1),
-                    "%lld x %lld x %lld at %lld, %lld: %g, not %g", (long long)m, (long long)n,
-                    (long long)k, (long long)i, (long long)j, (double)out[i * ldc + j], want);
+      if (!(fabs(out[i * ldc + j] - want) <=
+            1e-6 * (size + 1))) // an assertion an element takes minutes where emulated
+        ck_abort_msg("%lld x %lld x %lld at %lld, %lld: %g, not %g", (long long)m, (long long)n,
+                     (long long)k, (long long)i, (long long)j, (double)out[i * ldc + j], want);
     }
   free(a), free(b), free(out), free(was);
 }

@@ -69,9 +69,10 @@ static void check_against_twin(mcli_product_fn *product, int kind, int64_t m, in
         sum += term, size += fabs(term);
       }
       double want = j < n ? alpha * sum + beta * old : old; // behind the columns nothing is touched
-      ck_assert_msg(fabs(got - want) <= (j < n) * 1e-6 * (size + 1),
-                    "kind %d, %lld x %lld x %lld at %lld, %lld: %g, not %g", kind, (long long)m,
-                    (long long)n, (long long)k, (long long)i, (long long)j, got, want);
+      if (!(fabs(got - want) <=
+            (j < n) * 1e-6 * (size + 1))) // an assertion an element takes minutes where emulated
+        ck_abort_msg("kind %d, %lld x %lld x %lld at %lld, %lld: %g, not %g", kind, (long long)m,
+                     (long long)n, (long long)k, (long long)i, (long long)j, got, want);
     }
   free(was);
   let_go(&x);
