@@ -86,6 +86,9 @@ def look(job):
 def main():
     found = sources()
     wanted = [os.path.relpath(os.path.abspath(p), TOP) for p in sys.argv[1:]] or sorted(found)
+    missing = [p for p in wanted if p not in found]
+    if missing:
+        sys.exit("this build does not compile " + ", ".join(missing))
     jobs = []
     tools = (("clang-tidy", tidy), ("gcc -fanalyzer", gcc), ("cppcheck", cppcheck))
     for tool, make in tools:

@@ -57,7 +57,7 @@ static int extent_fits(const mcl_array *a) {
   }
   int64_t bytes;
   return mcli_mul(extent, 8, &bytes) && mcli_mul(elements, 8, &bytes) &&
-         extent <= PTRDIFF_MAX / mcli_dtype_size(a->dtype);
+         mcli_mul(extent, mcli_dtype_size(a->dtype), &bytes) && bytes <= PTRDIFF_MAX;
 }
 
 mcl_status mcli_array_check(const mcl_array *a, const char *name, mcl_error *err) {
