@@ -115,7 +115,7 @@ edit $status 's/MCL_E_SHAPE = -4/MCL_E_SHAPE = -40/'; anew
 begin 'a constant before others, anew' offsets.sh
 edit $clusterer 's/MCL_LLOYD = 1,/MCL_ZZZ = 1, MCL_LLOYD,/'; anew
 begin 'a constant removed, anew' offsets.sh
-edit $clusterer 's/, MCL_INIT_GIVEN }/ }/'; anew
+edit $clusterer '/^  MCL_INIT_GIVEN/d'; anew
 
 begin 'a function removed' abidiff.sh
 edit $status '/mcl_status_name(/d'; edit lib/libmcl.map '/mcl_status_name;/d'
@@ -147,6 +147,8 @@ edit lib/libmcl.map 's/^LIBMCL_0\.1 /LIBMCL_0.2 /'
 begin 'another major version' abidiff.sh
 edit include/libmcl/version.h 's/^#define MCL_VERSION_MAJOR 0/#define MCL_VERSION_MAJOR 1/'
 begin 'the library by another soname' symbols.sh
+mkdir "$d/docs"
+cp docs/meson.build "$d/docs"
 cp -R lib pkgconfig meson.build meson_options.txt "$d"
 edit lib/meson.build "s/soversion: [^,]*,/soversion: '7',/"; touch "$d/soname"
 
