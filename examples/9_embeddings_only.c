@@ -39,6 +39,7 @@ int main(int n, char **words) {
     try(mcl_clusterer_assign(kmeans, &z, NULL, labels, NULL, &err));
     if (stage == 0) try(mcl_sampler_create(context, NULL, z.rows, 0, 1, &sampler, &err));
     try(mcl_sampler_add_labels(sampler, stage, labels, z.rows, &err)); // its row count is checked
+    mcl_npy_unref(file), free(labels);
   }
   int64_t rows[256], cells[256]; // as many as a batch has by default
   mcl_batch batch = {.struct_size = sizeof batch, .indices = rows, .cells = cells, .capacity = 256};
@@ -48,6 +49,7 @@ int main(int n, char **words) {
     for (int64_t i = 0; i < batch.n; i++)
       printf(" %d%c", (int)rows[i], i + 1 < batch.n ? ',' : '\n');
   }
+  mcl_sampler_unref(sampler), mcl_clusterer_unref(kmeans), mcl_context_unref(context);
 }
 
 /* Expected output:

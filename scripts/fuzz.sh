@@ -33,8 +33,7 @@ fi
 # What this shell's children have used, in whole seconds. (A subshell would have none.)
 used() {
   times >build-fuzz/found/"$t".times
-  tail -n 1 build-fuzz/found/"$t".times | tr 'ms' '  ' | awk '{ printf "%d", 60 * ($1 + $3) + $2 + $4 }' >build-fuzz/found/"$t".used
-  read -r used <build-fuzz/found/"$t".used || true
+  used=$(tail -n 1 build-fuzz/found/"$t".times | tr 'ms' '  ' | awk '{ printf "%d", 60 * ($1 + $3) + $2 + $4 }')
 }
 
 one() { # target, suffix, seconds; again where others had the processors

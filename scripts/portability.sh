@@ -18,7 +18,6 @@ few='test_status test_file test_array test_gemm test_product test_rows test_npy 
   test_loss test_kmeans test_cells test_batches test_pairs test_integrator test_norm test_pull'
 
 debian_of() { case $1 in aarch64) echo arm64 ;; i686) echo i386 ;; esac; }
-triplet_of() { case $1 in aarch64) echo aarch64-linux-gnu ;; i686) echo i386-linux-gnu ;; esac; }
 
 # Debian's packages of zlib and Check for another machine, unpacked into a folder: nothing of this system is touched, and apt
 # keeps its lists of that machine in a folder too.

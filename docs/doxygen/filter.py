@@ -163,6 +163,7 @@ def label(page, anchor=""):
 
 
 def slug(heading):
+    """The anchor that a git web view gives a heading."""
     heading = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
     return re.sub(r"[^\w\- ]", "", heading).replace(" ", "-")
 

@@ -6,14 +6,6 @@
 #include "math/product.h"
 #include "math/rows.h"
 
-static mcli_product_fn *const kernels[] = {
-    [MCLI_ISA_BASE] = mcli_product_base,
-#ifdef __x86_64__
-    [MCLI_ISA_AVX2] = mcli_product_avx2,
-    [MCLI_ISA_AVX512] = mcli_product_avx512,
-#endif
-};
-
 // What is left of C[m, n] = alpha A B + beta C where nothing is added.
 static void scale(int64_t m, int64_t n, float beta, float *out, int64_t ldc) {
   for (int64_t i = 0; i < m; i++)
@@ -40,7 +32,7 @@ void mcli_gemm(mcl_context *c, int flags, int64_t m, int64_t n, int64_t k, float
                     .beta = beta,
                     .out = out,
                     .stride = ldc};
-  kernels[mcli_context_isa(c)](&x);
+  mcli_product_of(mcli_context_isa(c))(&x);
 }
 
 // ---- nothing is to be started ------------------------------------------------------------------------

@@ -24,7 +24,16 @@ mcli_product_fn mcli_product_base;
 mcli_product_fn mcli_product_avx2, mcli_product_avx512;
 #endif
 
-// NULL where this processor does not have it.
-mcli_product_fn *mcli_product_for(mcli_isa isa);
+// The one of an instruction set, which the processor must have.
+static inline mcli_product_fn *mcli_product_of(mcli_isa isa) {
+  static mcli_product_fn *const all[] = {
+      [MCLI_ISA_BASE] = mcli_product_base,
+#ifdef __x86_64__
+      [MCLI_ISA_AVX2] = mcli_product_avx2,
+      [MCLI_ISA_AVX512] = mcli_product_avx512,
+#endif
+  };
+  return all[isa];
+}
 
 #endif

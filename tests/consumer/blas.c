@@ -11,17 +11,10 @@
 #include <omp.h>
 #endif
 
+#include "checks.h"
 #include "work.h"
 
 enum { N = 300 };
-
-#define MUST(what)                                                                                 \
-  do {                                                                                             \
-    if (!(what)) {                                                                                 \
-      printf("%d: not so: %s\n", __LINE__, #what);                                                 \
-      exit(1);                                                                                     \
-    }                                                                                              \
-  } while (0)
 
 #ifdef WITH_BLAS
 /* As in its cblas.h, which is in another package. */

@@ -2,31 +2,14 @@
  * its own; it comes to the parent's bits and ends by exit(), as programs do; and the parent goes on. Then the same with threads
  * of the host's, whose pool knows by itself that it was forked. C99. */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "checks.h"
 #include "work.h"
 
 enum { THREADS = 3 };
-
-#define MUST(what)                                                                                 \
-  do {                                                                                             \
-    if (!(what)) {                                                                                 \
-      printf("%d: not so: %s\n", __LINE__, #what);                                                 \
-      exit(1);                                                                                     \
-    }                                                                                              \
-  } while (0)
-
-static int threads_now(void) {
-  DIR *tasks = opendir("/proc/self/task");
-  int n = -2; /* "." and ".." */
-  MUST(tasks);
-  while (readdir(tasks)) n++;
-  closedir(tasks);
-  return n;
-}
 
 /* A thread that was joined may be listed for a moment longer. */
 static int threads_become(int wanted) {

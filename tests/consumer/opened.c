@@ -1,19 +1,11 @@
 /* A plug-in's way: the library is opened by name, used, and closed again, three times over. Closed it is gone, with its threads. */
 #define _GNU_SOURCE /* RTLD_DEFAULT */
-#include <dirent.h>
 #include <dlfcn.h>
 #include <stdio.h>
 
 #include <libmcl/mcl.h>
 
-static int threads_now(void) {
-  DIR *tasks = opendir("/proc/self/task");
-  int n = -2; /* "." and ".." */
-  if (!tasks) return 0;
-  while (readdir(tasks)) n++;
-  closedir(tasks);
-  return n;
-}
+#include "checks.h"
 
 static int use(const char *path, int say) {
   void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);

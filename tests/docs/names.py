@@ -10,6 +10,8 @@ import sys
 import markdown
 
 source = pathlib.Path(sys.argv[1])
+sys.path.insert(0, str(source / "docs/doxygen"))
+from filter import slug
 failures = []
 counts = {"links": 0, "files": 0, "names": 0, "options": 0}
 
@@ -23,12 +25,6 @@ ELSEWHERE = {"--suite", "--print-errorlogs", "--benchmark", "--verbose", "--cfla
 # Names that are spoken of because they are not libmcl's.
 NOT_OURS = {"mcl_noun_verb", "mcl_fp_*", "mcl_fp_", "include/mcl/", "libmcl.Rows.npy", "mcl_kmeans_options.balance"}
 FILES = r"(?:c|h|hpp|cpp|py|sh|md|map|svg|dox|in|abignore|txt|build|html|json|npy)"
-
-
-def slug(heading):
-    """The anchor that a git web view gives a heading."""
-    heading = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
-    return re.sub(r"[^\w\- ]", "", heading).replace(" ", "-")
 
 
 @functools.lru_cache(None)

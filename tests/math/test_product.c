@@ -9,15 +9,7 @@
 #include "math/rows.h"
 
 static mcli_product_fn *kernel_for(int isa) {
-  static mcli_product_fn *const all[] = {
-      [MCLI_ISA_BASE] = mcli_product_base,
-#ifdef __x86_64__
-      [MCLI_ISA_AVX2] = mcli_product_avx2,
-      [MCLI_ISA_AVX512] = mcli_product_avx512,
-#endif
-  };
-  return isa < (int)(sizeof all / sizeof *all) && mcli_rows_kernels_for((mcli_isa)isa) ? all[isa]
-                                                                                       : NULL;
+  return mcli_rows_kernels_for((mcli_isa)isa) ? mcli_product_of((mcli_isa)isa) : NULL;
 }
 
 #define FOR_EVERY_ISA(k)                                                                           \
