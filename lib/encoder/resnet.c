@@ -60,7 +60,7 @@ static mcl_status check(const mcl_resnet_options *o, mcl_error *err) {
 // The convolutions of a block as torchvision counts them, from 1; 0 is the shortcut's. `block`: "layer1.0.", of the stem "".
 typedef struct series {
   mcli_net *net;
-  char block[24];
+  char block[32];
   int32_t number;
 } series;
 
