@@ -263,7 +263,7 @@ END_TEST
 START_TEST(a_listing_is_whole_or_an_error) {
   begin("listing");
   mcli_listing l;
-  char name[8];
+  char name[16];
   for (int i = 0; i < 9; i++) {
     snprintf(name, sizeof name, "f%d", i);
     put(name, "");
