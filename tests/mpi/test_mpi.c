@@ -34,6 +34,15 @@ int MPI_Allgather(const void *send, int n, MPI_Datatype type, void *recv, int m,
   return PMPI_Allgather(send, n, type, recv, m, other, comm);
 }
 
+// libmcl-mpi's own memory, which is malloc's (-Wl,--wrap=malloc).
+static int refuse_malloc;
+
+void *__real_malloc(size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_malloc(size_t bytes) {
+  return refuse_malloc ? NULL : __real_malloc(bytes);
+}
+
 // ---- helpers --------------------------------------------------------------------------------------------------------
 
 static mcl_context *context_with(test_allocator *a) {
@@ -111,6 +120,28 @@ static void create_survives_a_failing_allocation_of_one_rank(void) {
   }
   mcl_comm_unref(comm);
   EXPECT(a.live == live && duplicates == 0);
+  mcl_context_unref(c);
+}
+
+// Of the context's own allocator, so that malloc is libmcl-mpi's alone.
+static void create_survives_where_malloc_fails_on_one_rank(void) {
+  test_allocator a;
+  mcl_error err;
+  mcl_comm *comm = NULL;
+  test_allocator_init(&a);
+  mcl_context *c = context_with(&a);
+  int64_t live = a.live;
+  for (int i = 0; i < size; i++) {
+    char who[64];
+    snprintf(who, sizeof who, "rank %d: out of memory for MPI", i);
+    refuse_malloc = rank == i;
+    mcl_status s = mcl_comm_create_mpi(c, MPI_COMM_WORLD, &comm, &err);
+    refuse_malloc = 0;
+    EXPECT_FAILS(MCL_E_NOMEM, who, s);
+    EXPECT(comm == NULL && a.live == live && duplicates == 0);
+  }
+  EXPECT(mcl_comm_create_mpi(c, MPI_COMM_WORLD, &comm, &err) == MCL_OK);
+  mcl_comm_unref(comm);
   mcl_context_unref(c);
 }
 
@@ -286,6 +317,7 @@ int main(int argc, char **argv) {
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   create_checks_its_arguments();
   create_survives_a_failing_allocation_of_one_rank();
+  create_survives_where_malloc_fails_on_one_rank();
   an_intercommunicator_is_refused();
   ranks_are_those_of_mpi();
   numbers_arrive_in_the_order_of_ranks();
