@@ -32,8 +32,8 @@ INLINE void add_outer(int count, vector acc[HIGH][PARTS], const float *x, int64_
   for (int64_t k = 0; k < n; k++) {
     vector row[PARTS];
     UNROLL for (int v = 0; v < PARTS; v++) row[v] = load(y + k * LANES + v * WIDTH);
-    UNROLL for (int c = 0; c < count; c++) UNROLL for (int v = 0; v < PARTS; v++) acc[c][v] +=
-        x[c * across + k * along] * row[v];
+    UNROLL for (int c = 0; c < count; c++) UNROLL for (int v = 0; v < PARTS; v++) acc[c][v] =
+        fused(broadcast(x[c * across + k * along]), row[v], acc[c][v]);
   }
 }
 
@@ -249,7 +249,7 @@ INLINE vector weighed(vector x, const weights *w, int i, int j) {
   if (!w->row_shifts) return x * (w->rows[i] + column);
   vector own = w->rows[i] * exponential_below(x - w->row_shifts[i]);
   if (!w->column_shifts) return own;
-  return own + column * exponential_below(x - load(w->column_shifts + j));
+  return fused(column, exponential_below(x - load(w->column_shifts + j)), own);
 }
 
 INLINE void weigh_block(const float *block, const weights *w, float *out, float *turned) {

@@ -9,7 +9,7 @@
 //
 // So an element depends on its row of A and its column of B alone: not on the block it lies in, nor on the tile. A panel
 // that is not full is filled with zeros, and its columns that do not exist are never stored. Products are fused with
-// additions where the processor can (-ffp-contract=fast for this file): bits differ from one instruction set to another.
+// additions where the processor can: bits differ from one instruction set to another.
 //
 // Rejected: panels of A as BLIS has them, which would take memory; rows of A of 512 that are read again and again stay in
 // the second-level cache without.
@@ -43,7 +43,7 @@ INLINE void put(vector sum, float alpha, float beta, float *out, int64_t wide) {
     memcpy(part, out, (size_t)wide * sizeof *out);
     old = load(part);
   }
-  vector all = alpha * sum + beta * old;
+  vector all = fused(broadcast(alpha), sum, beta * old);
   if (wide == WIDTH) {
     store(out, all);
     return;
@@ -59,8 +59,8 @@ INLINE void block(int rows, const mcli_product *x, const float *a, int64_t depth
   for (int64_t d = 0; d < depth; d++, a += x->a_right) {
     vector b[PARTS];
     UNROLL for (int v = 0; v < PARTS; v++) b[v] = load(panel + d * LANES + v * WIDTH);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < PARTS; v++) acc[r][v] +=
-        a[r * x->a_down] * b[v];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < PARTS; v++) acc[r][v] =
+        fused(broadcast(a[r * x->a_down]), b[v], acc[r][v]);
   }
   UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < PARTS; v++) {
     int64_t left = wide - v * WIDTH;

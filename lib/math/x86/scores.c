@@ -8,7 +8,7 @@
 //   out = bias - acc
 //
 // A sum runs over d in order, whatever the block's shape; so a score depends on its row and centroid only. Products are
-// fused with additions where the processor can (-ffp-contract=fast for this file): bits differ from one instruction set to
+// fused with additions where the processor can (fused()): bits differ from one instruction set to
 // another, and callers must not depend on them.
 #include <math.h>
 
@@ -36,8 +36,8 @@ INLINE void block(int rows, int wide, const float *x, const int32_t *at, int64_t
     vector c[WIDE * PARTS];
     UNROLL for (int v = 0; v < wide * PARTS; v++) c[v] =
         load((v < PARTS ? packed : second) + d * MCLI_PANEL + v % PARTS * WIDTH);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < wide * PARTS; v++) acc[r][v] +=
-        (at ? row[r][d] : x[r * dim + d]) * c[v];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < wide * PARTS; v++) acc[r][v] =
+        fused(broadcast(at ? row[r][d] : x[r * dim + d]), c[v], acc[r][v]);
   }
   UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < wide * PARTS; v++) {
     vector score = load(bias + v * WIDTH) - acc[r][v];
@@ -75,8 +75,8 @@ INLINE void columns(int count, const float *x, int64_t n, int64_t dim, const flo
   for (int64_t i = 0; i < n; i++, x += dim, y += stride) {
     vector row[PARTS];
     UNROLL for (int v = 0; v < PARTS; v++) row[v] = load(y + v * WIDTH);
-    UNROLL for (int c = 0; c < count; c++) UNROLL for (int v = 0; v < PARTS; v++) acc[c][v] +=
-        x[c] * row[v];
+    UNROLL for (int c = 0; c < count; c++) UNROLL for (int v = 0; v < PARTS; v++) acc[c][v] =
+        fused(broadcast(x[c]), row[v], acc[c][v]);
   }
   UNROLL for (int c = 0; c < count; c++) UNROLL for (int v = 0; v < PARTS; v++)
       memcpy(out + c * MCLI_PANEL + v * WIDTH, &acc[c][v], sizeof acc[c][v]);
@@ -197,11 +197,11 @@ INLINE void pairs_of(int count, const float *x, const int32_t *at, const float *
   UNROLL for (int p = 0; p < count; p++) a[p] = x + at[p] * dim, b[p] = y + of[p] * dim;
   int64_t d = 0;
   for (; d + SUMS * WIDTH <= dim; d += SUMS * WIDTH)
-    UNROLL for (int p = 0; p < count; p++) UNROLL for (int s = 0; s < SUMS; s++) acc[p][s] +=
-        load(a[p] + d + s * WIDTH) * load(b[p] + d + s * WIDTH);
+    UNROLL for (int p = 0; p < count; p++) UNROLL for (int s = 0; s < SUMS; s++) acc[p][s] =
+        fused(load(a[p] + d + s * WIDTH), load(b[p] + d + s * WIDTH), acc[p][s]);
   for (int p = 0; p < count; p++) {
     dots[p] = lanes_added(acc[p][0] + acc[p][1]);
-    for (int64_t e = d; e < dim; e++) dots[p] += a[p][e] * b[p][e];
+    for (int64_t e = d; e < dim; e++) dots[p] = fused_one(a[p][e], b[p][e], dots[p]);
   }
 }
 
