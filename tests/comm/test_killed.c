@@ -209,6 +209,7 @@ static double kill_one(call_fn call, int victim, double after) {
 }
 
 static void kill_at_many_moments(call_fn call, int times, double longest) {
+  test_unfilled_memory();
   mcli_rng rng = mcli_rng_make(11, MCLI_RNG_DATA, 0, 0);
   for (int i = 0; i < times; i++) {
     double took = kill_one(call, i % RANKS, mcli_rng_between(&rng, 0, longest));

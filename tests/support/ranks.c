@@ -111,6 +111,7 @@ void test_ranks_run(test_ranks *made, void (*fn)(test_rank *r), void *user) {
   pthread_t threads[MOST_TEST_RANKS];
   pthread_mutex_init(&w.lock, NULL);
   pthread_cond_init(&w.turn, NULL);
+  test_unfilled_memory();
   made->gathers = made->sums = made->most_bytes = 0;
   for (int32_t i = 0; i < made->size; i++) {
     w.ranks[i] = (test_rank){.user = user, .rank = i, .size = made->size, .world = &w};

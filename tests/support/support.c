@@ -1,5 +1,6 @@
 #include "support/suite.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,12 @@ void test_allocator_init(test_allocator *a) {
   a->table.alloc = counting_alloc;
   a->table.free = counting_free;
   pthread_mutex_init(&a->lock, NULL);
+}
+
+void test_unfilled_memory(void) {
+#ifdef M_PERTURB
+  mallopt(M_PERTURB, 0);
+#endif
 }
 
 void test_fill(float *x, int64_t n, uint64_t seed, float low, float high) {
