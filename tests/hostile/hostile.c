@@ -51,6 +51,10 @@ void blob_big32(blob *b, uint32_t value) {
   blob_add(b, bytes, 4);
 }
 
+void blob_little(blob *b, uint64_t value, int bytes) {
+  for (int i = 0; i < bytes; i++) blob_add(b, &(uint8_t){(uint8_t)(value >> 8 * i)}, 1);
+}
+
 void blob_noise(blob *b, size_t n, uint64_t seed) {
   uint8_t *to = blob_room(b, n);
   for (size_t i = 0; i < n; i += 8) {

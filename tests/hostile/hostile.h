@@ -44,6 +44,7 @@ void blob_add(blob *b, const void *bytes, size_t n);
 void blob_text(blob *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void blob_fill(blob *b, int byte, size_t n);
 void blob_big32(blob *b, uint32_t value);
+void blob_little(blob *b, uint64_t value, int bytes);
 // Bytes that no packer makes smaller, the same ones every time.
 void blob_noise(blob *b, size_t n, uint64_t seed);
 // As gzip has it, or a bare zlib stream; of `repeats` times the bytes, without ever having them all.

@@ -17,7 +17,8 @@ static mcl_error err;
 // ---- bytes -----------------------------------------------------------------------------------------
 
 enum { TENSORS, TEXTS, NUMBERS, WAYS };
-static const char *const ways[] = {"13,000 tensors", "80,000 texts", "a tensor of the rest"};
+static const char *const ways[] = {"as many tensors as fit", "as many texts as fit",
+                                   "a tensor of the rest"};
 enum { MOST_HEADER = 1000000 / SHRINK };
 
 static blob read_blob(const char *path) {
@@ -39,7 +40,7 @@ static blob with_more(const blob *good, int way) {
   size_t numbers = good->n - 8 - length, more = way == NUMBERS ? MOST_BYTES - MB - numbers : 0;
   const char *meta = "\"__metadata__\":{";
   while (text[length - 1] != '}') length--;
-  int has_meta = length > 17 && !memcmp(text + 1, meta, strlen(meta));
+  int has_meta = length > 1 + strlen(meta) && !memcmp(text + 1, meta, strlen(meta));
   blob_text(&h, "{");
   if (way == TEXTS) {
     blob_text(&h, "%s", meta);
@@ -58,7 +59,7 @@ static blob with_more(const blob *good, int way) {
     blob_text(&h, ",\"%d\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[%zu,%zu]}", i,
               numbers, numbers);
   blob_text(&h, "}");
-  for (int i = 0; i < 8; i++) blob_add(&out, &(uint8_t){(uint8_t)(h.n >> 8 * i)}, 1);
+  blob_little(&out, h.n, 8);
   blob_add(&out, h.data, h.n);
   blob_add(&out, good->data + good->n - numbers, numbers);
   blob_fill(&out, 0, more);

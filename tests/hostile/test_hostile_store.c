@@ -54,10 +54,7 @@ static mcl_status load_clusterer(mcl_context *c, void *user, mcl_error *err) {
 // The header's length, the header, and so many bytes of numbers.
 static blob checkpoint_of(const blob *header, size_t numbers) {
   blob b = {0};
-  for (int i = 0; i < 8; i++) {
-    uint8_t byte = (uint8_t)((uint64_t)header->n >> 8 * i);
-    blob_add(&b, &byte, 1);
-  }
+  blob_little(&b, header->n, 8);
   blob_add(&b, header->data, header->n);
   blob_fill(&b, 0, numbers);
   return b;
@@ -180,10 +177,7 @@ static void try_npy(const char *name, int version, const char *begin, const char
   blob_text(&header, "%s", end);
   blob_add(&b, "\x93NUMPY", 6);
   blob_add(&b, (uint8_t[]){(uint8_t)version, 0}, 2);
-  for (int i = 0; i < (version == 1 ? 2 : 4); i++) {
-    uint8_t byte = (uint8_t)(header.n >> 8 * i);
-    blob_add(&b, &byte, 1);
-  }
+  blob_little(&b, header.n, version == 1 ? 2 : 4);
   blob_add(&b, header.data, header.n);
   blob_free(&header);
   run_hostile_file((hostile_case){.name = name, .why = why}, "x.npy", &b, open_npy);

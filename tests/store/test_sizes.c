@@ -1,7 +1,6 @@
 // Sizes beyond 32 bits: what a file claims, and where its numbers lie, is never cut to a size_t. The same facts hold on 32 bits,
 // where these programs run too (scripts/portability.sh). The files have holes, and take some kilobytes of the disk.
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <libmcl/dataset.h>
@@ -13,31 +12,11 @@
 
 static mcl_error err;
 
-// ---- an allocator without large blocks --------------------------------------------------------------------
-
-enum { MOST = 64 << 20 };
-
-static void *small_alloc(void *user, size_t size, size_t alignment) {
-  void *block = NULL;
-  if (size > MOST) return (*(int *)user)++, NULL;
-  return posix_memalign(&block, alignment, size) == 0 ? block : NULL;
-}
-
-static void small_free(void *user, void *ptr, size_t size, size_t alignment) {
-  (void)user, (void)size, (void)alignment;
-  free(ptr);
-}
-
-static mcl_context *small_context(int *refused) {
-  mcl_allocator a = {
-      .struct_size = sizeof a, .user = refused, .alloc = small_alloc, .free = small_free};
-  mcl_context_options o;
-  mcl_context *c = NULL;
-  mcl_context_options_init(&o, sizeof o);
-  o.allocator = &a;
-  o.threads = 1;
-  CHECK_OK(mcl_context_create(&o, &c, &err));
-  return c;
+// Without large blocks.
+static mcl_context *small_context(test_allocator *a) {
+  test_allocator_init(a);
+  a->most = 64 << 20;
+  return test_context_with(a, 1);
 }
 
 // ---- files with holes --------------------------------------------------------------------------------------
@@ -102,8 +81,8 @@ START_TEST(a_tensor_behind_2_35_bytes_is_read) {
   memcpy(head + 8, text, length);
   const char *path = with_hole("far.safetensors", head, 8 + length,
                                (int64_t)(8 + length) + 8 * TWO_32 + 12, b, sizeof b);
-  int refused = 0;
-  mcl_context *c = small_context(&refused);
+  test_allocator memory;
+  mcl_context *c = small_context(&memory);
   mcl_checkpoint *k = NULL;
   mcl_array a;
   float out[3];
@@ -114,7 +93,7 @@ START_TEST(a_tensor_behind_2_35_bytes_is_read) {
   CHECK_OK(mcl_checkpoint_read(k, "b", &a, &err));
   ck_assert_mem_eq(out, b, sizeof b);
   CHECK_FAILS(MCL_E_SHAPE, "a", mcl_checkpoint_read(k, "a", &a, &err));
-  ck_assert_int_eq(refused, 0);
+  ck_assert_int_eq(memory.too_large, 0);
   mcl_checkpoint_unref(k);
   mcl_context_unref(c);
   remove(path);
@@ -127,13 +106,13 @@ START_TEST(as_many_labels_as_memory_has_not_are_no_memory) {
   const int32_t tail = 7;
   int64_t n = mcli_npy_header_write(head, MCL_I32, 1, shape);
   const char *path = with_hole("many.npy", head, (size_t)n, n + 4 * shape[0], &tail, sizeof tail);
-  int refused = 0;
-  mcl_context *c = small_context(&refused);
+  test_allocator memory;
+  mcl_context *c = small_context(&memory);
   int32_t *values = NULL;
   int64_t rows = -1, cols = -1;
   CHECK_FAILS(MCL_E_NOMEM, "memory", mcli_npy_load_i32(c, path, &values, &rows, &cols, &err));
   ck_assert(values == NULL && rows == -1 && cols == -1);
-  if (sizeof(size_t) > 4) ck_assert_int_eq(refused, 1); // 32 bits cannot even ask
+  if (sizeof(size_t) > 4) ck_assert_int_eq(memory.too_large, 1); // 32 bits cannot even ask
   mcl_context_unref(c);
   remove(path);
 }
@@ -142,8 +121,8 @@ END_TEST
 START_TEST(an_idx_file_of_2_33_pixels_is_no_memory) {
   const unsigned char head[16] = {0, 0, 8, 3, 0, 2, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0}, tail = 9;
   const char *path = with_hole("images", head, sizeof head, 16 + 2 * TWO_32, &tail, 1);
-  int refused = 0;
-  mcl_context *c = small_context(&refused);
+  test_allocator memory;
+  mcl_context *c = small_context(&memory);
   mcl_dataset *d = NULL;
   CHECK_FAILS(MCL_E_NOMEM, "memory", mcl_dataset_create_idx(c, path, NULL, &d, &err));
   ck_assert_ptr_null(d);

@@ -53,10 +53,11 @@ const char *test_path(const char *relative);
 int test_has(const char *format);
 
 // Counts what it has given, in pieces and bytes, and the most bytes at once (`peak`, which who asks sets back); fails the
-// n-th request from now (fail_at = n, 0: never), and all later ones if `for_ever`, or the fail_then-th after it.
+// n-th request from now (fail_at = n, 0: never), and all later ones if `for_ever`, or the fail_then-th after it; and, where
+// `most` is not 0, each of more bytes, which it counts.
 typedef struct test_allocator {
   mcl_allocator table;
-  int64_t live, requests, fail_at, fail_then, bytes, peak;
+  int64_t live, requests, fail_at, fail_then, bytes, peak, most, too_large;
   int for_ever;
   pthread_mutex_t lock;
 } test_allocator;

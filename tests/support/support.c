@@ -79,6 +79,7 @@ static void *counting_alloc(void *user, size_t size, size_t alignment) {
     a->fail_at = a->for_ever ? 1 : a->fail_then;
     a->fail_then = 0;
   }
+  if (a->most && size > (uint64_t)a->most) fail = 1, a->too_large++;
   if (!fail) a->live++, a->bytes += (int64_t)size;
   if (a->bytes > a->peak) a->peak = a->bytes;
   pthread_mutex_unlock(&a->lock);

@@ -8,8 +8,8 @@
 //   out = bias - acc
 //
 // A sum runs over d in order, whatever the block's shape; so a score depends on its row and centroid only. Products are
-// fused with additions where the processor can (fused()): bits differ from one instruction set to
-// another, and callers must not depend on them.
+// fused with additions where the processor can: bits differ from one instruction set to another, and callers must not
+// depend on them.
 #include <math.h>
 
 #include "math/x86/kernels.h"

@@ -52,13 +52,11 @@ INLINE vector broadcast(float x) {
 // itself is its own choice: clang 14 chose one way in a block of rows and another in a row alone, whose bits have to be the
 // same.
 INLINE vector fused(vector a, vector b, vector c) {
-#if !defined(MCLI_FUSED)
-  return a * b + c;
-#elif defined(__AVX512F__)
+#if defined(MCLI_FUSED) && defined(__AVX512F__)
   return (vector)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif defined(__FMA__)
+#elif defined(MCLI_FUSED) && defined(__FMA__)
   return (vector)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#elif defined(__aarch64__)
+#elif defined(MCLI_FUSED) && defined(__aarch64__)
   return (vector)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
   return a * b + c;
