@@ -3,9 +3,16 @@
 
 #include "fuzz/api/world.h"
 
+// Not kept: a network whose rows, in or out, the pools are too small for.
 static void put(world *w, mcl_encoder *e, int32_t vocabulary, int32_t ndim, int64_t a, int64_t b,
                 int64_t c) {
   int at = slot(w);
+  int64_t most = POOL / MOST_ROWS;
+  if (a > most || b > most || c > most || a * b * c > most || mcl_encoder_dim(e) > most ||
+      mcl_encoder_projection_dim(e) > most) {
+    mcl_encoder_unref(e);
+    return;
+  }
   mcl_encoder_unref(w->learners[at].encoder);
   w->learners[at] = (learner){e, {a, b, c}, ndim, vocabulary};
 }

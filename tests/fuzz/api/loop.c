@@ -190,7 +190,7 @@ static void probe_pairs(world *w) {
     may(w, mcl_probe_pairs(c, NULL, &a, &b, some_labels(w, n, 3), r, wild(w) ? 1 : 3, e));
     break;
   case 7:
-    TRY(mcl_probe_blind_pairs(c, &a, &b, draw_real(w, -1, 1), pairs, 8, &got, e));
+    TRY(mcl_probe_blind_pairs(c, &a, &b, draw_real(w, -.9, 1), pairs, 8, &got, e));
     break;
   case 8:
     TRY(mcl_probe_agreement(c, y, ty, 2 * n, &x, &u, wild(w) ? NULL : &v, e));
