@@ -145,7 +145,8 @@ MCL_API MCL_CHECK mcl_status mcl_integrator_set_growth(mcl_integrator *integrato
                                                        mcl_error *err);
 
 /** How weights are judged by labelled rows. P(i) are the other rows of i's label, s_ij the inner products of representations
- *  (their common scale is fitted too, so there is no temperature), p_ij = exp s_ij / sum over k != i of exp s_ik:
+ *  (their common scale is fitted too, so there is no temperature, and held to one of 0.1 by a penalty of
+ *  1e-4 (log sum_s w_s^2 - log 10)^2, which matters only where all rows are told apart), p_ij = exp s_ij / sum over k != i of exp s_ik:
  *
  *    MCL_WEIGHTS_NEIGHBOURS   -mean_i log( sum over j in P(i) of p_ij )
  *                             some rows of i's label are near (Goldberger et al. 2004, "Neighbourhood Components Analysis",
@@ -179,8 +180,8 @@ MCL_API void mcl_weights_options_init(mcl_weights_options *options, size_t struc
 typedef struct mcl_weights_report {
   size_t struct_size;
   double
-      criterion_before; /**< of the weights before, at their best common scale, without penalty */
-  double criterion;     /**< of the weights fitted, without penalty */
+      criterion_before; /**< of the weights before, at their best common scale, without penalties */
+  double criterion;     /**< of the weights fitted, without penalties */
   double
       accuracy_before; /**< share of rows that have the label of their nearest others, by cosine: the votes are */
   double accuracy; /**< those of mcl_probe_knn() on all rows but the one; before and after */
@@ -196,7 +197,7 @@ typedef struct mcl_weights_report {
  *  rows: representations [n, mcl_integrator_dim()] of any float type, as mcl_integrator_embed() or mcl_integrator_concat()
  *  makes them; each stage's part is normalised, so weights they were made with do not matter. labels [n]: at least 0; equal
  *  numbers are one label. At least two labels must have two rows or more. Both are read during the call only. options NULL:
- *  the defaults. monitor NULL: none; its phase is "fit" (done: starts of L-BFGS, loss: criterion and penalty).
+ *  the defaults. monitor NULL: none; its phase is "fit" (done: starts of L-BFGS, loss: criterion and penalties).
  *  report: may be NULL.
  *
  *  The largest weight becomes 1 and none less than 2^-10: its square, a stage's part of a cosine, is then the rounding of a

@@ -6,6 +6,9 @@
 
 #include "base/context.h"
 
+// Sum of squared weights where a search begins: a temperature of 0.1, at which a row's nearest tens decide, not all rows.
+#define MCLI_SQUARES_AT_START 10.0
+
 typedef struct mcli_criterion {
   mcl_context *context;
   int32_t kind; // MCL_WEIGHTS_NEIGHBOURS, MCL_WEIGHTS_CONTRASTIVE
@@ -24,7 +27,7 @@ typedef struct mcli_criterion {
 mcl_status mcli_criterion_open(mcli_criterion *k, mcl_error *err);
 void mcli_criterion_free(mcli_criterion *k);
 
-// theta [stages]: logarithms of weights. *value: the criterion without penalty, lower is better; *cost: with it; gradient
+// theta [stages]: logarithms of weights. *value: the criterion without penalties, lower is better; *cost: with them; gradient
 // [stages]: of cost by theta. All but value may be NULL.
 mcl_status mcli_criterion_evaluate(mcli_criterion *k, const double *theta, double *value,
                                    double *cost, double *gradient, mcl_error *err);

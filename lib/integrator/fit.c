@@ -19,8 +19,6 @@
 #include "math/rows.h"
 #include "probe/lbfgs.h"
 
-// Sum of squared weights at a start: a temperature of 0.1, at which a row's nearest tens decide, not all rows.
-static const double START = 10;
 // Ahead: a hundred times the others' square. More, and the others' slopes vanish; less, and it is the first start again.
 static const double AHEAD = 100;
 // Of the cost by a log weight. The slope of a useless stage falls with its squared weight: at 1e-6 it would stop above the
@@ -144,7 +142,7 @@ static mcl_status told(void *user, int32_t iteration, double value, mcl_error *e
 static mcl_status judge(fit *f, const double *theta, double *criterion, double *accuracy,
                         mcl_error *err) {
   mcli_criterion *k = &f->criterion;
-  double largest = theta[0], scale = 0.5 * log(START);
+  double largest = theta[0], scale = 0.5 * log(MCLI_SQUARES_AT_START);
   for (int32_t s = 1; s < k->stages; s++) largest = fmax(largest, theta[s]);
   for (int32_t s = 0; s < k->stages; s++) f->base[s] = theta[s] - largest;
   mcli_lbfgs_problem p = {1, f, cost_of_scale, NULL, TOLERANCE, f->o.max_iterations};
@@ -161,7 +159,7 @@ static mcl_status judge(fit *f, const double *theta, double *criterion, double *
 // Start 0 is all stages alike, start s + 1 has stage s ahead.
 static void begin(const fit *f, double *theta) {
   int32_t stages = f->criterion.stages;
-  double rest = f->start ? START / (AHEAD + stages - 1) : START / stages;
+  double rest = MCLI_SQUARES_AT_START / (f->start ? AHEAD + stages - 1 : stages);
   for (int32_t s = 0; s < stages; s++)
     theta[s] = 0.5 * log(s + 1 == f->start ? AHEAD * rest : rest);
 }

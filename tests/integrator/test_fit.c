@@ -72,6 +72,7 @@ START_TEST(the_stage_that_shows_the_label_gets_the_weight) {
       ck_assert(r.criterion < r.criterion_before && r.accuracy > r.accuracy_before);
       ck_assert_double_gt(r.accuracy, 0.8);
       ck_assert(r.anchors == ROWS && r.iterations > 0 && r.converged == 1);
+      ck_assert_int_lt(r.iterations, 40);
       mcl_integrator_unref(g);
     }
   free(p);
@@ -93,6 +94,32 @@ START_TEST(without_a_penalty_a_useless_stage_goes_to_the_floor_and_no_further) {
   ck_assert_double_eq_tol(weight_of(g, 2), 1.0 / 1024, 1e-15);
   mcl_integrator_unref(g);
   free(p);
+  mcl_context_unref(c);
+}
+END_TEST
+
+// Two corners without noise: every longer scale is better, and without bound the search would end where scores have no digits.
+START_TEST(rows_told_apart_without_a_mistake_leave_the_scale_finite) {
+  mcl_context *c = test_context(1);
+  float rows[8 * DIM] = {0};
+  int32_t labels[8];
+  for (int i = 0; i < 8; i++) rows[i * DIM + i % 2] = 1, labels[i] = i % 2;
+  for (int32_t method = MCL_WEIGHTS_NEIGHBOURS; method <= MCL_WEIGHTS_CONTRASTIVE; method++) {
+    mcl_integrator *g = integrator(c, 1);
+    mcl_weights_options o = options_of(method);
+    o.penalty = 0;
+    mcl_weights_report r = fit(g, &o, rows, 8, labels);
+    // S is the squared weight, 3 rows of a label are alike and 4 others at a right angle.
+    double s = 0, least = INFINITY;
+    for (double x = 1; x < 100; x += 1e-3) {
+      double cost = log(1 + 4.0 / 3 * exp(-x)) + 1e-4 * pow(log(x / 10), 2);
+      if (cost < least) least = cost, s = x;
+    }
+    double wanted = log(1 + 4.0 / 3 * exp(-s)) + (method == MCL_WEIGHTS_CONTRASTIVE ? log(3) : 0);
+    ck_assert_double_eq_tol(r.criterion, wanted, 1e-7);
+    ck_assert(r.converged == 1 && r.iterations < 20);
+    mcl_integrator_unref(g);
+  }
   mcl_context_unref(c);
 }
 END_TEST
@@ -286,6 +313,7 @@ END_TEST
 
 RUN_TESTS("fit", the_stage_that_shows_the_label_gets_the_weight,
           without_a_penalty_a_useless_stage_goes_to_the_floor_and_no_further,
+          rows_told_apart_without_a_mistake_leave_the_scale_finite,
           a_large_penalty_keeps_weights_equal,
           the_result_depends_neither_on_weights_before_nor_on_those_of_the_rows_nor_on_threads,
           rows_in_another_order_give_the_same_weights,

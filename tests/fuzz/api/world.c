@@ -74,7 +74,8 @@ void world_step(world *w) {
 // What a legal call may meet: state that it has not been told of, files that others have replaced.
 static int is_of_state(mcl_status s) {
   return s == MCL_E_STATE || s == MCL_E_NOT_FOUND || s == MCL_E_UNSUPPORTED || s == MCL_E_SHAPE ||
-         s == MCL_E_MISMATCH || s == MCL_E_LIMIT || s == MCL_E_NOT_FINITE || s == MCL_E_FORMAT;
+         s == MCL_E_DTYPE || s == MCL_E_MISMATCH || s == MCL_E_LIMIT || s == MCL_E_NOT_FINITE ||
+         s == MCL_E_FORMAT;
 }
 
 int may(world *w, mcl_status status) {
