@@ -15,7 +15,7 @@ mkdir -p "$cross"
 # Threads of several processes, kills and writes that fail are the machine's own matter: not emulated.
 parts='base comm math store nn image dataset loss clusterer sampler probe encoder integrator multistage'
 few='test_status test_file test_array test_gemm test_product test_rows test_npy test_sizes test_checkpoint test_formats test_dataset_idx
-  test_loss test_kmeans test_machines test_cells test_batches test_pairs test_integrator test_norm test_pull'
+  test_golden_loss test_machines test_cells test_batches test_pairs test_integrator test_norm test_pull'
 
 debian_of() { case $1 in aarch64) echo arm64 ;; i686) echo i386 ;; esac; }
 
