@@ -198,7 +198,7 @@ static double largest_difference(const outcome *a, const outcome *b) {
   for (int v = 0; v < 2; v++)
     for (int i = 0; i < ROWS * DIM; i++) {
       double d = fabs((double)a->y[v][i] - (double)b->y[v][i]);
-      if (d > worst) worst = d;
+      worst = test_worse(worst, d);
     }
   return worst;
 }

@@ -37,8 +37,8 @@ static double apart(const float *got, const double *want, int n, int dim) {
     for (int c = 0; c < KEPT_COLUMNS; c++) {
       int row = r * (n - 1) / (KEPT_ROWS - 1);
       double w = want[r * KEPT_COLUMNS + c];
-      most = fmax(most, fabs(w));
-      difference = fmax(difference, fabs((double)got[row * dim + c] - w));
+      most = test_worse(most, fabs(w));
+      difference = test_worse(difference, fabs((double)got[row * dim + c] - w));
     }
   return difference / most;
 }

@@ -247,11 +247,11 @@ static double largest_difference(const outcome *a, const outcome *b) {
   double worst = 0;
   for (int s = 0; s < STAGES; s++) {
     double d = fabs(a->temperature[s] - b->temperature[s]);
-    if (d > worst) worst = d;
+    worst = test_worse(worst, d);
     for (int i = 0; i < 2 * ROWS * DIM; i++) {
       d = fabs((double)a->z[s][i / (ROWS * DIM)][i % (ROWS * DIM)] -
                (double)b->z[s][i / (ROWS * DIM)][i % (ROWS * DIM)]);
-      if (d > worst) worst = d;
+      worst = test_worse(worst, d);
     }
   }
   return worst;

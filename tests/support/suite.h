@@ -72,4 +72,7 @@ void test_unfilled_memory(void);
 void test_fill(float *x, int64_t n, uint64_t seed, float low, float high);
 void test_fill_normal(float *x, int64_t n, uint64_t seed);
 
+// The larger of two distances; NaN is larger than any.
+double test_worse(double a, double b);
+
 #endif

@@ -1,6 +1,7 @@
 #include "support/suite.h"
 
 #include <malloc.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,10 @@ void test_unfilled_memory(void) {
 void test_fill(float *x, int64_t n, uint64_t seed, float low, float high) {
   mcli_rng r = mcli_rng_make(seed, MCLI_RNG_DATA, 0, 0);
   for (int64_t i = 0; i < n; i++) x[i] = (float)mcli_rng_between(&r, low, high);
+}
+
+double test_worse(double a, double b) {
+  return a >= b || isnan(a) ? a : b;
 }
 
 void test_fill_normal(float *x, int64_t n, uint64_t seed) {
