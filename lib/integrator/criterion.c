@@ -129,9 +129,9 @@ static void evaluate_task(void *job, uint32_t task, uint32_t worker) {
 
 // (5): what the penalties add to the cost and its gradient.
 static double penalise(const mcli_criterion *k, const double *theta, double *gradient) {
-  double mean = 0, sum = 0, squares = 0;
+  double mean = 0, sum = 0, squares = k->squares[0];
   for (int32_t s = 0; s < k->stages; s++) mean += theta[s] / k->stages;
-  for (int32_t s = 0; s < k->stages; s++) squares += k->squares[s];
+  for (int32_t s = 1; s < k->stages; s++) squares += k->squares[s];
   double longer = log(squares / MCLI_SQUARES_AT_START);
   for (int32_t s = 0; s < k->stages; s++) {
     sum += (theta[s] - mean) * (theta[s] - mean);
