@@ -145,8 +145,7 @@ MCL_API MCL_CHECK mcl_status mcl_integrator_set_growth(mcl_integrator *integrato
                                                        mcl_error *err);
 
 /** How weights are judged by labelled rows. P(i) are the other rows of i's label, s_ij the inner products of representations
- *  (their common scale is fitted too, so there is no temperature, and held to one of 0.1 by a penalty of
- *  1e-4 (log sum_s w_s^2 - log 10)^2, which matters only where all rows are told apart), p_ij = exp s_ij / sum over k != i of exp s_ik:
+ *  (their common scale is fitted too, so there is no temperature), p_ij = exp s_ij / sum over k != i of exp s_ik:
  *
  *    MCL_WEIGHTS_NEIGHBOURS   -mean_i log( sum over j in P(i) of p_ij )
  *                             some rows of i's label are near (Goldberger et al. 2004, "Neighbourhood Components Analysis",
@@ -155,7 +154,11 @@ MCL_API MCL_CHECK mcl_status mcl_integrator_set_growth(mcl_integrator *integrato
  *                             all rows of i's label are near (Khosla et al. 2020, "Supervised Contrastive Learning", eq. 2)
  *
  *  The mean is over rows that share their label with another. Lower is better. The first is for kNN and for labels that fall
- *  into several groups; the second has one minimum, and leans harder on the stages that hold the label. */
+ *  into several groups; the second has one minimum, and leans harder on the stages that hold the label.
+ *
+ *  Where the rows are told apart without a mistake, a larger common scale is always better. So 1e-4 (log sum_s w_s^2 - log 10)^2,
+ *  of the weights before the largest becomes 1, is added: it draws the scale to a temperature of 0.1, and hardly matters
+ *  elsewhere (libmcl's own; docs/design.md). */
 enum {
   MCL_WEIGHTS_NEIGHBOURS = 1, /**< some rows of its label are near a row */
   MCL_WEIGHTS_CONTRASTIVE     /**< all rows of its label are */

@@ -14,8 +14,8 @@
 //
 // There is no temperature: the length of all weights together is one, and is fitted with them. Where the rows at hand are told
 // apart without a mistake, a longer one is better for ever, until scores have lost all digits: so (5) draws it, weakly, to a
-// temperature of 0.1. (4) is convex in the squared
-// weights, so it has one minimum; (3) is not, but asks only that some rows of the label are near, not all of them.
+// temperature of 0.1. (4) is convex in the squared weights, so it has one minimum; (3) is not, but asks only that some rows of
+// the label are near, not all of them.
 //
 // The expected number of hits, sum_i sum_j p_ij, was rejected in place of (3): it gives rows up that a first guess has
 // wrong, and its weights kept less of a class (docs/design.md has the figures).

@@ -3,13 +3,14 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
+#include "base/context.h"
+
 _Thread_local mcl_context *c;
 _Thread_local mcl_error err;
 test_allocator memory;
 char untouched[1];
 static char directory[4096];
 static int64_t sites;
-static uint32_t threads;
 
 // Memory is what fails here. Files are written some thousand times, and would else wait for the disk each time.
 int __wrap_fsync(int fd);
@@ -191,7 +192,7 @@ static bool fail_once(const exhaust_case *e, fault f, const seen *before, const 
 // Each request fails up to this one, then fewer. On two threads nearly all are those of one: every one of the first quarter.
 static int64_t sites_of(const exhaust_case *e) {
   int64_t all = e->sites ? e->sites : 300;
-  return threads == 1 ? all : all / 4;
+  return mcli_workers(c) == 1 ? all : all / 4;
 }
 
 static void fail_each(const exhaust_case *e, const seen *before, const seen *wanted) {
@@ -243,15 +244,14 @@ static void undisturbed(const exhaust_case *e, seen *before, seen *wanted) {
                 (long long)(memory.live - live));
 }
 
-static void start_context(uint32_t n) {
-  threads = n;
+static void start_context(uint32_t threads) {
   test_allocator_init(&memory);
-  c = test_context_with(&memory, n);
+  c = test_context_with(&memory, threads);
 }
 
-void begin_case(uint32_t n) {
+void begin_case(uint32_t threads) {
   snprintf(directory, sizeof directory, "%s", test_directory("exhaustion"));
-  start_context(n);
+  start_context(threads);
 }
 
 void exhaust(const exhaust_case *e) {

@@ -80,7 +80,7 @@ void exhaust(const exhaust_case *e);
 void check_same(const seen *a, const seen *b, const char *when); // `when`: for the message
 int64_t next_site(int64_t all, int64_t n); // after request n, where each of the first `all` fails
 void begin_case(
-    uint32_t n_threads); // for what is not such a case: an empty directory, `memory`, and `c` on it
+    uint32_t threads); // for what is not such a case: an empty directory, `memory`, and `c` on it
 
 // A part of the library's cases, and the names of functions that take no memory.
 typedef struct exhaust_part {

@@ -361,7 +361,7 @@ static void spoil(mcl_context *c, const problem *p, int i, int side, int32_t fla
 
 START_TEST(the_first_row_that_is_not_finite_is_named) {
   problem *p = new_problem();
-  for (uint32_t threads = 1; threads <= 3; threads += 2) {
+  for (uint32_t threads = 1; threads <= 3; threads++) {
     mcl_context *c = test_context(threads);
     for (int i = 0; i < PROBES; i++)
       for (int side = 0; side <= probes[i].uses_t; side++)
