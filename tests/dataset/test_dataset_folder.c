@@ -23,6 +23,7 @@ static int lines;
 
 static void listen(void *user, int32_t level, const char *component, const char *message) {
   (void)user;
+  if (strcmp(component, "gemm") == 0) return; // a shared BLIS's kernels
   ck_assert_int_eq(level, MCL_LOG_WARN);
   ck_assert_str_eq(component, "dataset");
   strncat(logged, message, sizeof logged - strlen(logged) - 2);

@@ -31,7 +31,8 @@ static void fail_from(int n, bool all) {
 static char said[256];
 
 static void log_to(void *user, int32_t level, const char *component, const char *message) {
-  (void)user, (void)level, (void)component;
+  (void)user, (void)level;
+  if (strcmp(component, "gemm") == 0) return; // a shared BLIS's kernels
   snprintf(said, sizeof said, "%s", message);
 }
 
