@@ -133,6 +133,9 @@ START_TEST(so_have_minibatches_samples_and_given_starts) {
   p.o.minibatch_rows = 3000;
   p.o.max_iterations = 3;
   same_on_all(&p);
+  p.o.minibatch_rows = N - 1; // 64 segments, where a rank's own rows have 9
+  p.o.max_iterations = 1;
+  same_on_all(&p);
   p.o.method = MCL_LLOYD;
   p.o.max_train_rows = 20000;
   same_on_all(&p);
