@@ -1,6 +1,7 @@
 // The handle: bad input, failing memory, cancelling, calls inside calls, and what each leaves
 // behind.
 #include "clusterer/clusters.h"
+#include "comm/comm.h"
 
 enum { N = 3000, DIM = 5, K = 7 };
 
@@ -268,6 +269,25 @@ START_TEST(a_reader_that_fails_fails_the_call_and_nothing_else) {
 }
 END_TEST
 
+START_TEST(an_iteration_reads_every_row_once) {
+  int64_t calls[2];
+  for (int i = 0; i < 2; i++) {
+    mcl_kmeans_options o = kmeans_options(K, MCL_L2);
+    o.restarts = 1;
+    o.max_iterations = 3 + 2 * i;
+    o.tolerance = 0;
+    mcl_clusterer *k = make(context, &o);
+    reader r = {x, DIM, 0, 0};
+    mcl_rows read = rows_by(&r, N);
+    CHECK_OK(mcl_clusterer_fit(k, &read, NULL, &err));
+    ck_assert_int_eq(report_of(k).iterations, o.max_iterations);
+    calls[i] = r.calls;
+    mcl_clusterer_unref(k);
+  }
+  ck_assert_int_eq(calls[1] - calls[0], 2 * ((N + MCLI_BLOCK_ROWS - 1) / MCLI_BLOCK_ROWS));
+}
+END_TEST
+
 // ---- memory -------------------------------------------------------------------------------------
 
 static void fail_every_request(int32_t method, int32_t metric, int64_t max_train_rows,
@@ -471,6 +491,7 @@ int main(void) {
                                 outputs_of_the_wrong_shape_are_refused,
                                 a_row_that_is_no_number_is_named_and_leaves_the_fit_before,
                                 a_reader_that_fails_fails_the_call_and_nothing_else,
+                                an_iteration_reads_every_row_once,
                                 failing_memory_is_reported_and_leaks_nothing,
                                 progress_tells_every_phase_and_cancels_leaving_the_fit_before,
                                 progress_ends_where_all_is_done,
