@@ -1,5 +1,7 @@
 // The handle: bad input, failing memory, cancelling, calls inside calls, and what each leaves
 // behind.
+#include <unistd.h>
+
 #include "clusterer/clusters.h"
 #include "comm/comm.h"
 
@@ -416,6 +418,50 @@ START_TEST(progress_tells_every_phase_and_cancels_leaving_the_fit_before) {
 }
 END_TEST
 
+typedef struct slow {
+  reader rows;
+  int64_t read[2]; // blocks, when the monitor was told of passes
+  int told;
+} slow;
+
+static mcl_status read_slowly(void *user, int64_t first, int64_t n, const mcl_array *out,
+                              mcl_error *why) {
+  slow *s = user;
+  usleep(60000);
+  return read_floats(&s->rows, first, n, out, why);
+}
+
+static int32_t stop_when_told_again(void *user, const mcl_progress *p) {
+  slow *s = user;
+  if (strcmp(p->phase, "fit") != 0) return 0;
+  s->read[s->told++] = s->rows.calls;
+  return s->told == 2;
+}
+
+START_TEST(a_pass_that_takes_long_is_told_of_and_cancelled_in_the_middle) {
+  enum { BLOCKS = 8, ROWS = BLOCKS * MCLI_BLOCK_ROWS };
+  mcl_context *alone = test_context(1);
+  float *many = mixture(ROWS, DIM, K, 2, 12);
+  mcl_kmeans_options o = kmeans_options(K, MCL_L2);
+  o.init = MCL_INIT_GIVEN;
+  mcl_clusterer *k = make(alone, &o);
+  give(k, many, K, DIM);
+  slow s = {.rows = {many, DIM, 0, 0}};
+  mcl_rows read = rows_by(&s.rows, ROWS);
+  read.user = &s;
+  read.read = read_slowly;
+  mcl_monitor m;
+  mcl_struct_init(&m, sizeof m);
+  m.user = &s;
+  m.progress = stop_when_told_again;
+  CHECK_FAILS(MCL_E_CANCELLED, "", mcl_clusterer_fit(k, &read, &m, &err));
+  ck_assert_int_lt(s.read[1] - s.read[0], BLOCKS);
+  mcl_clusterer_unref(k);
+  mcl_context_unref(alone);
+  free(many);
+}
+END_TEST
+
 typedef struct last {
   mcl_progress seed, assign;
 } last;
@@ -494,6 +540,7 @@ int main(void) {
                                 an_iteration_reads_every_row_once,
                                 failing_memory_is_reported_and_leaks_nothing,
                                 progress_tells_every_phase_and_cancels_leaving_the_fit_before,
+                                a_pass_that_takes_long_is_told_of_and_cancelled_in_the_middle,
                                 progress_ends_where_all_is_done,
                                 fit_inside_fit_or_assign_is_busy_and_assign_answers,
                                 a_clusterer_outlives_the_callers_context_reference};
