@@ -170,6 +170,25 @@ START_TEST(an_empty_cluster_splits_the_largest) {
 }
 END_TEST
 
+// After one iteration, before rows of its own have moved it.
+START_TEST(a_split_begins_half_way_to_the_farthest_row) {
+  float x[24] = {8, 4, 100, 0, 100, 0}, start[6] = {0, 0, 100, 0, -50, -50}; // nine more rows at 0
+  mcl_context *c = test_context(1);
+  mcl_kmeans_options o = kmeans_options(3, MCL_L2);
+  o.empty = MCL_EMPTY_SPLIT_LARGEST;
+  o.init = MCL_INIT_GIVEN;
+  o.max_iterations = 1;
+  mcl_clusterer *k = make(c, &o);
+  give(k, start, 3, 2);
+  ck_assert_int_eq(fit(k, x, 12, 2).k_effective, 3);
+  float *centroids = centroids_of(k, 3, 2);
+  ck_assert(centroids[4] == 4 && centroids[5] == 2);
+  free(centroids);
+  mcl_clusterer_unref(k);
+  mcl_context_unref(c);
+}
+END_TEST
+
 START_TEST(an_empty_cluster_is_left_out_where_k_may_shrink) {
   int64_t sizes[3];
   for (int32_t metric = MCL_COSINE; metric <= MCL_L2; metric++) {
@@ -278,6 +297,7 @@ RUN_TESTS("kmeans_edges", fewer_distinct_rows_than_k_is_reported,
           k_equal_to_rows_gives_every_row_its_cluster, distinct_rows_are_counted_over_all_rows,
           all_rows_equal_is_one_cluster, rows_of_zeros_alone_are_one_cluster_at_cosine_zero,
           an_empty_cluster_restarts_at_the_farthest_row, an_empty_cluster_splits_the_largest,
+          a_split_begins_half_way_to_the_farthest_row,
           an_empty_cluster_is_left_out_where_k_may_shrink,
           opposite_rows_that_cancel_leave_a_centroid_of_length_one,
           threads_and_callbacks_change_no_bit_of_lloyd,
