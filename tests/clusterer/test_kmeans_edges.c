@@ -101,6 +101,10 @@ START_TEST(rows_of_zeros_alone_are_one_cluster_at_cosine_zero) {
   ck_assert_int_eq(r.distinct, 0);
   ck_assert_double_eq(r.inertia, 2);
   ck_assert_double_eq(r.mean_cosine, 0);
+  float *centroid = centroids_of(k, 1, 4), square = 0;
+  for (int d = 0; d < 4; d++) square += centroid[d] * centroid[d];
+  ck_assert(square == 1);
+  free(centroid);
   mcl_clusterer_unref(k);
   mcl_context_unref(c);
 }
@@ -184,6 +188,26 @@ START_TEST(a_split_begins_half_way_to_the_farthest_row) {
   float *centroids = centroids_of(k, 3, 2);
   ck_assert(centroids[4] == 4 && centroids[5] == 2);
   free(centroids);
+  mcl_clusterer_unref(k);
+  mcl_context_unref(c);
+}
+END_TEST
+
+// As many clusters as fill what memory is given in: nothing behind it is read.
+START_TEST(all_clusters_but_one_are_split_off) {
+  enum { N = 200, MANY = 16 };
+  float x[N * 2], start[MANY * 2] = {0};
+  mcl_context *c = test_context(1);
+  mcl_kmeans_options o = kmeans_options(MANY, MCL_L2);
+  test_fill(x, N * 2, 5, -1, 1);
+  for (int i = 2; i < MANY * 2; i++) start[i] = (float)(-50 - i);
+  o.empty = MCL_EMPTY_SPLIT_LARGEST;
+  o.init = MCL_INIT_GIVEN;
+  mcl_clusterer *k = make(c, &o);
+  give(k, start, MANY, 2);
+  mcl_clusterer_report r = fit(k, x, N, 2);
+  ck_assert_int_eq(r.k_effective, MANY);
+  ck_assert_int_ge(r.repairs, MANY - 1);
   mcl_clusterer_unref(k);
   mcl_context_unref(c);
 }
@@ -297,7 +321,7 @@ RUN_TESTS("kmeans_edges", fewer_distinct_rows_than_k_is_reported,
           k_equal_to_rows_gives_every_row_its_cluster, distinct_rows_are_counted_over_all_rows,
           all_rows_equal_is_one_cluster, rows_of_zeros_alone_are_one_cluster_at_cosine_zero,
           an_empty_cluster_restarts_at_the_farthest_row, an_empty_cluster_splits_the_largest,
-          a_split_begins_half_way_to_the_farthest_row,
+          a_split_begins_half_way_to_the_farthest_row, all_clusters_but_one_are_split_off,
           an_empty_cluster_is_left_out_where_k_may_shrink,
           opposite_rows_that_cancel_leave_a_centroid_of_length_one,
           threads_and_callbacks_change_no_bit_of_lloyd,
