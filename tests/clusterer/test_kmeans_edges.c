@@ -174,42 +174,67 @@ START_TEST(an_empty_cluster_splits_the_largest) {
 }
 END_TEST
 
-// After one iteration, before rows of its own have moved it.
-START_TEST(a_split_begins_half_way_to_the_farthest_row) {
-  float x[24] = {8, 4, 100, 0, 100, 0}, start[6] = {0, 0, 100, 0, -50, -50}; // nine more rows at 0
+// From given centroids, of rows of two numbers, in L2; centroids: [k, 2] afterwards.
+static mcl_clusterer_report fit_from(mcl_kmeans_options o, const float *x, int64_t n,
+                                     const float *start, float *centroids) {
   mcl_context *c = test_context(1);
-  mcl_kmeans_options o = kmeans_options(3, MCL_L2);
-  o.empty = MCL_EMPTY_SPLIT_LARGEST;
   o.init = MCL_INIT_GIVEN;
-  o.max_iterations = 1;
   mcl_clusterer *k = make(c, &o);
-  give(k, start, 3, 2);
-  ck_assert_int_eq(fit(k, x, 12, 2).k_effective, 3);
-  float *centroids = centroids_of(k, 3, 2);
-  ck_assert(centroids[4] == 4 && centroids[5] == 2);
-  free(centroids);
+  give(k, start, o.k, 2);
+  mcl_clusterer_report r = fit(k, x, n, 2);
+  ck_assert_int_eq(r.k_effective, o.k);
+  float *found = centroids_of(k, o.k, 2);
+  memcpy(centroids, found, (size_t)o.k * 2 * sizeof *found);
+  free(found);
   mcl_clusterer_unref(k);
   mcl_context_unref(c);
+  return r;
+}
+
+// Two rows that are equally far from their centroid, nine at it, two at another; no row for the third one.
+static const float two_far[26] = {8, 4, 8, -4, 100, 0, 100, 0}, stray[6] = {0, 0, 100, 0, -50, -50};
+
+// After one iteration, before rows of its own have moved it.
+START_TEST(a_split_begins_half_way_to_the_farthest_row) {
+  float centroids[6];
+  mcl_kmeans_options o = kmeans_options(3, MCL_L2);
+  o.empty = MCL_EMPTY_SPLIT_LARGEST;
+  o.max_iterations = 1;
+  fit_from(o, two_far, 13, stray, centroids);
+  ck_assert(centroids[4] == 4 && centroids[5] == 2);
+}
+END_TEST
+
+START_TEST(of_rows_equally_far_the_first_is_taken) {
+  float centroids[6];
+  mcl_kmeans_options o = kmeans_options(3, MCL_L2);
+  o.max_iterations = 1;
+  fit_from(o, two_far, 13, stray, centroids);
+  ck_assert(centroids[4] == 8 && centroids[5] == 4);
+}
+END_TEST
+
+// However large a move may be that ends a fit.
+START_TEST(an_iteration_that_repairs_is_never_the_last) {
+  float centroids[6];
+  mcl_kmeans_options o = kmeans_options(3, MCL_L2);
+  o.tolerance = 1e6;
+  mcl_clusterer_report r = fit_from(o, two_far, 13, stray, centroids);
+  ck_assert_int_eq(r.repairs, 1);
+  ck_assert_int_eq(r.iterations, 2);
+  ck_assert_int_eq(r.converged, 1);
 }
 END_TEST
 
 // As many clusters as fill what memory is given in: nothing behind it is read.
 START_TEST(all_clusters_but_one_are_split_off) {
   enum { N = 200, MANY = 16 };
-  float x[N * 2], start[MANY * 2] = {0};
-  mcl_context *c = test_context(1);
-  mcl_kmeans_options o = kmeans_options(MANY, MCL_L2);
+  float x[N * 2], start[MANY * 2] = {0}, centroids[MANY * 2];
   test_fill(x, N * 2, 5, -1, 1);
   for (int i = 2; i < MANY * 2; i++) start[i] = (float)(-50 - i);
+  mcl_kmeans_options o = kmeans_options(MANY, MCL_L2);
   o.empty = MCL_EMPTY_SPLIT_LARGEST;
-  o.init = MCL_INIT_GIVEN;
-  mcl_clusterer *k = make(c, &o);
-  give(k, start, MANY, 2);
-  mcl_clusterer_report r = fit(k, x, N, 2);
-  ck_assert_int_eq(r.k_effective, MANY);
-  ck_assert_int_ge(r.repairs, MANY - 1);
-  mcl_clusterer_unref(k);
-  mcl_context_unref(c);
+  ck_assert_int_ge(fit_from(o, x, N, start, centroids).repairs, MANY - 1);
 }
 END_TEST
 
@@ -321,7 +346,8 @@ RUN_TESTS("kmeans_edges", fewer_distinct_rows_than_k_is_reported,
           k_equal_to_rows_gives_every_row_its_cluster, distinct_rows_are_counted_over_all_rows,
           all_rows_equal_is_one_cluster, rows_of_zeros_alone_are_one_cluster_at_cosine_zero,
           an_empty_cluster_restarts_at_the_farthest_row, an_empty_cluster_splits_the_largest,
-          a_split_begins_half_way_to_the_farthest_row, all_clusters_but_one_are_split_off,
+          a_split_begins_half_way_to_the_farthest_row, of_rows_equally_far_the_first_is_taken,
+          an_iteration_that_repairs_is_never_the_last, all_clusters_but_one_are_split_off,
           an_empty_cluster_is_left_out_where_k_may_shrink,
           opposite_rows_that_cancel_leave_a_centroid_of_length_one,
           threads_and_callbacks_change_no_bit_of_lloyd,
