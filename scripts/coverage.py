@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Lines and branches of gcovr's summary: a line a file, then groups, which must reach BOUNDS. See scripts/coverage.sh.
+"""Lines and branches of gcovr's summary: a line a file, then groups, which must reach BOUNDS: those named behind the summary,
+else all. See scripts/coverage.sh.
 
 Left out: lib/mpi, which only processes of MPI run (tests/mpi), and what is compiled for an instruction set that this
 processor lacks, which gcov counts as one source with those it has.
@@ -35,7 +36,8 @@ def main():
         left = f["branch_total"] - f["branch_covered"]
         print(f"{f['filename']:36} {share([f], 'line'):6.1f} % {share([f], 'branch'):8.1f} % {left:6}")
     low = 0
-    for group, names in GROUPS.items():
+    for group in sys.argv[2:] or GROUPS:
+        names = GROUPS[group]
         mine = [f for f in files if f["filename"].startswith(tuple(names))]
         line, branch = share(mine, "line"), share(mine, "branch")
         wanted = BOUNDS.get(group, (0, 0))

@@ -7,18 +7,23 @@
 # JOBS targets at a time (default: the processors).
 set -eu
 cd "$(dirname "$0")/.."
-keep=; seconds=20
+keep=; one=; seconds=20
 case ${1:-} in
 --keep) keep=1; shift ;;
+--one) one=1; seconds=$2; shift 2 ;; # what is below for each target
 [0-9]*) seconds=$1; shift ;;
 esac
-sh scripts/install.sh clang libclang-rt-14-dev
-test -f build-fuzz/build.ninja || CC=clang CXX=clang++ meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined \
-  -Db_lundef=false -Dexamples=false -Dbenchmarks=false -Dmpi=disabled -Doptimization=1 -Dwerror=true >/dev/null
+build() {
+  sh scripts/install.sh clang libclang-rt-14-dev
+  test -f build-fuzz/build.ninja || CC=clang CXX=clang++ meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined \
+    -Db_lundef=false -Dexamples=false -Dbenchmarks=false -Dmpi=disabled -Doptimization=1 -Dwerror=true >/dev/null
+  ninja -C build-fuzz $(for t; do echo "tests/fuzz/$t" "tests/fuzz/$t-failing"; done) >build-fuzz/build.log 2>&1 ||
+    { tail -n 40 build-fuzz/build.log; exit 1; }
+  mkdir -p build-fuzz/corpus build-fuzz/found
+}
+
 test $# -gt 0 || set -- $(cd tests/fuzz && ls -d */ | tr -d /)
-ninja -C build-fuzz $(for t; do echo "tests/fuzz/$t" "tests/fuzz/$t-failing"; done) >build-fuzz/build.log 2>&1 ||
-  { tail -n 40 build-fuzz/build.log; exit 1; }
-mkdir -p build-fuzz/corpus build-fuzz/found
+test "$one" || build "$@"
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1
 
 if test "$keep"; then
@@ -31,42 +36,42 @@ if test "$keep"; then
 fi
 
 # What this shell's children have used, in whole seconds. (A subshell would have none.)
-used() {
-  times >build-fuzz/found/"$t".times
-  used=$(tail -n 1 build-fuzz/found/"$t".times | tr 'ms' '  ' | awk '{ printf "%d", 60 * ($1 + $3) + $2 + $4 }')
+used() { # target
+  times >build-fuzz/found/"$1".times
+  used=$(tail -n 1 build-fuzz/found/"$1".times | tr 'ms' '  ' | awk '{ printf "%d", 60 * ($1 + $3) + $2 + $4 }')
 }
 
 one() { # target, suffix, seconds; again where others had the processors
   log=build-fuzz/found/$1$2.log
   mkdir -p "build-fuzz/corpus/$1"
   : >"$log"
-  used; before=$used spent=0
-  while test $(($3 - spent)) -gt $(($3 / 20)); do
+  used "$1"; before=$used spent=0
+  while test $(($3 - spent)) -gt $(($3 / 60 + 1)); do
     build-fuzz/tests/fuzz/"$1$2" -max_total_time=$(($3 - spent)) -max_len=4096 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 \
       -artifact_prefix="build-fuzz/found/$1$2-" "build-fuzz/corpus/$1" "tests/fuzz/$1/corpus" >>"$log" 2>&1 || { touch "$log.failed"; break; }
-    used; spent=$((used - before))
+    used "$1"; spent=$((used - before))
   done
-  used; echo "processor: $((used - before)) s" >>"$log"
+  used "$1"; echo "processor: $((used - before)) s" >>"$log"
 }
+
+row() { # target, suffix
+  log=build-fuzz/found/$1$2.log
+  result='nothing found'
+  test ! -f "$log.failed" || result=$(grep -E '^fuzz: |ERROR: |runtime error|SUMMARY' "$log" | head -n 1)
+  printf '%-20s %8s %10s %8s %8s %7s  %s\n' "$1$2" "$(grep -oE 'processor: [0-9]+' "$log" | grep -oE '[0-9]+')" \
+    "$(grep -oE 'number_of_executed_units: [0-9]+' "$log" | awk '{ n += $2 } END { print n + 0 }')" "$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | grep -oE '[0-9]+')" \
+    "$(grep -oE ' ft: [0-9]+' "$log" | tail -n 1 | grep -oE '[0-9]+')" "$(ls "build-fuzz/corpus/$1" | wc -l)" "$result"
+}
+
+if test "$one"; then
+  one "$1" '' $((seconds - seconds / 4))
+  one "$1" -failing $((seconds / 4))
+  row "$1" ''
+  row "$1" -failing
+  exit
+fi
 
 rm -f build-fuzz/found/*.failed
 printf '%-20s %8s %10s %8s %8s %7s  %s\n' target seconds runs edges features inputs result
-running=0
-for t; do
-  (
-    one "$t" '' $((seconds - seconds / 4))
-    one "$t" -failing $((seconds / 4))
-    for suffix in '' -failing; do
-      log=build-fuzz/found/$t$suffix.log
-      result='nothing found'
-      test ! -f "$log.failed" || result=$(grep -E '^fuzz: |ERROR: |runtime error|SUMMARY' "$log" | head -n 1)
-      printf '%-20s %8s %10s %8s %8s %7s  %s\n' "$t$suffix" "$(grep -oE 'processor: [0-9]+' "$log" | grep -oE '[0-9]+')" \
-        "$(grep -oE 'number_of_executed_units: [0-9]+' "$log" | awk '{ n += $2 } END { print n + 0 }')" "$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | grep -oE '[0-9]+')" \
-        "$(grep -oE ' ft: [0-9]+' "$log" | tail -n 1 | grep -oE '[0-9]+')" "$(ls "build-fuzz/corpus/$t" | wc -l)" "$result"
-    done
-  ) &
-  running=$((running + 1))
-  test "$running" -lt "${JOBS:-$(nproc)}" || { wait; running=0; }
-done
-wait
+printf '%s\n' "$@" | xargs -P "${JOBS:-$(nproc)}" -I TARGET sh scripts/fuzz.sh --one "$seconds" TARGET
 ! ls build-fuzz/found/*.failed >/dev/null 2>&1

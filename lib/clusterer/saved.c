@@ -217,11 +217,12 @@ static mcl_status read_sizes(const mcl_checkpoint *file, const char *path, const
   int64_t n = f->report.k_effective, left = s->report.rows;
   mcl_array_init(&a, f->sizes, MCL_I64, 1, &n);
   mcl_status status = blame_file(mcl_checkpoint_read(file, "sizes", &a, err), path, "sizes", err);
-  for (int64_t j = 0; j < n && status == MCL_OK; j++) {
-    if (f->sizes[j] < 0 || f->sizes[j] > left) status = damaged(path, "sizes", err);
+  if (status < 0) return status;
+  for (int64_t j = 0; j < n; j++) {
+    if (f->sizes[j] < 0 || f->sizes[j] > left) return damaged(path, "sizes", err);
     left -= f->sizes[j];
   }
-  return status == MCL_OK && left != 0 ? damaged(path, "sizes", err) : status;
+  return left != 0 ? damaged(path, "sizes", err) : status;
 }
 
 static mcl_status read_fitted(mcl_context *c, const mcl_checkpoint *file, const char *path,
