@@ -140,6 +140,7 @@ START_TEST(a_damaged_file_is_refused_by_what_is_wrong_with_it) {
       {MCL_E_FORMAT, "report", "zero_rows", "3001", NULL, 0},
       {MCL_E_FORMAT, "sizes", "rows", "2999", NULL, 0},
       {MCL_E_FORMAT, "sizes", NULL, NULL, "sizes", -1},
+      {MCL_E_FORMAT, "sizes", NULL, NULL, "sizes", (double)INT64_MIN},
       {MCL_E_FORMAT, "sizes", NULL, NULL, "sizes", 5000},
       {MCL_E_FORMAT, "sizes", NULL, NULL, "sizes", INFINITY},
       {MCL_E_FORMAT, "centroids", NULL, NULL, "centroids", NAN},
