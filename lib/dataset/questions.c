@@ -234,8 +234,9 @@ static mcl_status print_records(mcli_pairs_file *f, mcl_error *err) {
   size_t bytes = 0;
   for (int64_t i = 0; i < f->n; i++)
     bytes += print_image(NULL, 0, &f->pairs[i]) + print_caption(NULL, 0, &f->pairs[i]);
-  char *text = mcli_alloc(f->context, bytes, 1), *to = text, *end = text + bytes;
+  char *text = mcli_alloc(f->context, bytes, 1), *to = text;
   if (!text) return mcli_nomem(err, "captions");
+  const char *end = text + bytes;
   for (int64_t i = 0; i < f->n; i++) {
     mcli_pair p = f->pairs[i];
     f->pairs[i].image = to;

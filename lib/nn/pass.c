@@ -266,6 +266,7 @@ mcl_status mcli_net_backward(mcli_net *net, const mcli_tape *tape, const float *
 // ---- running figures -------------------------------------------------------------------------------
 
 void mcli_net_gather(const mcli_net *net, const mcli_tape *tape) {
+  if (!tape->gathered_rows) return; // never used
   for (int32_t i = net->lowest; i < net->n_layers; i++) {
     const mcli_layer *l = &net->layers[i];
     if (l->kind != MCLI_NORM) continue;

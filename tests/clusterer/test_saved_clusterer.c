@@ -104,7 +104,7 @@ static void spoil(const char *from, const char *to, const char *key, const char 
     CHECK_OK(mcl_checkpoint_read(file, tensors[i], &a, &err));
     if (replaced && isinf(number)) continue; // left out
     float narrow = (float)number;
-    int64_t whole = isnan(number) ? 0 : (int64_t)number;
+    int64_t whole = isfinite(number) ? (int64_t)number : 0;
     if (replaced && a.dtype == MCL_F32) memcpy(data + 8, &narrow, sizeof narrow);
     if (replaced && a.dtype == MCL_F64) memcpy(data, &number, sizeof number);
     if (replaced && a.dtype == MCL_I64) memcpy(data, &whole, sizeof whole);
