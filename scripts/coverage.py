@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""Lines and branches of gcovr's summary: a line a file, then groups, which must reach BOUNDS: those named behind the summary,
-else all. See scripts/coverage.sh.
+"""Lines and branches of `llvm-cov export -summary-only`: a line a file of lib/, then groups, which must reach BOUNDS. See
+scripts/coverage.sh.
 
-Left out: lib/mpi, which only processes of MPI run (tests/mpi), and what is compiled for an instruction set that this
-processor lacks, which gcov counts as one source with those it has.
+Left out: lib/mpi, which only processes of MPI run (tests/mpi). A source that is compiled for several instruction sets counts
+once, as what any of them ran.
 """
 import json
+import os
 import sys
 
 GROUPS = {
@@ -21,25 +22,26 @@ GROUPS = {
 # Percent of lines, of branches.
 BOUNDS = {"sampler": (95, 95), "checkpoint": (95, 95), "parsers": (95, 95), "lib": (95, 85)}
 LEFT_OUT = ("lib/mpi/",)
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def share(found, what):
-    total = sum(f[f"{what}_total"] for f in found)
-    return 100 * sum(f[f"{what}_covered"] for f in found) / total if total else 100
+def share(files, what):
+    total = sum(f[what]["count"] for f in files)
+    return 100 * sum(f[what]["covered"] for f in files) / total if total else 100
 
 
 def main():
     with open(sys.argv[1], encoding="utf-8") as f:
-        files = [x for x in json.load(f)["files"] if not x["filename"].startswith(LEFT_OUT)]
+        found = {os.path.relpath(x["filename"], ROOT): x["summary"] for x in json.load(f)["data"][0]["files"]}
+    files = {name: found[name] for name in sorted(found) if name.startswith("lib/") and not name.startswith(LEFT_OUT)}
     print(f"{'':36}   lines   branches  not taken")
-    for f in sorted(files, key=lambda f: f["filename"]):
-        left = f["branch_total"] - f["branch_covered"]
-        print(f"{f['filename']:36} {share([f], 'line'):6.1f} % {share([f], 'branch'):8.1f} % {left:6}")
+    for name, f in files.items():
+        left = f["branches"]["count"] - f["branches"]["covered"]
+        print(f"{name:36} {share([f], 'lines'):6.1f} % {share([f], 'branches'):8.1f} % {left:6}")
     low = 0
-    for group in sys.argv[2:] or GROUPS:
-        names = GROUPS[group]
-        mine = [f for f in files if f["filename"].startswith(tuple(names))]
-        line, branch = share(mine, "line"), share(mine, "branch")
+    for group, names in GROUPS.items():
+        mine = [f for name, f in files.items() if name.startswith(tuple(names))]
+        line, branch = share(mine, "lines"), share(mine, "branches")
         wanted = BOUNDS.get(group, (0, 0))
         low |= line < wanted[0] or branch < wanted[1]
         print(f"{group:36} {line:6.1f} % {branch:8.1f} %    at least {wanted[0]}, {wanted[1]}")

@@ -14,9 +14,10 @@ case ${1:-} in
 [0-9]*) seconds=$1; shift ;;
 esac
 build() {
-  sh scripts/install.sh clang libclang-rt-14-dev
-  test -f build-fuzz/build.ninja || CC=clang CXX=clang++ meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined \
-    -Db_lundef=false -Dexamples=false -Dbenchmarks=false -Dmpi=disabled -Doptimization=1 -Dwerror=true >/dev/null
+  sh scripts/install.sh clang lld libclang-rt-14-dev
+  test -f build-fuzz/build.ninja || CC=clang CXX=clang++ CC_LD=lld CXX_LD=lld meson setup build-fuzz -Dfuzz=true \
+    -Db_sanitize=address,undefined -Db_lundef=false -Dexamples=false -Dbenchmarks=false -Dmpi=disabled -Doptimization=1 \
+    -Dc_args=-g1 -Dwerror=true >/dev/null
   ninja -C build-fuzz $(for t; do echo "tests/fuzz/$t" "tests/fuzz/$t-failing"; done) >build-fuzz/build.log 2>&1 ||
     { tail -n 40 build-fuzz/build.log; exit 1; }
   mkdir -p build-fuzz/corpus build-fuzz/found
