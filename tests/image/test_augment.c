@@ -65,6 +65,7 @@ START_TEST(without_any_change_a_view_is_the_image) {
   mcl_inputs in = inputs(&a, rows, 0);
   apply(context, &o, &in, &b);
   ck_assert_mem_eq(out, data, sizeof data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -76,6 +77,7 @@ START_TEST(view_minus_one_is_the_image_whatever_the_options) {
   mcl_inputs in = inputs(&a, NULL, -1);
   apply(context, &o, &in, &b);
   ck_assert_mem_eq(out, data, sizeof data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -88,6 +90,7 @@ START_TEST(bytes_become_their_255th) {
   mcl_inputs in = inputs(&a, rows, 0);
   apply(context, &o, &in, &b);
   for (int i = 0; i < 18; i++) ck_assert_float_eq_tol(out[i], (float)bytes[i] / 255, 1e-7F);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -105,6 +108,7 @@ START_TEST(resizing_only_gives_the_mean_of_four_at_half_size) {
     for (int x = 1; x < S / 2 - 1; x++)
       ck_assert_float_eq_tol(out[y * S / 2 + x], 2 * (float)x + .5F + 100 * (2 * (float)y + .5F),
                              1e-3F);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -135,6 +139,7 @@ START_TEST(a_view_depends_on_its_own_row_alone) {
   for (int i = 0; i < N; i++)
     ck_assert_mem_eq(shuffled + (size_t)i * row, out + (size_t)((i * 17 + 3) % N) * row,
                      sizeof one);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -153,6 +158,7 @@ START_TEST(any_number_of_threads_gives_the_same_bits) {
     ck_assert_mem_eq(other, out, sizeof out);
     mcl_context_unref(c);
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -176,6 +182,7 @@ START_TEST(seed_stage_epoch_view_and_index_each_change_the_view) {
     int same = memcmp(other, out, S * S * C * sizeof *out) == 0;
     ck_assert_int_eq(same, change == 5);
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -191,6 +198,7 @@ START_TEST(a_certain_flip_mirrors_the_image_channels_only) {
     int k = i % C, x = i / C % S, mirrored = i + (S - 1 - 2 * x) * C;
     ck_assert_float_eq(out[i], data[k < C - 2 ? mirrored : i]);
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -208,6 +216,7 @@ START_TEST(extra_channels_pass_through_whatever_happens_to_the_image) {
     else
       changed += out[i] != data[i];
   ck_assert_int_gt(changed, FLOATS * 3 / 5 * 9 / 10);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -226,6 +235,7 @@ START_TEST(constant_extra_channels_stay_constant_at_another_size) {
   for (int i = 0; i < N * OH * OW * C; i++)
     if (i % C >= C - 2)
       ck_assert_float_eq_tol(resized[i], (float)(i / (OH * OW * C) * 2 + i % C), 1e-4F);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -245,6 +255,7 @@ START_TEST(strided_and_half_precision_arrays_are_taken) {
   mcl_array_init(&b, doubles, MCL_F64, 4, shape);
   apply(context, &o, &in, &b);
   for (int i = 0; i < FLOATS; i++) ck_assert_double_eq(doubles[i], (double)out[i]);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -316,6 +327,7 @@ START_TEST(square_crops_have_uniform_sides_and_corners) { // EVIDENCE 2
   ck_assert_double_gt(side[0], .6 - 1e-4);
   check_uniform(side, MANY, .6, 1);
   check_uniform(corner, MANY, 0, 1);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -334,6 +346,7 @@ START_TEST(crops_have_uniform_areas_and_log_uniform_aspects) {
   }
   check_uniform(area, MANY, .3, .6);
   check_uniform(aspect, MANY, -log(4. / 3), log(4. / 3));
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -348,6 +361,7 @@ START_TEST(crops_that_may_not_fit_stay_in_their_ranges) { // EVIDENCE 1
     double area = boxes[i].height * boxes[i].width / 784, aspect = boxes[i].width / boxes[i].height;
     ck_assert(area > .5 - 1e-3 && area < 1 + 1e-3 && aspect > .75 - 1e-3 && aspect < 4. / 3 + 1e-3);
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -383,6 +397,7 @@ START_TEST(clamped_crops_are_those_that_fit_and_the_others_cut_to_the_image) {
   double p = share_too_wide(), error = sqrt(p * (1 - p) / MANY);
   ck_assert_double_eq_tol((double)wide / MANY, p, 3.3 * error);
   ck_assert_double_eq_tol((double)tall / MANY, p, 3.3 * error);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -411,6 +426,7 @@ START_TEST(heights_are_uniform_among_those_that_fit) {
     ck_assert(boxes[i].height < 20 + 1e-3 && boxes[i].width > boxes[i].height);
     ck_assert(boxes[i].width * boxes[i].height > 400 - 1e-1);
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -427,6 +443,7 @@ START_TEST(a_crop_that_never_fits_is_the_centre_of_an_allowed_aspect) {
   ck_assert_double_eq_tol(box.height, 18, 1e-3);
   ck_assert_double_eq_tol(box.width, 12, 1e-3);
   ck_assert_double_eq_tol(box.y, 51, 1e-3);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -448,6 +465,7 @@ START_TEST(brightness_alone_is_a_uniform_factor) { // EVIDENCE 2
     ck_assert_float_eq(view[4 * i], view[4 * i + 3]);
   }
   check_uniform(factor, MANY, .6, 1.4);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -468,6 +486,7 @@ START_TEST(probabilities_are_kept) {
     for (int i = 0; i < MANY; i++) changed += memcmp(in, view + 12 * i, 12 * sizeof *in) != 0;
     ck_assert_double_eq_tol((double)changed / MANY, p, 4 * sqrt(p * (1 - p) / MANY));
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -491,6 +510,7 @@ START_TEST(noise_comes_last_and_is_not_clamped) {
   ck_assert_double_eq_tol(sqrt(squares / FLOATS), .05, 5 * .05 / sqrt(2. * FLOATS));
   ck_assert_int_gt(above, FLOATS / 5);
   ck_assert_int_gt(below, FLOATS / 5);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -503,6 +523,7 @@ START_TEST(the_defaults_are_simclrs) {
   ck_assert(o.brightness == .8 && o.contrast == .8 && o.saturation == .8 && o.hue == .2);
   ck_assert(o.height == 0 && o.width == 0 && o.extra_channels == 0 &&
             o.crop_size == MCL_CROP_UNIFORM_AREA);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -538,6 +559,7 @@ START_TEST(each_option_is_checked_and_named) {
   REFUSED(noise, -1);
   CHECK_FAILS(MCL_E_INVALID, "context", mcl_augmenter_create(NULL, NULL, &a, &err));
   CHECK_FAILS(MCL_E_INVALID, "out", mcl_augmenter_create(context, NULL, NULL, &err));
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -592,6 +614,7 @@ START_TEST(bad_inputs_are_named_and_nothing_is_written) {
   mcl_augmenter_unref(g);
   mcl_augmenter_unref(NULL);
   ck_assert_ptr_null(mcl_augmenter_ref(NULL));
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -601,6 +624,7 @@ START_TEST(an_empty_batch_is_fine) {
   mcl_augmenter_options o = everything();
   mcl_inputs in = inputs(&a, rows, 0);
   apply(context, &o, &in, &b);
+  mcl_context_unref(context);
 }
 END_TEST
 

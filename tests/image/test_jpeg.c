@@ -83,6 +83,7 @@ START_TEST(every_sampling_and_coding_decodes_as_libjpeg_does) {
       ck_assert_mem_eq(out, wanted, H * W);
       free(file.data);
     }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -109,6 +110,7 @@ START_TEST(grey_and_rgb_files_decode_to_either_number_of_channels) {
   CHECK_OK(mcl_image_decode(context, NULL, file.data, file.n, &a, &err));
   ck_assert_double_le(difference(out, in, H * W * 3), 2);
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -139,6 +141,7 @@ START_TEST(inks_are_inverted_by_adobes_marker_alone) {
             luma[i], .299 * out[3 * i] + .587 * out[3 * i + 1] + .114 * out[3 * i + 2], .51);
       free(file.data);
     }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -172,6 +175,7 @@ START_TEST(all_eight_orientations_are_applied_in_both_byte_orders) {
           ck_assert_mem_eq(out + (y * w + x) * 3, wanted + stored_at(seen, H, W, y, x) * 3, 3);
       free(file.data);
     }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -196,6 +200,7 @@ START_TEST(resizing_a_turned_image_equals_turning_a_resized_one) {
     for (int x = 0; x < 12; x++)
       ck_assert_mem_eq(out + (y * 12 + x) * 3, wanted + stored_at(6, 12, 20, y, x) * 3, 3);
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -213,6 +218,7 @@ START_TEST(fill_bytes_and_other_segments_before_exif_are_passed_over) {
   CHECK_OK(mcl_image_size(context, NULL, file.data, file.n, &h, NULL, NULL, &err));
   ck_assert_int_eq(h, W);
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -234,6 +240,7 @@ START_TEST(a_damaged_exif_block_means_as_stored) {
       free(cut);
       free(file.data);
     }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -257,6 +264,7 @@ START_TEST(a_file_cut_at_any_byte_is_a_format_error_and_leaves_the_output) {
     }
     free(file.data);
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -275,6 +283,7 @@ START_TEST(a_truncated_file_gives_its_first_rows_where_allowed) {
   ck_assert_mem_eq(out, whole, 8 * W * 3);
   ck_assert(memcmp(out, whole, H * W * 3) != 0);
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -299,6 +308,7 @@ START_TEST(a_flipped_bit_anywhere_never_crashes) {
     }
     free(file.data);
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -330,6 +340,7 @@ START_TEST(twelve_bits_lossless_and_strange_colours_are_unsupported_by_name) {
   CHECK_FAILS(MCL_E_UNSUPPORTED, "2 components",
               mcl_image_decode(context, NULL, file.data, file.n, &a, &err));
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -372,6 +383,7 @@ START_TEST(a_scan_bomb_stops_at_the_limit) {
   bomb = scan_bomb(512, 0);
   CHECK_OK(mcl_image_decode(context, &o, bomb.data, bomb.n, &a, &err));
   free(bomb.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -411,6 +423,7 @@ START_TEST(scans_and_arithmetic_codes_may_be_as_many_as_the_limits_say) {
   CHECK_FAILS(MCL_E_LIMIT, "arithmetic",
               mcl_image_decode(context, &o, file.data, file.n, &a, &err));
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -432,6 +445,7 @@ START_TEST(limits_name_the_limit) {
   o.max_side++;
   CHECK_OK(mcl_image_decode(context, &o, file.data, file.n, &a, &err));
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -463,6 +477,7 @@ START_TEST(bad_arguments_are_named) {
   b.ndim = 4;
   CHECK_FAILS(MCL_E_SHAPE, "dimensions", mcl_image_decode(context, NULL, p, n, &b, &err));
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -487,6 +502,7 @@ START_TEST(each_option_is_checked_and_named) {
   REFUSED(filter, 3);
   REFUSED(allow_truncated, 2);
   REFUSED(reserved, 1);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -526,6 +542,7 @@ START_TEST(every_failed_allocation_is_reported_and_nothing_leaks) {
   ck_assert_int_eq(count_allocations(&file, &a, out, sizeof out), 2);
   ck_assert_int_eq(count_allocations(&file, &f, out, sizeof out), 3);
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 

@@ -117,6 +117,7 @@ START_TEST(every_kind_depth_and_interlace_decodes_to_its_samples) {
           make(&s, kinds[k], sides[size][0], sides[size][1], interlace, trns);
           check_decodes(&s);
         }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -140,6 +141,7 @@ START_TEST(rows_that_do_not_pack_are_read_to_the_last) {
     for (int k = 0; k < n; k++) ck_assert_msg(out[k] == samples[k], "byte %d", k);
     free(file.data), free(samples), free(out);
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -160,6 +162,7 @@ START_TEST(float_output_is_the_bytes_over_255_in_any_stride) {
     ck_assert_float_eq(out[2 * i + 1], -1);
   }
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -182,6 +185,7 @@ START_TEST(a_palette_index_past_the_palette_is_black) {
   for (int k = 3; k < 6; k++) ck_assert_int_eq(out[k], 0);
   free(cut.data);
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -206,6 +210,7 @@ START_TEST(a_missing_palette_and_a_broken_checksum_are_format_errors) {
               mcl_image_decode(context, NULL, file.data, file.n, &a, &err));
   free(cut.data);
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -230,6 +235,7 @@ START_TEST(a_file_cut_at_any_byte_is_a_format_error_and_leaves_the_output) {
     }
     free(file.data);
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -253,6 +259,7 @@ START_TEST(a_truncated_file_gives_its_first_rows_and_white_where_allowed) {
   file.data[80] ^= 0xFF;
   CHECK_FAILS(MCL_E_FORMAT, "", mcl_image_decode(context, &o, file.data, file.n, &a, &err));
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -274,6 +281,7 @@ START_TEST(a_flipped_bit_anywhere_never_crashes) {
     }
     free(file.data);
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -297,6 +305,7 @@ START_TEST(a_chunk_that_claims_a_gigabyte_costs_nothing) {
   }
   getrusage(RUSAGE_SELF, &after);
   ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, 32 << 10); // kilobytes
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -325,6 +334,7 @@ START_TEST(limits_name_the_limit) {
   o.max_bytes++;
   CHECK_OK(mcl_image_decode(context, &o, file.data, file.n, &a, &err));
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -347,6 +357,7 @@ START_TEST(the_orientation_in_an_exif_chunk_is_applied) {
   static const int turned[6] = {3, 0, 4, 1, 5, 2};
   for (int i = 0; i < 6; i++) ck_assert_int_eq(out[i], s.samples[turned[i]]);
   free(file.data);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -390,6 +401,7 @@ START_TEST(every_failed_allocation_is_reported_and_nothing_leaks) {
     mcl_context_unref(c);
     free(file.data);
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -418,6 +430,7 @@ START_TEST(what_is_written_reads_back_the_same) {
         ck_assert_int_eq(out[p * 3 + k], (v * alpha + 255 * (255 - alpha) + 127) / 255);
       }
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -440,6 +453,7 @@ START_TEST(floats_are_clamped_and_rounded_when_written) {
   mcl_array_init(&b, out, MCL_U8, 2, shape);
   CHECK_OK(mcl_image_decode(context, NULL, file, n, &b, &err));
   for (int i = 0; i < 6; i++) ck_assert_int_eq(out[i], wanted[i]);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -465,6 +479,7 @@ START_TEST(a_png_that_cannot_be_written_leaves_nothing) {
   CHECK_FAILS(MCL_E_SHAPE, "dimensions", mcl_image_write_png(context, path, &a, &err));
   mcl_array_init(&a, pixel, MCL_I32, 3, shape);
   CHECK_FAILS(MCL_E_DTYPE, "MCL_U8", mcl_image_write_png(context, path, &a, &err));
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -489,6 +504,7 @@ START_TEST(a_full_disk_is_an_error_and_keeps_the_old_file) {
   snprintf(command, sizeof command, "test \"$(cat '%s')\" = old && test $(ls '%s' | wc -l) = 1",
            path, directory);
   ck_assert_int_eq(system(command), 0);
+  mcl_context_unref(context);
 }
 END_TEST
 

@@ -71,6 +71,7 @@ START_TEST(every_size_filter_and_fit_is_the_plain_twin_rounded) {
             ck_assert_double_eq_tol(out[i], v, 0.5 + 1e-4);
           }
         }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -92,6 +93,7 @@ START_TEST(a_box_of_whole_factors_is_the_exact_mean_with_halves_up) {
           ck_assert_int_eq(out[y * ow + x], (2 * sum + n) / (2 * n));
         }
     }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -112,6 +114,7 @@ START_TEST(bilinear_is_within_one_of_pillow) {
     }
   }
   ck_assert_int_gt(same, all * 7 / 10); // Pillow rounds twice
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -124,6 +127,7 @@ START_TEST(white_and_black_stay_white_and_black) {
                             MCL_FIT_STRETCH, &err));
     for (size_t i = 0; i < sizeof out; i++) ck_assert_int_eq(out[i], v ? 255 : 0);
   }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -135,6 +139,7 @@ START_TEST(the_output_is_written_to_its_end_and_no_further) {
       mcli_resize_u8(context, in, 13, 9, 3, 5, 7, out, MCL_FILTER_TRIANGLE, MCL_FIT_CROP, &err));
   free(in);
   free(out);
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -170,6 +175,7 @@ START_TEST(a_mirrored_float_resampling_is_the_mirror_image) {
           ck_assert_double_eq_tol(m ? right : left, v / total, 1e-6);
         }
       }
+  mcl_context_unref(context);
 }
 END_TEST
 
@@ -232,6 +238,7 @@ START_TEST(a_failed_allocation_is_reported_and_leaves_the_output) {
               mcli_resize_u8(c, in, 4, 4, 1, 2, 2, out, MCL_FILTER_BOX, MCL_FIT_STRETCH, &err));
   for (int i = 0; i < 4; i++) ck_assert_int_eq(out[i], 9);
   mcl_context_unref(c);
+  mcl_context_unref(context);
 }
 END_TEST
 
