@@ -117,11 +117,11 @@ static void check_fit(const fitted *f, const float *z, int64_t n, int64_t dim, i
     int32_t label = f->labels[i];
     if (label < 0 || label >= f->k) fuzz_fail("label %d of %d", label, f->k);
     counts[label]++;
-    const float *row = z + i * dim;
-    double own = squared(row, f->centroids + label * dim, dim, cosine), best = own, size = 0;
+    const float *row = z + i * dim, *centroid = f->centroids + label * dim;
+    double own = squared(row, centroid, dim, cosine), best = own, size = 0;
     for (int32_t j = 0; j < f->k; j++)
       best = fmin(best, squared(row, f->centroids + j * dim, dim, cosine));
-    for (int64_t d = 0; d < dim; d++) size += fabs((double)row[d]);
+    for (int64_t d = 0; d < dim; d++) size += fabs((double)row[d]) + fabs((double)centroid[d]);
     // float32's rounding of a sum of squares of such numbers
     double near = 1e-5 * (cosine ? 1 : 1 + size * size);
     if (own > best + near)
