@@ -525,25 +525,15 @@ START_TEST(a_clusterer_outlives_the_callers_context_reference) {
 }
 END_TEST
 
-int main(void) {
-  TCase *t = tcase_create("clusterer");
-  tcase_add_checked_fixture(t, begin, end);
-  const TTest *const tests[] = {every_option_out_of_range_is_named,
-                                defaults_are_as_documented,
-                                null_arguments_are_named,
-                                nothing_can_be_asked_before_fit,
-                                k_above_rows_names_both,
-                                given_centroids_are_checked,
-                                outputs_of_the_wrong_shape_are_refused,
-                                a_row_that_is_no_number_is_named_and_leaves_the_fit_before,
-                                a_reader_that_fails_fails_the_call_and_nothing_else,
-                                an_iteration_reads_every_row_once,
-                                failing_memory_is_reported_and_leaks_nothing,
-                                progress_tells_every_phase_and_cancels_leaving_the_fit_before,
-                                a_pass_that_takes_long_is_told_of_and_cancelled_in_the_middle,
-                                progress_ends_where_all_is_done,
-                                fit_inside_fit_or_assign_is_busy_and_assign_answers,
-                                a_clusterer_outlives_the_callers_context_reference};
-  for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(t, tests[i]);
-  return test_run_case("clusterer", t);
-}
+RUN_TESTS_BETWEEN("clusterer", begin, end, every_option_out_of_range_is_named,
+                  defaults_are_as_documented, null_arguments_are_named,
+                  nothing_can_be_asked_before_fit, k_above_rows_names_both,
+                  given_centroids_are_checked, outputs_of_the_wrong_shape_are_refused,
+                  a_row_that_is_no_number_is_named_and_leaves_the_fit_before,
+                  a_reader_that_fails_fails_the_call_and_nothing_else,
+                  an_iteration_reads_every_row_once, failing_memory_is_reported_and_leaks_nothing,
+                  progress_tells_every_phase_and_cancels_leaving_the_fit_before,
+                  a_pass_that_takes_long_is_told_of_and_cancelled_in_the_middle,
+                  progress_ends_where_all_is_done,
+                  fit_inside_fit_or_assign_is_busy_and_assign_answers,
+                  a_clusterer_outlives_the_callers_context_reference)

@@ -196,13 +196,7 @@ START_TEST(destroy_runs_once_also_when_create_fails) {
 }
 END_TEST
 
-int main(void) {
-  TCase *t = tcase_create("host_clusterer");
-  tcase_add_checked_fixture(t, begin, end);
-  tcase_add_test(t, the_hosts_labels_are_passed_on_and_counted);
-  tcase_add_test(t, a_label_out_of_range_is_named_by_its_row);
-  tcase_add_test(t, a_callback_that_fails_or_says_nothing_fails_the_call);
-  tcase_add_test(t, what_only_kmeans_has_is_unsupported);
-  tcase_add_test(t, destroy_runs_once_also_when_create_fails);
-  return test_run_case("host_clusterer", t);
-}
+RUN_TESTS_BETWEEN("host_clusterer", begin, end, the_hosts_labels_are_passed_on_and_counted,
+                  a_label_out_of_range_is_named_by_its_row,
+                  a_callback_that_fails_or_says_nothing_fails_the_call,
+                  what_only_kmeans_has_is_unsupported, destroy_runs_once_also_when_create_fails)

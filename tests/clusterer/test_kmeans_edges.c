@@ -194,23 +194,23 @@ static mcl_clusterer_report fit_from(mcl_kmeans_options o, const float *x, int64
 // Two rows that are equally far from their centroid, nine at it, two at another; no row for the third one.
 static const float two_far[26] = {8, 4, 8, -4, 100, 0, 100, 0}, stray[6] = {0, 0, 100, 0, -50, -50};
 
-// After one iteration, before rows of its own have moved it.
-START_TEST(a_split_begins_half_way_to_the_farthest_row) {
+// The third cluster's centroid after one iteration, before rows of its own have moved it.
+static void check_restart(mcl_kmeans_options o, float x, float y) {
   float centroids[6];
-  mcl_kmeans_options o = kmeans_options(3, MCL_L2);
-  o.empty = MCL_EMPTY_SPLIT_LARGEST;
   o.max_iterations = 1;
   fit_from(o, two_far, 13, stray, centroids);
-  ck_assert(centroids[4] == 4 && centroids[5] == 2);
+  ck_assert(centroids[4] == x && centroids[5] == y);
+}
+
+START_TEST(a_split_begins_half_way_to_the_farthest_row) {
+  mcl_kmeans_options o = kmeans_options(3, MCL_L2);
+  o.empty = MCL_EMPTY_SPLIT_LARGEST;
+  check_restart(o, 4, 2);
 }
 END_TEST
 
 START_TEST(of_rows_equally_far_the_first_is_taken) {
-  float centroids[6];
-  mcl_kmeans_options o = kmeans_options(3, MCL_L2);
-  o.max_iterations = 1;
-  fit_from(o, two_far, 13, stray, centroids);
-  ck_assert(centroids[4] == 8 && centroids[5] == 4);
+  check_restart(kmeans_options(3, MCL_L2), 8, 4);
 }
 END_TEST
 

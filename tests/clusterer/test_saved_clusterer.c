@@ -176,11 +176,5 @@ START_TEST(a_damaged_file_is_refused_by_what_is_wrong_with_it) {
 }
 END_TEST
 
-int main(void) {
-  TCase *t = tcase_create("saved_clusterer");
-  tcase_add_checked_fixture(t, begin, end);
-  const TTest *const tests[] = {a_saved_clusterer_answers_as_before,
-                                a_damaged_file_is_refused_by_what_is_wrong_with_it};
-  for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tcase_add_test(t, tests[i]);
-  return test_run_case("saved_clusterer", t);
-}
+RUN_TESTS_BETWEEN("saved_clusterer", begin, end, a_saved_clusterer_answers_as_before,
+                  a_damaged_file_is_refused_by_what_is_wrong_with_it)

@@ -57,32 +57,35 @@ static mcl_augmenter_options everything(void) {
   return o;
 }
 
-START_TEST(without_any_change_a_view_is_the_image) {
+static void begin(void) {
   context = test_context(1);
+}
+
+static void end(void) {
+  mcl_context_unref(context);
+}
+
+START_TEST(without_any_change_a_view_is_the_image) {
   fill();
   mcl_array a = mcl_images_f32(data, N, S, S, C), b = mcl_images_f32(out, N, S, S, C);
   mcl_augmenter_options o = quiet();
   mcl_inputs in = inputs(&a, rows, 0);
   apply(context, &o, &in, &b);
   ck_assert_mem_eq(out, data, sizeof data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(view_minus_one_is_the_image_whatever_the_options) {
-  context = test_context(1);
   fill();
   mcl_array a = mcl_images_f32(data, N, S, S, C), b = mcl_images_f32(out, N, S, S, C);
   mcl_augmenter_options o = everything();
   mcl_inputs in = inputs(&a, NULL, -1);
   apply(context, &o, &in, &b);
   ck_assert_mem_eq(out, data, sizeof data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(bytes_become_their_255th) {
-  context = test_context(1);
   uint8_t bytes[2 * 3 * 3 * 1];
   for (int i = 0; i < 18; i++) bytes[i] = (uint8_t)(i * 14);
   mcl_array a = mcl_images_u8(bytes, 2, 3, 3, 1), b = mcl_images_f32(out, 2, 3, 3, 1);
@@ -90,12 +93,10 @@ START_TEST(bytes_become_their_255th) {
   mcl_inputs in = inputs(&a, rows, 0);
   apply(context, &o, &in, &b);
   for (int i = 0; i < 18; i++) ck_assert_float_eq_tol(out[i], (float)bytes[i] / 255, 1e-7F);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(resizing_only_gives_the_mean_of_four_at_half_size) {
-  context = test_context(1);
   // A ramp: any symmetric filter gives its value at the middle of the output pixel.
   for (int i = 0; i < S * S; i++) data[i] = (float)(i % S) + 100 * (float)(i / S);
   mcl_array a = mcl_images_f32(data, 1, S, S, 1), b = mcl_images_f32(out, 1, S / 2, S / 2, 1);
@@ -108,12 +109,10 @@ START_TEST(resizing_only_gives_the_mean_of_four_at_half_size) {
     for (int x = 1; x < S / 2 - 1; x++)
       ck_assert_float_eq_tol(out[y * S / 2 + x], 2 * (float)x + .5F + 100 * (2 * (float)y + .5F),
                              1e-3F);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_view_depends_on_its_own_row_alone) {
-  context = test_context(1);
   fill();
   static float one[S * S * C], shuffled[FLOATS], from[FLOATS];
   int64_t ids[N];
@@ -139,12 +138,10 @@ START_TEST(a_view_depends_on_its_own_row_alone) {
   for (int i = 0; i < N; i++)
     ck_assert_mem_eq(shuffled + (size_t)i * row, out + (size_t)((i * 17 + 3) % N) * row,
                      sizeof one);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(any_number_of_threads_gives_the_same_bits) {
-  context = test_context(1);
   fill();
   mcl_array a = mcl_images_f32(data, N, S, S, C), b = mcl_images_f32(out, N, S, S, C);
   mcl_augmenter_options o = everything();
@@ -158,12 +155,10 @@ START_TEST(any_number_of_threads_gives_the_same_bits) {
     ck_assert_mem_eq(other, out, sizeof out);
     mcl_context_unref(c);
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(seed_stage_epoch_view_and_index_each_change_the_view) {
-  context = test_context(1);
   fill();
   mcl_array a = mcl_images_f32(data, 1, S, S, C), b = mcl_images_f32(out, 1, S, S, C);
   mcl_augmenter_options o = everything();
@@ -182,12 +177,10 @@ START_TEST(seed_stage_epoch_view_and_index_each_change_the_view) {
     int same = memcmp(other, out, S * S * C * sizeof *out) == 0;
     ck_assert_int_eq(same, change == 5);
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_certain_flip_mirrors_the_image_channels_only) {
-  context = test_context(1);
   fill();
   mcl_array a = mcl_images_f32(data, N, S, S, C), b = mcl_images_f32(out, N, S, S, C);
   mcl_augmenter_options o = quiet();
@@ -198,12 +191,10 @@ START_TEST(a_certain_flip_mirrors_the_image_channels_only) {
     int k = i % C, x = i / C % S, mirrored = i + (S - 1 - 2 * x) * C;
     ck_assert_float_eq(out[i], data[k < C - 2 ? mirrored : i]);
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(extra_channels_pass_through_whatever_happens_to_the_image) {
-  context = test_context(1);
   fill();
   mcl_array a = mcl_images_f32(data, N, S, S, C), b = mcl_images_f32(out, N, S, S, C);
   mcl_augmenter_options o = everything();
@@ -216,12 +207,10 @@ START_TEST(extra_channels_pass_through_whatever_happens_to_the_image) {
     else
       changed += out[i] != data[i];
   ck_assert_int_gt(changed, FLOATS * 3 / 5 * 9 / 10);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(constant_extra_channels_stay_constant_at_another_size) {
-  context = test_context(1);
   fill();
   for (int i = 0; i < FLOATS; i++)
     if (i % C >= C - 2) data[i] = (float)(i / (S * S * C) * 2 + i % C);
@@ -235,12 +224,10 @@ START_TEST(constant_extra_channels_stay_constant_at_another_size) {
   for (int i = 0; i < N * OH * OW * C; i++)
     if (i % C >= C - 2)
       ck_assert_float_eq_tol(resized[i], (float)(i / (OH * OW * C) * 2 + i % C), 1e-4F);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(strided_and_half_precision_arrays_are_taken) {
-  context = test_context(1);
   fill();
   static float wide[N * S * S * C * 2];
   static double doubles[FLOATS];
@@ -255,7 +242,6 @@ START_TEST(strided_and_half_precision_arrays_are_taken) {
   mcl_array_init(&b, doubles, MCL_F64, 4, shape);
   apply(context, &o, &in, &b);
   for (int i = 0; i < FLOATS; i++) ck_assert_double_eq(doubles[i], (double)out[i]);
-  mcl_context_unref(context);
 }
 END_TEST
 
@@ -312,7 +298,6 @@ static void check_uniform(double *x, int n, double low, double high) {
 }
 
 START_TEST(square_crops_have_uniform_sides_and_corners) { // EVIDENCE 2
-  context = test_context(1);
   enum { MANY = 3000 };
   static seen boxes[MANY];
   static double side[MANY], corner[MANY];
@@ -327,12 +312,10 @@ START_TEST(square_crops_have_uniform_sides_and_corners) { // EVIDENCE 2
   ck_assert_double_gt(side[0], .6 - 1e-4);
   check_uniform(side, MANY, .6, 1);
   check_uniform(corner, MANY, 0, 1);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(crops_have_uniform_areas_and_log_uniform_aspects) {
-  context = test_context(1);
   enum { MANY = 3000 };
   static seen boxes[MANY];
   static double area[MANY], aspect[MANY];
@@ -346,12 +329,10 @@ START_TEST(crops_have_uniform_areas_and_log_uniform_aspects) {
   }
   check_uniform(area, MANY, .3, .6);
   check_uniform(aspect, MANY, -log(4. / 3), log(4. / 3));
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(crops_that_may_not_fit_stay_in_their_ranges) { // EVIDENCE 1
-  context = test_context(1);
   enum { MANY = 1000 };
   static seen boxes[MANY];
   mcl_augmenter_options o = quiet();
@@ -361,7 +342,6 @@ START_TEST(crops_that_may_not_fit_stay_in_their_ranges) { // EVIDENCE 1
     double area = boxes[i].height * boxes[i].width / 784, aspect = boxes[i].width / boxes[i].height;
     ck_assert(area > .5 - 1e-3 && area < 1 + 1e-3 && aspect > .75 - 1e-3 && aspect < 4. / 3 + 1e-3);
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
@@ -377,7 +357,6 @@ static double share_too_wide(void) {
 }
 
 START_TEST(clamped_crops_are_those_that_fit_and_the_others_cut_to_the_image) {
-  context = test_context(1);
   enum { MANY = 3000 };
   static seen redrawn[MANY], clamped[MANY];
   mcl_augmenter_options o = quiet();
@@ -397,13 +376,11 @@ START_TEST(clamped_crops_are_those_that_fit_and_the_others_cut_to_the_image) {
   double p = share_too_wide(), error = sqrt(p * (1 - p) / MANY);
   ck_assert_double_eq_tol((double)wide / MANY, p, 3.3 * error);
   ck_assert_double_eq_tol((double)tall / MANY, p, 3.3 * error);
-  mcl_context_unref(context);
 }
 END_TEST
 
 // Heights lie evenly on the way from the least to the largest that fits, whatever the aspect; and aspects are uniform.
 START_TEST(heights_are_uniform_among_those_that_fit) {
-  context = test_context(1);
   enum { MANY = 3000 };
   static seen boxes[MANY];
   static double height[MANY], aspect[MANY];
@@ -426,12 +403,10 @@ START_TEST(heights_are_uniform_among_those_that_fit) {
     ck_assert(boxes[i].height < 20 + 1e-3 && boxes[i].width > boxes[i].height);
     ck_assert(boxes[i].width * boxes[i].height > 400 - 1e-1);
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_crop_that_never_fits_is_the_centre_of_an_allowed_aspect) {
-  context = test_context(1);
   seen box;
   mcl_augmenter_options o = quiet();
   o.crop_area_min = .9, o.crop_aspect_max = 1.5;
@@ -443,12 +418,10 @@ START_TEST(a_crop_that_never_fits_is_the_centre_of_an_allowed_aspect) {
   ck_assert_double_eq_tol(box.height, 18, 1e-3);
   ck_assert_double_eq_tol(box.width, 12, 1e-3);
   ck_assert_double_eq_tol(box.y, 51, 1e-3);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(brightness_alone_is_a_uniform_factor) { // EVIDENCE 2
-  context = test_context(1);
   enum { MANY = 2000 };
   static float grey[MANY * 4], view[MANY * 4];
   static double factor[MANY];
@@ -465,12 +438,10 @@ START_TEST(brightness_alone_is_a_uniform_factor) { // EVIDENCE 2
     ck_assert_float_eq(view[4 * i], view[4 * i + 3]);
   }
   check_uniform(factor, MANY, .6, 1.4);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(probabilities_are_kept) {
-  context = test_context(1);
   enum { MANY = 4000 };
   static float in[MANY * 12], view[MANY * 12];
   static int64_t ids[MANY];
@@ -486,12 +457,10 @@ START_TEST(probabilities_are_kept) {
     for (int i = 0; i < MANY; i++) changed += memcmp(in, view + 12 * i, 12 * sizeof *in) != 0;
     ck_assert_double_eq_tol((double)changed / MANY, p, 4 * sqrt(p * (1 - p) / MANY));
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(noise_comes_last_and_is_not_clamped) {
-  context = test_context(1);
   fill();
   for (int i = 0; i < FLOATS; i++) data[i] = (float)(i & 1);
   mcl_array a = mcl_images_f32(data, N, S, S, C), b = mcl_images_f32(out, N, S, S, C);
@@ -510,12 +479,10 @@ START_TEST(noise_comes_last_and_is_not_clamped) {
   ck_assert_double_eq_tol(sqrt(squares / FLOATS), .05, 5 * .05 / sqrt(2. * FLOATS));
   ck_assert_int_gt(above, FLOATS / 5);
   ck_assert_int_gt(below, FLOATS / 5);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(the_defaults_are_simclrs) {
-  context = test_context(1);
   mcl_augmenter_options o;
   mcl_augmenter_options_init(&o, sizeof o);
   ck_assert(o.crop_area_min == .08 && o.crop_area_max == 1 && o.crop_aspect_max == 4. / 3);
@@ -523,14 +490,12 @@ START_TEST(the_defaults_are_simclrs) {
   ck_assert(o.brightness == .8 && o.contrast == .8 && o.saturation == .8 && o.hue == .2);
   ck_assert(o.height == 0 && o.width == 0 && o.extra_channels == 0 &&
             o.crop_size == MCL_CROP_UNIFORM_AREA);
-  mcl_context_unref(context);
 }
 END_TEST
 
 // ---- refusals -----------------------------------------------------------------------------------
 
 START_TEST(each_option_is_checked_and_named) {
-  context = test_context(1);
   mcl_augmenter *a = NULL;
   mcl_augmenter_options o;
 #define REFUSED(FIELD, VALUE)                                                                      \
@@ -559,12 +524,10 @@ START_TEST(each_option_is_checked_and_named) {
   REFUSED(noise, -1);
   CHECK_FAILS(MCL_E_INVALID, "context", mcl_augmenter_create(NULL, NULL, &a, &err));
   CHECK_FAILS(MCL_E_INVALID, "out", mcl_augmenter_create(context, NULL, NULL, &err));
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(bad_inputs_are_named_and_nothing_is_written) {
-  context = test_context(1);
   fill();
   memset(out, 0, sizeof out);
   mcl_array a = mcl_images_f32(data, N, S, S, C), b = mcl_images_f32(out, N, S, S, C), bad;
@@ -614,35 +577,30 @@ START_TEST(bad_inputs_are_named_and_nothing_is_written) {
   mcl_augmenter_unref(g);
   mcl_augmenter_unref(NULL);
   ck_assert_ptr_null(mcl_augmenter_ref(NULL));
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(an_empty_batch_is_fine) {
-  context = test_context(1);
   mcl_array a = mcl_images_f32(data, 0, S, S, C), b = mcl_images_f32(out, 0, S, S, C);
   mcl_augmenter_options o = everything();
   mcl_inputs in = inputs(&a, rows, 0);
   apply(context, &o, &in, &b);
-  mcl_context_unref(context);
 }
 END_TEST
 
-RUN_TESTS("image", without_any_change_a_view_is_the_image,
-          view_minus_one_is_the_image_whatever_the_options, bytes_become_their_255th,
-          resizing_only_gives_the_mean_of_four_at_half_size, a_view_depends_on_its_own_row_alone,
-          any_number_of_threads_gives_the_same_bits,
-          seed_stage_epoch_view_and_index_each_change_the_view,
-          a_certain_flip_mirrors_the_image_channels_only,
-          extra_channels_pass_through_whatever_happens_to_the_image,
-          constant_extra_channels_stay_constant_at_another_size,
-          strided_and_half_precision_arrays_are_taken, square_crops_have_uniform_sides_and_corners,
-          crops_have_uniform_areas_and_log_uniform_aspects,
-          crops_that_may_not_fit_stay_in_their_ranges,
-          clamped_crops_are_those_that_fit_and_the_others_cut_to_the_image,
-          heights_are_uniform_among_those_that_fit,
-          a_crop_that_never_fits_is_the_centre_of_an_allowed_aspect,
-          brightness_alone_is_a_uniform_factor, probabilities_are_kept,
-          noise_comes_last_and_is_not_clamped, the_defaults_are_simclrs,
-          each_option_is_checked_and_named, bad_inputs_are_named_and_nothing_is_written,
-          an_empty_batch_is_fine)
+RUN_TESTS_BETWEEN(
+    "image", begin, end, without_any_change_a_view_is_the_image,
+    view_minus_one_is_the_image_whatever_the_options, bytes_become_their_255th,
+    resizing_only_gives_the_mean_of_four_at_half_size, a_view_depends_on_its_own_row_alone,
+    any_number_of_threads_gives_the_same_bits, seed_stage_epoch_view_and_index_each_change_the_view,
+    a_certain_flip_mirrors_the_image_channels_only,
+    extra_channels_pass_through_whatever_happens_to_the_image,
+    constant_extra_channels_stay_constant_at_another_size,
+    strided_and_half_precision_arrays_are_taken, square_crops_have_uniform_sides_and_corners,
+    crops_have_uniform_areas_and_log_uniform_aspects, crops_that_may_not_fit_stay_in_their_ranges,
+    clamped_crops_are_those_that_fit_and_the_others_cut_to_the_image,
+    heights_are_uniform_among_those_that_fit,
+    a_crop_that_never_fits_is_the_centre_of_an_allowed_aspect, brightness_alone_is_a_uniform_factor,
+    probabilities_are_kept, noise_comes_last_and_is_not_clamped, the_defaults_are_simclrs,
+    each_option_is_checked_and_named, bad_inputs_are_named_and_nothing_is_written,
+    an_empty_batch_is_fine)

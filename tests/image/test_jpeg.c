@@ -60,8 +60,15 @@ static double difference(const uint8_t *a, const uint8_t *b, int n) {
   return sum / n;
 }
 
-START_TEST(every_sampling_and_coding_decodes_as_libjpeg_does) {
+static void begin(void) {
   context = test_context(1);
+}
+
+static void end(void) {
+  mcl_context_unref(context);
+}
+
+START_TEST(every_sampling_and_coding_decodes_as_libjpeg_does) {
   static const int sampling[][2] = {{1, 1}, {2, 1}, {2, 2}, {1, 2}, {4, 1}, {4, 2}, {1, 4}};
   static uint8_t in[MOST], out[MOST], wanted[MOST];
   smooth(in, H, W, 3);
@@ -83,12 +90,10 @@ START_TEST(every_sampling_and_coding_decodes_as_libjpeg_does) {
       ck_assert_mem_eq(out, wanted, H * W);
       free(file.data);
     }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(grey_and_rgb_files_decode_to_either_number_of_channels) {
-  context = test_context(1);
   static uint8_t in[MOST], out[MOST], wanted[MOST];
   smooth(in, H, W, 1);
   jpeg_spec spec = rgb_spec(in);
@@ -110,12 +115,10 @@ START_TEST(grey_and_rgb_files_decode_to_either_number_of_channels) {
   CHECK_OK(mcl_image_decode(context, NULL, file.data, file.n, &a, &err));
   ck_assert_double_le(difference(out, in, H * W * 3), 2);
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(inks_are_inverted_by_adobes_marker_alone) {
-  context = test_context(1);
   static uint8_t in[MOST], out[MOST], cmyk[MOST];
   smooth(in, H, W, 4);
   for (int adobe = 0; adobe < 2; adobe++)
@@ -141,7 +144,6 @@ START_TEST(inks_are_inverted_by_adobes_marker_alone) {
             luma[i], .299 * out[3 * i] + .587 * out[3 * i + 1] + .114 * out[3 * i + 2], .51);
       free(file.data);
     }
-  mcl_context_unref(context);
 }
 END_TEST
 
@@ -154,7 +156,6 @@ static int stored_at(int o, int h, int w, int y, int x) {
 }
 
 START_TEST(all_eight_orientations_are_applied_in_both_byte_orders) {
-  context = test_context(1);
   static uint8_t in[MOST], out[MOST], wanted[MOST], exif[64];
   smooth(in, H, W, 3);
   for (int o = 0; o <= 9; o++)
@@ -175,12 +176,10 @@ START_TEST(all_eight_orientations_are_applied_in_both_byte_orders) {
           ck_assert_mem_eq(out + (y * w + x) * 3, wanted + stored_at(seen, H, W, y, x) * 3, 3);
       free(file.data);
     }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(resizing_a_turned_image_equals_turning_a_resized_one) {
-  context = test_context(1);
   static uint8_t in[MOST], out[20 * 12 * 3], wanted[20 * 12 * 3], exif[64];
   smooth(in, H, W, 3);
   jpeg_spec spec = rgb_spec(in);
@@ -200,12 +199,10 @@ START_TEST(resizing_a_turned_image_equals_turning_a_resized_one) {
     for (int x = 0; x < 12; x++)
       ck_assert_mem_eq(out + (y * 12 + x) * 3, wanted + stored_at(6, 12, 20, y, x) * 3, 3);
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(fill_bytes_and_other_segments_before_exif_are_passed_over) {
-  context = test_context(1);
   static uint8_t in[MOST], exif[64], fill[3] = {0xFF, 0xFF, 0xFF};
   smooth(in, H, W, 3);
   jpeg_spec spec = rgb_spec(in);
@@ -218,12 +215,10 @@ START_TEST(fill_bytes_and_other_segments_before_exif_are_passed_over) {
   CHECK_OK(mcl_image_size(context, NULL, file.data, file.n, &h, NULL, NULL, &err));
   ck_assert_int_eq(h, W);
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_damaged_exif_block_means_as_stored) {
-  context = test_context(1);
   static uint8_t in[MOST], exif[64];
   smooth(in, H, W, 3);
   for (int at = 0; at < 32; at++)
@@ -240,12 +235,10 @@ START_TEST(a_damaged_exif_block_means_as_stored) {
       free(cut);
       free(file.data);
     }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_file_cut_at_any_byte_is_a_format_error_and_leaves_the_output) {
-  context = test_context(1);
   static uint8_t in[MOST], out[16 * 16 * 3];
   uint8_t untouched[sizeof out];
   memset(untouched, 77, sizeof untouched);
@@ -264,12 +257,10 @@ START_TEST(a_file_cut_at_any_byte_is_a_format_error_and_leaves_the_output) {
     }
     free(file.data);
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_truncated_file_gives_its_first_rows_where_allowed) {
-  context = test_context(1);
   static uint8_t in[MOST], out[MOST], whole[MOST];
   smooth(in, H, W, 3);
   jpeg_spec spec = rgb_spec(in);
@@ -283,12 +274,10 @@ START_TEST(a_truncated_file_gives_its_first_rows_where_allowed) {
   ck_assert_mem_eq(out, whole, 8 * W * 3);
   ck_assert(memcmp(out, whole, H * W * 3) != 0);
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_flipped_bit_anywhere_never_crashes) {
-  context = test_context(1);
   static uint8_t in[MOST], out[16 * 16 * 3];
   smooth(in, 16, 16, 3);
   for (int coding = 0; coding < 4; coding++) {
@@ -308,7 +297,6 @@ START_TEST(a_flipped_bit_anywhere_never_crashes) {
     }
     free(file.data);
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
@@ -319,7 +307,6 @@ static size_t find(const bytes *b, uint8_t marker, size_t from) {
 }
 
 START_TEST(twelve_bits_lossless_and_strange_colours_are_unsupported_by_name) {
-  context = test_context(1);
   static uint8_t in[MOST], out[3];
   smooth(in, H, W, 3);
   mcl_array a = bytes_of(out, 1, 1, 3);
@@ -340,7 +327,6 @@ START_TEST(twelve_bits_lossless_and_strange_colours_are_unsupported_by_name) {
   CHECK_FAILS(MCL_E_UNSUPPORTED, "2 components",
               mcl_image_decode(context, NULL, file.data, file.n, &a, &err));
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
@@ -362,7 +348,6 @@ static bytes scan_bomb(int side, int times) {
 }
 
 START_TEST(a_scan_bomb_stops_at_the_limit) {
-  context = test_context(1);
   uint8_t out[3];
   mcl_array a = bytes_of(out, 1, 1, 3);
   bytes bomb = scan_bomb(512, 300);
@@ -383,14 +368,12 @@ START_TEST(a_scan_bomb_stops_at_the_limit) {
   bomb = scan_bomb(512, 0);
   CHECK_OK(mcl_image_decode(context, &o, bomb.data, bomb.n, &a, &err));
   free(bomb.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 // jpeg.c (1) and (3): what is just within is read.
 START_TEST(scans_and_arithmetic_codes_may_be_as_many_as_the_limits_say) {
   enum { SIDE = 16 };
-  context = test_context(1);
   static uint8_t in[SIDE * SIDE * 3], out[3];
   smooth(in, SIDE, SIDE, 3);
   mcl_array a = bytes_of(out, 1, 1, 3);
@@ -423,12 +406,10 @@ START_TEST(scans_and_arithmetic_codes_may_be_as_many_as_the_limits_say) {
   CHECK_FAILS(MCL_E_LIMIT, "arithmetic",
               mcl_image_decode(context, &o, file.data, file.n, &a, &err));
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(limits_name_the_limit) {
-  context = test_context(1);
   static uint8_t in[MOST], out[3];
   smooth(in, H, W, 3);
   mcl_array a = bytes_of(out, 1, 1, 3);
@@ -445,12 +426,10 @@ START_TEST(limits_name_the_limit) {
   o.max_side++;
   CHECK_OK(mcl_image_decode(context, &o, file.data, file.n, &a, &err));
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(bad_arguments_are_named) {
-  context = test_context(1);
   static uint8_t in[MOST], out[64];
   smooth(in, H, W, 3);
   jpeg_spec spec = rgb_spec(in);
@@ -477,12 +456,10 @@ START_TEST(bad_arguments_are_named) {
   b.ndim = 4;
   CHECK_FAILS(MCL_E_SHAPE, "dimensions", mcl_image_decode(context, NULL, p, n, &b, &err));
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(each_option_is_checked_and_named) {
-  context = test_context(1);
   uint8_t out[3];
   mcl_array a = bytes_of(out, 1, 1, 3);
   mcl_image_options o;
@@ -502,7 +479,6 @@ START_TEST(each_option_is_checked_and_named) {
   REFUSED(filter, 3);
   REFUSED(allow_truncated, 2);
   REFUSED(reserved, 1);
-  mcl_context_unref(context);
 }
 END_TEST
 
@@ -530,7 +506,6 @@ static int count_allocations(const bytes *file, const mcl_array *out, uint8_t *m
 }
 
 START_TEST(every_failed_allocation_is_reported_and_nothing_leaks) {
-  context = test_context(1);
   static uint8_t in[MOST];
   smooth(in, H, W, 3);
   jpeg_spec spec = rgb_spec(in);
@@ -542,21 +517,21 @@ START_TEST(every_failed_allocation_is_reported_and_nothing_leaks) {
   ck_assert_int_eq(count_allocations(&file, &a, out, sizeof out), 2);
   ck_assert_int_eq(count_allocations(&file, &f, out, sizeof out), 3);
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
-RUN_TESTS("image", every_sampling_and_coding_decodes_as_libjpeg_does,
-          grey_and_rgb_files_decode_to_either_number_of_channels,
-          inks_are_inverted_by_adobes_marker_alone,
-          all_eight_orientations_are_applied_in_both_byte_orders,
-          resizing_a_turned_image_equals_turning_a_resized_one,
-          fill_bytes_and_other_segments_before_exif_are_passed_over,
-          a_damaged_exif_block_means_as_stored,
-          a_file_cut_at_any_byte_is_a_format_error_and_leaves_the_output,
-          a_truncated_file_gives_its_first_rows_where_allowed, a_flipped_bit_anywhere_never_crashes,
-          twelve_bits_lossless_and_strange_colours_are_unsupported_by_name,
-          a_scan_bomb_stops_at_the_limit,
-          scans_and_arithmetic_codes_may_be_as_many_as_the_limits_say, limits_name_the_limit,
-          bad_arguments_are_named, each_option_is_checked_and_named,
-          every_failed_allocation_is_reported_and_nothing_leaks)
+RUN_TESTS_BETWEEN("image", begin, end, every_sampling_and_coding_decodes_as_libjpeg_does,
+                  grey_and_rgb_files_decode_to_either_number_of_channels,
+                  inks_are_inverted_by_adobes_marker_alone,
+                  all_eight_orientations_are_applied_in_both_byte_orders,
+                  resizing_a_turned_image_equals_turning_a_resized_one,
+                  fill_bytes_and_other_segments_before_exif_are_passed_over,
+                  a_damaged_exif_block_means_as_stored,
+                  a_file_cut_at_any_byte_is_a_format_error_and_leaves_the_output,
+                  a_truncated_file_gives_its_first_rows_where_allowed,
+                  a_flipped_bit_anywhere_never_crashes,
+                  twelve_bits_lossless_and_strange_colours_are_unsupported_by_name,
+                  a_scan_bomb_stops_at_the_limit,
+                  scans_and_arithmetic_codes_may_be_as_many_as_the_limits_say,
+                  limits_name_the_limit, bad_arguments_are_named, each_option_is_checked_and_named,
+                  every_failed_allocation_is_reported_and_nothing_leaks)

@@ -106,8 +106,15 @@ static void check_decodes(const sample *s) {
   free(file.data);
 }
 
-START_TEST(every_kind_depth_and_interlace_decodes_to_its_samples) {
+static void begin(void) {
   context = test_context(1);
+}
+
+static void end(void) {
+  mcl_context_unref(context);
+}
+
+START_TEST(every_kind_depth_and_interlace_decodes_to_its_samples) {
   static sample s;
   static const int sides[][2] = {{1, 1}, {7, 3}, {9, 9}, {33, 20}};
   for (int k = 0; k < KINDS; k++)
@@ -117,13 +124,11 @@ START_TEST(every_kind_depth_and_interlace_decodes_to_its_samples) {
           make(&s, kinds[k], sides[size][0], sides[size][1], interlace, trns);
           check_decodes(&s);
         }
-  mcl_context_unref(context);
 }
 END_TEST
 
 // What png.c bounds is what stands behind the last row: rows before it may have as many bytes as they need.
 START_TEST(rows_that_do_not_pack_are_read_to_the_last) {
-  context = test_context(1);
   static const int sides[][3] = {{16000, 8, 0}, {330, 330, 1}};
   for (int i = 0; i < 2; i++) {
     int w = sides[i][0], h = sides[i][1], n = w * h * 3;
@@ -141,12 +146,10 @@ START_TEST(rows_that_do_not_pack_are_read_to_the_last) {
     for (int k = 0; k < n; k++) ck_assert_msg(out[k] == samples[k], "byte %d", k);
     free(file.data), free(samples), free(out);
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(float_output_is_the_bytes_over_255_in_any_stride) {
-  context = test_context(1);
   static sample s;
   make(&s, (kind){PNG_COLOR_TYPE_RGB, 8}, 5, 4, 0, 0);
   bytes file = encode_png(&s.spec);
@@ -162,12 +165,10 @@ START_TEST(float_output_is_the_bytes_over_255_in_any_stride) {
     ck_assert_float_eq(out[2 * i + 1], -1);
   }
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_palette_index_past_the_palette_is_black) {
-  context = test_context(1);
   static sample s;
   make(&s, (kind){PNG_COLOR_TYPE_PALETTE, 8}, 2, 1, 0, 0);
   s.samples[1] = 3;
@@ -185,12 +186,10 @@ START_TEST(a_palette_index_past_the_palette_is_black) {
   for (int k = 3; k < 6; k++) ck_assert_int_eq(out[k], 0);
   free(cut.data);
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_missing_palette_and_a_broken_checksum_are_format_errors) {
-  context = test_context(1);
   static sample s;
   uint8_t out[48];
   int64_t shape[3] = {4, 4, 3};
@@ -210,12 +209,10 @@ START_TEST(a_missing_palette_and_a_broken_checksum_are_format_errors) {
               mcl_image_decode(context, NULL, file.data, file.n, &a, &err));
   free(cut.data);
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_file_cut_at_any_byte_is_a_format_error_and_leaves_the_output) {
-  context = test_context(1);
   static sample s;
   uint8_t out[17 * 11 * 3];
   uint8_t untouched[sizeof out];
@@ -235,12 +232,10 @@ START_TEST(a_file_cut_at_any_byte_is_a_format_error_and_leaves_the_output) {
     }
     free(file.data);
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_truncated_file_gives_its_first_rows_and_white_where_allowed) {
-  context = test_context(1);
   static sample s;
   uint8_t out[40 * 40];
   make(&s, (kind){PNG_COLOR_TYPE_GRAY, 8}, 40, 40, 0, 0);
@@ -259,12 +254,10 @@ START_TEST(a_truncated_file_gives_its_first_rows_and_white_where_allowed) {
   file.data[80] ^= 0xFF;
   CHECK_FAILS(MCL_E_FORMAT, "", mcl_image_decode(context, &o, file.data, file.n, &a, &err));
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_flipped_bit_anywhere_never_crashes) {
-  context = test_context(1);
   static sample s;
   uint8_t out[9 * 9 * 3];
   int64_t shape[3] = {9, 9, 3};
@@ -281,12 +274,10 @@ START_TEST(a_flipped_bit_anywhere_never_crashes) {
     }
     free(file.data);
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_chunk_that_claims_a_gigabyte_costs_nothing) {
-  context = test_context(1);
   static const char *const names[] = {"zTXt", "iTXt", "pCAL", "sCAL", "sPLT",
                                       "iCCP", "eXIf", "tEXt", "hIST", "teSt"};
   static sample s;
@@ -305,12 +296,10 @@ START_TEST(a_chunk_that_claims_a_gigabyte_costs_nothing) {
   }
   getrusage(RUSAGE_SELF, &after);
   ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, 32 << 10); // kilobytes
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(limits_name_the_limit) {
-  context = test_context(1);
   static sample s;
   uint8_t out[3];
   int64_t shape[3] = {1, 1, 3};
@@ -334,12 +323,10 @@ START_TEST(limits_name_the_limit) {
   o.max_bytes++;
   CHECK_OK(mcl_image_decode(context, &o, file.data, file.n, &a, &err));
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(the_orientation_in_an_exif_chunk_is_applied) {
-  context = test_context(1);
   static sample s;
   uint8_t out[6], exif[64];
   make(&s, (kind){PNG_COLOR_TYPE_GRAY, 8}, 3, 2, 0, 0);
@@ -357,12 +344,10 @@ START_TEST(the_orientation_in_an_exif_chunk_is_applied) {
   static const int turned[6] = {3, 0, 4, 1, 5, 2};
   for (int i = 0; i < 6; i++) ck_assert_int_eq(out[i], s.samples[turned[i]]);
   free(file.data);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(every_failed_allocation_is_reported_and_nothing_leaks) {
-  context = test_context(1);
   static sample s;
   for (int interlace = 0; interlace < 2; interlace++) {
     make(&s, (kind){PNG_COLOR_TYPE_PALETTE, 4}, 21, 13, interlace, 1);
@@ -401,12 +386,10 @@ START_TEST(every_failed_allocation_is_reported_and_nothing_leaks) {
     mcl_context_unref(c);
     free(file.data);
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(what_is_written_reads_back_the_same) {
-  context = test_context(1);
   const char *directory = test_directory("png-write");
   char path[4200];
   snprintf(path, sizeof path, "%s/a.png", directory);
@@ -430,12 +413,10 @@ START_TEST(what_is_written_reads_back_the_same) {
         ck_assert_int_eq(out[p * 3 + k], (v * alpha + 255 * (255 - alpha) + 127) / 255);
       }
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(floats_are_clamped_and_rounded_when_written) {
-  context = test_context(1);
   const char *directory = test_directory("png-float");
   char path[4200];
   snprintf(path, sizeof path, "%s/a.png", directory);
@@ -453,12 +434,10 @@ START_TEST(floats_are_clamped_and_rounded_when_written) {
   mcl_array_init(&b, out, MCL_U8, 2, shape);
   CHECK_OK(mcl_image_decode(context, NULL, file, n, &b, &err));
   for (int i = 0; i < 6; i++) ck_assert_int_eq(out[i], wanted[i]);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_png_that_cannot_be_written_leaves_nothing) {
-  context = test_context(1);
   uint8_t pixel[3] = {1, 2, 3};
   int64_t shape[3] = {1, 1, 3}, two[3] = {1, 1, 2}, empty[3] = {0, 1, 3};
   mcl_array a;
@@ -479,12 +458,10 @@ START_TEST(a_png_that_cannot_be_written_leaves_nothing) {
   CHECK_FAILS(MCL_E_SHAPE, "dimensions", mcl_image_write_png(context, path, &a, &err));
   mcl_array_init(&a, pixel, MCL_I32, 3, shape);
   CHECK_FAILS(MCL_E_DTYPE, "MCL_U8", mcl_image_write_png(context, path, &a, &err));
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_full_disk_is_an_error_and_keeps_the_old_file) {
-  context = test_context(1);
   const char *directory = test_directory("png-full");
   char path[4200], command[9000];
   snprintf(path, sizeof path, "%s/a.png", directory);
@@ -504,20 +481,20 @@ START_TEST(a_full_disk_is_an_error_and_keeps_the_old_file) {
   snprintf(command, sizeof command, "test \"$(cat '%s')\" = old && test $(ls '%s' | wc -l) = 1",
            path, directory);
   ck_assert_int_eq(system(command), 0);
-  mcl_context_unref(context);
 }
 END_TEST
 
-RUN_TESTS("image", every_kind_depth_and_interlace_decodes_to_its_samples,
-          rows_that_do_not_pack_are_read_to_the_last,
-          float_output_is_the_bytes_over_255_in_any_stride,
-          a_palette_index_past_the_palette_is_black,
-          a_missing_palette_and_a_broken_checksum_are_format_errors,
-          a_file_cut_at_any_byte_is_a_format_error_and_leaves_the_output,
-          a_truncated_file_gives_its_first_rows_and_white_where_allowed,
-          a_flipped_bit_anywhere_never_crashes, a_chunk_that_claims_a_gigabyte_costs_nothing,
-          limits_name_the_limit, the_orientation_in_an_exif_chunk_is_applied,
-          every_failed_allocation_is_reported_and_nothing_leaks,
-          what_is_written_reads_back_the_same, floats_are_clamped_and_rounded_when_written,
-          a_png_that_cannot_be_written_leaves_nothing,
-          a_full_disk_is_an_error_and_keeps_the_old_file)
+RUN_TESTS_BETWEEN("image", begin, end, every_kind_depth_and_interlace_decodes_to_its_samples,
+                  rows_that_do_not_pack_are_read_to_the_last,
+                  float_output_is_the_bytes_over_255_in_any_stride,
+                  a_palette_index_past_the_palette_is_black,
+                  a_missing_palette_and_a_broken_checksum_are_format_errors,
+                  a_file_cut_at_any_byte_is_a_format_error_and_leaves_the_output,
+                  a_truncated_file_gives_its_first_rows_and_white_where_allowed,
+                  a_flipped_bit_anywhere_never_crashes,
+                  a_chunk_that_claims_a_gigabyte_costs_nothing, limits_name_the_limit,
+                  the_orientation_in_an_exif_chunk_is_applied,
+                  every_failed_allocation_is_reported_and_nothing_leaks,
+                  what_is_written_reads_back_the_same, floats_are_clamped_and_rounded_when_written,
+                  a_png_that_cannot_be_written_leaves_nothing,
+                  a_full_disk_is_an_error_and_keeps_the_old_file)

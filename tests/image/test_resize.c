@@ -53,8 +53,15 @@ static double twin(const uint8_t *in, int h, int w, int c, int oh, int ow, int f
   return sum / total;
 }
 
-START_TEST(every_size_filter_and_fit_is_the_plain_twin_rounded) {
+static void begin(void) {
   context = test_context(1);
+}
+
+static void end(void) {
+  mcl_context_unref(context);
+}
+
+START_TEST(every_size_filter_and_fit_is_the_plain_twin_rounded) {
   static const int sizes[][4] = {{1, 1, 3, 2},   {3, 2, 1, 1},   {8, 8, 4, 4},   {9, 13, 9, 5},
                                  {9, 12, 9, 9},  {17, 5, 6, 11}, {31, 40, 7, 7}, {12, 30, 12, 12},
                                  {50, 3, 5, 30}, {7, 7, 7, 7},   {60, 60, 1, 2}};
@@ -71,12 +78,10 @@ START_TEST(every_size_filter_and_fit_is_the_plain_twin_rounded) {
             ck_assert_double_eq_tol(out[i], v, 0.5 + 1e-4);
           }
         }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_box_of_whole_factors_is_the_exact_mean_with_halves_up) {
-  context = test_context(1);
   static uint8_t in[120 * 120], out[60 * 60];
   draw(in, sizeof in);
   static const int factors[] = {1, 2, 3, 4, 5, 6, 8, 10, 12};
@@ -93,12 +98,10 @@ START_TEST(a_box_of_whole_factors_is_the_exact_mean_with_halves_up) {
           ck_assert_int_eq(out[y * ow + x], (2 * sum + n) / (2 * n));
         }
     }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(bilinear_is_within_one_of_pillow) {
-  context = test_context(1);
   static uint8_t in[64 * 64 * 3], out[64 * 64 * 3];
   draw(in, sizeof in);
   int same = 0, all = 0;
@@ -114,12 +117,10 @@ START_TEST(bilinear_is_within_one_of_pillow) {
     }
   }
   ck_assert_int_gt(same, all * 7 / 10); // Pillow rounds twice
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(white_and_black_stay_white_and_black) {
-  context = test_context(1);
   static uint8_t in[200 * 150 * 3], out[97 * 61 * 3];
   for (int v = 0; v < 2; v++) {
     memset(in, v ? 255 : 0, sizeof in);
@@ -127,24 +128,20 @@ START_TEST(white_and_black_stay_white_and_black) {
                             MCL_FIT_STRETCH, &err));
     for (size_t i = 0; i < sizeof out; i++) ck_assert_int_eq(out[i], v ? 255 : 0);
   }
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(the_output_is_written_to_its_end_and_no_further) {
-  context = test_context(1);
   uint8_t *in = malloc(13 * 9 * 3), *out = malloc(5 * 7 * 3); // a sanitizer watches both
   draw(in, 13 * 9 * 3);
   CHECK_OK(
       mcli_resize_u8(context, in, 13, 9, 3, 5, 7, out, MCL_FILTER_TRIANGLE, MCL_FIT_CROP, &err));
   free(in);
   free(out);
-  mcl_context_unref(context);
 }
 END_TEST
 
 START_TEST(a_mirrored_float_resampling_is_the_mirror_image) {
-  context = test_context(1);
   enum { SIDE = 11, OUT = 6, C = 7, IMAGE = 6 };
   float in[SIDE * SIDE * C], row[SIDE * C + MCLI_ROW_SLACK] = {0}, a[OUT * OUT * IMAGE],
                                             b[OUT * OUT * IMAGE];
@@ -175,7 +172,6 @@ START_TEST(a_mirrored_float_resampling_is_the_mirror_image) {
           ck_assert_double_eq_tol(m ? right : left, v / total, 1e-6);
         }
       }
-  mcl_context_unref(context);
 }
 END_TEST
 
@@ -228,7 +224,6 @@ START_TEST(every_instruction_set_gives_the_same_bits) {
 END_TEST
 
 START_TEST(a_failed_allocation_is_reported_and_leaves_the_output) {
-  context = test_context(1);
   test_allocator heap;
   test_allocator_init(&heap);
   mcl_context *c = test_context_with(&heap, 1);
@@ -238,13 +233,13 @@ START_TEST(a_failed_allocation_is_reported_and_leaves_the_output) {
               mcli_resize_u8(c, in, 4, 4, 1, 2, 2, out, MCL_FILTER_BOX, MCL_FIT_STRETCH, &err));
   for (int i = 0; i < 4; i++) ck_assert_int_eq(out[i], 9);
   mcl_context_unref(c);
-  mcl_context_unref(context);
 }
 END_TEST
 
-RUN_TESTS("image", every_size_filter_and_fit_is_the_plain_twin_rounded,
-          a_box_of_whole_factors_is_the_exact_mean_with_halves_up, bilinear_is_within_one_of_pillow,
-          white_and_black_stay_white_and_black, the_output_is_written_to_its_end_and_no_further,
-          a_mirrored_float_resampling_is_the_mirror_image,
-          every_instruction_set_gives_the_same_bits,
-          a_failed_allocation_is_reported_and_leaves_the_output)
+RUN_TESTS_BETWEEN("image", begin, end, every_size_filter_and_fit_is_the_plain_twin_rounded,
+                  a_box_of_whole_factors_is_the_exact_mean_with_halves_up,
+                  bilinear_is_within_one_of_pillow, white_and_black_stay_white_and_black,
+                  the_output_is_written_to_its_end_and_no_further,
+                  a_mirrored_float_resampling_is_the_mirror_image,
+                  every_instruction_set_gives_the_same_bits,
+                  a_failed_allocation_is_reported_and_leaves_the_output)

@@ -14,10 +14,16 @@
 #define RUN_TESTS(suite, ...)                                                                      \
   int main(void) {                                                                                 \
     const TTest *const tests[] = {__VA_ARGS__};                                                    \
-    return test_run(suite, tests, sizeof tests / sizeof *tests);                                   \
+    return test_run(suite, NULL, NULL, tests, sizeof tests / sizeof *tests);                       \
   }
-int test_run(const char *suite, const TTest *const *tests, size_t n);
-// The same of a case with loops or fixtures of its own: what main returns, 1 where a test failed or none was run.
+// The same with what is done before each test and after it, static void begin(void) and end(void).
+#define RUN_TESTS_BETWEEN(suite, begin, end, ...)                                                  \
+  int main(void) {                                                                                 \
+    const TTest *const tests[] = {__VA_ARGS__};                                                    \
+    return test_run(suite, begin, end, tests, sizeof tests / sizeof *tests);                       \
+  }
+int test_run(const char *suite, SFun begin, SFun end, const TTest *const *tests, size_t n);
+// The same of a case with loops of its own: what main returns, 1 where a test failed or none was run.
 int test_run_case(const char *suite, TCase *c);
 
 // CHECK_OK(mcl_x(..., &err)): fails with libmcl's message, and where a public function succeeds but has not written

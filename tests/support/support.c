@@ -22,8 +22,9 @@ int test_run_case(const char *suite, TCase *c) {
   return failed != 0 || run == 0;
 }
 
-int test_run(const char *suite, const TTest *const *tests, size_t n) {
+int test_run(const char *suite, SFun begin, SFun end, const TTest *const *tests, size_t n) {
   TCase *c = tcase_create(suite);
+  tcase_add_checked_fixture(c, begin, end);
   for (size_t i = 0; i < n; i++) tcase_add_test(c, tests[i]);
   return test_run_case(suite, c);
 }
